@@ -1,0 +1,54 @@
+-- Runs unchanged on SQLite and PostgreSQL. Times are unix seconds; ids are UUIDv7, made by the
+-- application, so that they sort by creation.
+
+CREATE TABLE users (
+    id            TEXT   NOT NULL PRIMARY KEY,
+    username      TEXT   NOT NULL,
+    username_key  TEXT   NOT NULL UNIQUE,
+    password_hash TEXT   NOT NULL,
+    role          TEXT   NOT NULL CHECK (role IN ('user', 'admin')),
+    created_at    BIGINT NOT NULL,
+    disabled_at   BIGINT,
+    last_login_at BIGINT
+);
+
+-- `expires_at` is the absolute end (none: never), `ends_at` the lesser of it and of the end by
+-- disuse: a token is live while `ends_at` lies ahead.
+CREATE TABLE tokens (
+    id           TEXT   NOT NULL PRIMARY KEY,
+    user_id      TEXT   NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    kind         TEXT   NOT NULL CHECK (kind IN ('api', 'admin')),
+    client       TEXT   NOT NULL,
+    digest       TEXT   NOT NULL UNIQUE,
+    hint         TEXT   NOT NULL,
+    created_at   BIGINT NOT NULL,
+    last_used_at BIGINT,
+    expires_at   BIGINT,
+    ends_at      BIGINT NOT NULL,
+    last_address TEXT,
+    user_agent   TEXT,
+    UNIQUE (user_id, kind, client)
+);
+
+CREATE INDEX tokens_by_end ON tokens (ends_at);
+
+-- Only ever appended to. Names stand beside ids so that the trail outlives the user; no foreign
+-- keys for the same reason.
+CREATE TABLE events (
+    id           TEXT   NOT NULL PRIMARY KEY,
+    at           BIGINT NOT NULL,
+    action       TEXT   NOT NULL,
+    via          TEXT   NOT NULL,
+    actor_id     TEXT,
+    actor_name   TEXT,
+    subject_id   TEXT,
+    subject_name TEXT,
+    token_id     TEXT,
+    client       TEXT,
+    reason       TEXT,
+    address      TEXT,
+    request_id   TEXT
+);
+
+CREATE INDEX events_by_time ON events (at);
+CREATE INDEX events_by_subject ON events (subject_id, id);

@@ -1,0 +1,31 @@
+//! The admin: server-rendered pages that work without JavaScript, a module a subject, each with
+//! its `stage()`.
+
+pub mod dashboard;
+mod page;
+pub mod session;
+pub mod tokens;
+pub mod users;
+
+use rocket::fairing::AdHoc;
+use rocket::{get, routes};
+use std::path::PathBuf;
+
+use crate::auth::guard::Admin;
+use crate::error::Error;
+
+/// Where the admin is.
+pub const BASE: &str = "/admin";
+
+/// Answers whatever else is asked for under the admin's path: sign-in for strangers, who learn
+/// nothing of which pages there are, and 404 for admins.
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("admin: anything else", |rocket| async {
+        rocket.mount(BASE, routes![anything_else])
+    })
+}
+
+#[get("/<_path..>", rank = 500)]
+fn anything_else(_admin: Admin, _path: PathBuf) -> Error {
+    Error::NotFound
+}

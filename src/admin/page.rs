@@ -1,0 +1,88 @@
+//! What every page of the admin has in common.
+
+use rocket::request::{FlashMessage, FromRequest, Outcome};
+use rocket::serde::Serialize;
+use rocket::{Request, response::Flash, response::Redirect};
+use rocket_dyn_templates::Template;
+
+use crate::auth::guard::Admin;
+use crate::config::Settings;
+
+/// The frame that a page is shown in: its admin, the application's name, and what the last
+/// action has to say. Add this parameter to a handler that renders a page; it fails as [`Admin`]
+/// does.
+pub struct Frame {
+    admin: Admin,
+    app: String,
+    flash: Option<(String, String)>,
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Frame {
+    type Error = ();
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
+        let admin = match Admin::from_request(request).await {
+            Outcome::Success(admin) => admin,
+            Outcome::Error(error) => return Outcome::Error(error),
+            Outcome::Forward(status) => return Outcome::Forward(status),
+        };
+        // Taking the message out ends it, so it is taken only by a page that shows it.
+        let flash = FlashMessage::from_request(request).await.succeeded();
+        Outcome::Success(Self {
+            admin,
+            app: app_name(request),
+            flash: flash.map(|flash| (flash.kind().to_owned(), flash.message().to_owned())),
+        })
+    }
+}
+
+/// The application's name, for the titles of pages.
+pub fn app_name(request: &Request<'_>) -> String {
+    request
+        .rocket()
+        .state::<Settings>()
+        .map(|settings| settings.name.clone())
+        .unwrap_or_default()
+}
+
+impl Frame {
+    /// Who looks at the page.
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// The page, with `content` as the template's own part of the context.
+    pub fn render(self, template: &'static str, content: impl Serialize) -> Template {
+        #[derive(Serialize)]
+        #[serde(crate = "rocket::serde")]
+        struct Context<C> {
+            app: String,
+            viewer: String,
+            flash: Option<(String, String)>,
+            page: C,
+        }
+        let viewer = self.admin.username.clone();
+        Template::render(
+            template,
+            Context {
+                app: self.app,
+                viewer,
+                flash: self.flash,
+                page: content,
+            },
+        )
+    }
+}
+
+/// Where a change leads: back to a page, with a sentence of what became of it.
+pub type Done = Flash<Redirect>;
+
+/// "1 token", "3 tokens".
+pub fn tokens(count: u64) -> String {
+    match count {
+        0 => "No token".into(),
+        1 => "1 token".into(),
+        _ => format!("{count} tokens"),
+    }
+}

@@ -1,0 +1,309 @@
+//! Users and their passwords. Whatever shuts a user out ends tokens in the same transaction.
+
+use sqlx::AnyConnection;
+
+use super::Auth;
+use super::sessions::{Reason, Session, Which, end_within};
+use crate::error::{Error, FieldErrors};
+use crate::identity::{UserId, Username};
+use crate::models::event::{self, About, Action, Actor};
+use crate::models::now;
+use crate::models::token::Kind;
+use crate::models::user::{self, Role, User};
+use crate::password::{self, Password, Verdict};
+
+const LAST_ADMIN: &str = "This is the last active admin. Make another one first.";
+const NAME_TAKEN: &str = "A user with that username already exists.";
+
+/// What becomes of a user's tokens when somebody else sets the password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tokens {
+    /// They end, as they should where the old password may be known to others.
+    End,
+    /// They go on.
+    Keep,
+}
+
+impl Auth {
+    /// Creates a user.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the name is taken or the password refused; [`Error::Overloaded`];
+    /// [`Error::Database`].
+    pub async fn create_user(
+        &self,
+        username: &Username,
+        password: &Password,
+        role: Role,
+        actor: &Actor,
+    ) -> Result<UserId, Error> {
+        let hash = self.hash_new("password", username, password).await?;
+        let mut tx = self.pool.write().await?;
+        let id = create(&mut tx, username, &hash, role, actor).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// Creates the first admin, if there is none yet: of several who try at once, one succeeds.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if there is one; else as [`Auth::create_user`].
+    pub async fn create_first_admin(
+        &self,
+        username: &Username,
+        password: &Password,
+        actor: &Actor,
+    ) -> Result<UserId, Error> {
+        const SET_UP: &str = "There is an admin already.";
+        let hash = self.hash_new("password", username, password).await?;
+        // No row of theirs exists yet that two could both lock, hence the strictest transaction.
+        let mut tx = self.pool.write_alone().await?;
+        if user::any_admin(&mut tx).await? {
+            return Err(Error::Conflict(SET_UP));
+        }
+        let created = create(&mut tx, username, &hash, Role::Admin, actor).await;
+        let done = match created {
+            Ok(id) => tx.commit().await.map(|()| id).map_err(Error::from),
+            Err(error) => Err(error),
+        };
+        done.map_err(|error| match error {
+            Error::Database(error) if is_serialization_failure(&error) => Error::Conflict(SET_UP),
+            error => error,
+        })
+    }
+
+    /// Whether there is any admin.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub async fn has_admin(&self) -> Result<bool, Error> {
+        let mut db = self.pool.read().await?;
+        Ok(user::any_admin(&mut db).await?)
+    }
+
+    /// Disables a user and ends their tokens, and says how many. Again is harmless.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Conflict`] for the last active admin; [`Error::Database`].
+    pub async fn disable(&self, id: UserId, actor: &Actor) -> Result<u64, Error> {
+        let now = now();
+        let mut tx = self.pool.write().await?;
+        let user = find_spared(&mut tx, id).await?;
+        if user::disable(&mut tx, id, now).await? {
+            event::insert(&mut tx, Action::UserDisabled, actor, about(&user), now).await?;
+        }
+        let which = Which::OfUser(id, None);
+        let ended = end_within(&mut tx, which, Reason::UserDisabled, actor, now).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Enables a user again. Again is harmless.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Database`].
+    pub async fn enable(&self, id: UserId, actor: &Actor) -> Result<(), Error> {
+        let mut tx = self.pool.write().await?;
+        let user = find(&mut tx, id).await?;
+        if user::enable(&mut tx, id).await? {
+            event::insert(&mut tx, Action::UserEnabled, actor, about(&user), now()).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Makes a user an admin. Again is harmless.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Database`].
+    pub async fn promote(&self, id: UserId, actor: &Actor) -> Result<(), Error> {
+        let mut tx = self.pool.write().await?;
+        let user = find(&mut tx, id).await?;
+        if user::set_role(&mut tx, id, Role::Admin).await? {
+            event::insert(&mut tx, Action::UserPromoted, actor, about(&user), now()).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Makes an admin a user and ends their admin sessions; tokens of the API go on. Again is
+    /// harmless.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Conflict`] for the last active admin; [`Error::Database`].
+    pub async fn demote(&self, id: UserId, actor: &Actor) -> Result<(), Error> {
+        let now = now();
+        let mut tx = self.pool.write().await?;
+        let user = find_spared(&mut tx, id).await?;
+        if user::set_role(&mut tx, id, Role::User).await? {
+            event::insert(&mut tx, Action::UserDemoted, actor, about(&user), now).await?;
+        }
+        let which = Which::OfKind(id, Kind::Admin);
+        end_within(&mut tx, which, Reason::UserDemoted, actor, now).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Deletes a user with their tokens, and says how many those were. The audit trail stays.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Conflict`] for the last active admin; [`Error::Database`].
+    pub async fn delete_user(&self, id: UserId, actor: &Actor) -> Result<u64, Error> {
+        let now = now();
+        let mut tx = self.pool.write().await?;
+        let user = find_spared(&mut tx, id).await?;
+        // Whoever is signing in right now holds the user's row; so do we from here on.
+        user::disable(&mut tx, id, now).await?;
+        let which = Which::OfUser(id, None);
+        let ended = end_within(&mut tx, which, Reason::UserDeleted, actor, now).await?;
+        user::delete(&mut tx, id).await?;
+        event::insert(&mut tx, Action::UserDeleted, actor, about(&user), now).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Changes the password of who is signed in, ends all their other tokens, and says how many.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with `current_password` or `new_password`; [`Error::InvalidToken`] if
+    /// the user was changed meanwhile; [`Error::Overloaded`]; [`Error::Database`].
+    pub async fn change_password(
+        &self,
+        session: &Session,
+        current: &Password,
+        new: &Password,
+        actor: &Actor,
+    ) -> Result<u64, Error> {
+        let id = session.user_id;
+        let found = {
+            let mut db = self.pool.read().await?;
+            user::credentials(&mut db, id)
+                .await?
+                .ok_or(Error::InvalidToken)?
+        };
+        let subject = About {
+            subject: Some((id, &session.username)),
+            ..About::default()
+        };
+        let checked = Some(found.password_hash.clone());
+        if self.hasher.verify(current, checked).await? == Verdict::Wrong {
+            let about = About {
+                reason: Some("wrong current password"),
+                ..subject
+            };
+            let mut tx = self.pool.write().await?;
+            event::insert(&mut tx, Action::LoginFailed, actor, about, now()).await?;
+            tx.commit().await?;
+            return Err(FieldErrors::one(
+                "current_password",
+                "This is not the current password.",
+            ));
+        }
+        let username = Username::parse(&found.username)
+            .map_err(|_| Error::Internal("a stored username is unfit"))?;
+        let hash = self.hash_new("new_password", &username, new).await?;
+
+        let now = now();
+        let mut tx = self.pool.write().await?;
+        if !user::change_password(&mut tx, id, &found.password_hash, &hash).await? {
+            return Err(Error::InvalidToken);
+        }
+        event::insert(&mut tx, Action::PasswordChanged, actor, subject, now).await?;
+        let which = Which::OfUser(id, Some(session.token_id));
+        let ended = end_within(&mut tx, which, Reason::PasswordChanged, actor, now).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Sets a user's password, as an admin or the command line does, and says how many tokens that
+    /// ended.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Invalid`] with `password`; [`Error::Overloaded`];
+    /// [`Error::Database`].
+    pub async fn set_password(
+        &self,
+        user: &User,
+        new: &Password,
+        tokens: Tokens,
+        actor: &Actor,
+    ) -> Result<u64, Error> {
+        let username = Username::parse(&user.username)
+            .map_err(|_| Error::Internal("a stored username is unfit"))?;
+        let hash = self.hash_new("password", &username, new).await?;
+        let now = now();
+        let mut tx = self.pool.write().await?;
+        if !user::set_password(&mut tx, user.id, &hash).await? {
+            return Err(Error::NotFound);
+        }
+        event::insert(&mut tx, Action::PasswordReset, actor, about(user), now).await?;
+        let ended = match tokens {
+            Tokens::End => {
+                let which = Which::OfUser(user.id, None);
+                end_within(&mut tx, which, Reason::PasswordChanged, actor, now).await?
+            }
+            Tokens::Keep => 0,
+        };
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    async fn hash_new(
+        &self,
+        field: &'static str,
+        username: &Username,
+        password: &Password,
+    ) -> Result<String, Error> {
+        let mut errors = FieldErrors::default();
+        for complaint in password::complaints(&self.settings, username, password) {
+            errors.add(field, complaint);
+        }
+        errors.into_result(())?;
+        self.hasher.hash(password).await
+    }
+}
+
+async fn create(
+    tx: &mut AnyConnection,
+    username: &Username,
+    hash: &str,
+    role: Role,
+    actor: &Actor,
+) -> Result<UserId, Error> {
+    let (id, now) = (UserId::new(), now());
+    if !user::insert(tx, id, username, hash, role, now).await? {
+        return Err(FieldErrors::one("username", NAME_TAKEN));
+    }
+    let about = About {
+        subject: Some((id, username.as_str())),
+        ..About::default()
+    };
+    event::insert(tx, Action::UserCreated, actor, about, now).await?;
+    Ok(id)
+}
+
+async fn find(tx: &mut AnyConnection, id: UserId) -> Result<User, Error> {
+    user::find(tx, id).await?.ok_or(Error::NotFound)
+}
+
+/// The user, unless it is the last active admin.
+async fn find_spared(tx: &mut AnyConnection, id: UserId) -> Result<User, Error> {
+    let admins = user::lock_active_admins(tx).await?;
+    let user = find(tx, id).await?;
+    if user.role == Role::Admin && user.disabled_at.is_none() && admins <= 1 {
+        return Err(Error::Conflict(LAST_ADMIN));
+    }
+    Ok(user)
+}
+
+fn about(user: &User) -> About<'_> {
+    About {
+        subject: Some((user.id, &user.username)),
+        ..About::default()
+    }
+}
+
+/// PostgreSQL's word (SQLSTATE 40001) that a serializable transaction lost against another.
+fn is_serialization_failure(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(|error| error.code())
+        .is_some_and(|code| code == "40001")
+}

@@ -1,0 +1,224 @@
+//! The guards that handlers ask for: whoever is not let in never reaches the handler.
+
+use std::ops::Deref;
+
+use rocket::Request;
+use rocket::http::{Method, Status};
+use rocket::request::{FromRequest, Outcome};
+
+use super::Auth;
+use super::sessions::Session;
+use crate::config::Settings;
+use crate::error::Error;
+use crate::models::event::Actor;
+use crate::models::token::Kind;
+use crate::web::client::Caller;
+use crate::web::origin::is_same_origin;
+
+/// The user who asks, by the token in the `Authorization` header. Add this parameter to require
+/// it.
+///
+/// The handler gets the user's id, name and role, the token's id and client, and
+/// [`User::actor`], to sign what it does with. `Bearer <token>` and `Token <token>` are taken, in
+/// any case, in one header; cookies and the URL never are. The token is looked up once a request,
+/// however many guards ask.
+///
+/// Fails with
+/// - 401 ([`Error::NoCredentials`]) without the header, or with another scheme in it;
+/// - 401 ([`Error::InvalidToken`]) where the token is malformed, unknown, expired, revoked, of an
+///   admin's browser, or of a disabled user, all alike; and where there are several headers;
+/// - 503 ([`Error::Database`]) where the database can't be asked: that is no reason to tell a
+///   client that its token is bad, nor to let it in.
+#[derive(Debug, Clone)]
+pub struct User {
+    session: Session,
+    caller: Caller,
+}
+
+/// The admin who asks, by the cookie that sign-in set. Add this parameter to require one.
+///
+/// The handler gets what [`User`] gives. The header of the JSON API is never taken here. For every
+/// method but GET and HEAD the guard also demands that the request comes from a page of ours, so
+/// that no handler can forget it.
+///
+/// Fails with
+/// - 403 ([`Error::CrossOrigin`]) for a change that a page of another origin asks for;
+/// - a redirect to the sign-in page ([`Error::SignInRequired`]), and back from there for GET,
+///   without a live session of an active admin;
+/// - 503 ([`Error::Database`]) where the database can't be asked.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    session: Session,
+    caller: Caller,
+}
+
+/// A change that a page of ours asks for, signed in or not. Add this parameter to the few handlers
+/// that change something for whoever is not signed in yet.
+///
+/// Fails with 403 ([`Error::CrossOrigin`]) otherwise.
+pub struct SameOrigin;
+
+/// The name of the cookie that holds an admin's token. With https it bears `__Host-`, by which
+/// browsers refuse one that another host or a plain connection set (RFC 6265bis, 4.1.3.2).
+pub fn cookie_name(settings: &Settings) -> &'static str {
+    if settings.is_https() {
+        "__Host-multitoken_admin"
+    } else {
+        "multitoken_admin"
+    }
+}
+
+macro_rules! guard {
+    ($guard:ident, $kind:expr, $find:ident) => {
+        impl $guard {
+            /// Who signs what the handler does.
+            pub fn actor(&self) -> Actor {
+                let user = (self.session.user_id, self.session.username.clone());
+                Actor::of($kind, Some(user), &self.caller)
+            }
+
+            /// The session itself.
+            pub fn session(&self) -> &Session {
+                &self.session
+            }
+        }
+
+        impl Deref for $guard {
+            type Target = Session;
+
+            fn deref(&self) -> &Session {
+                &self.session
+            }
+        }
+
+        #[rocket::async_trait]
+        impl<'r> FromRequest<'r> for $guard {
+            /// Rocket prints what a guard fails with, so it is nothing; the error is stashed.
+            type Error = ();
+
+            async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
+                struct Resolved(Result<$guard, Status>);
+                let resolved = request
+                    .local_cache_async(async {
+                        Resolved($find(request).await.map_err(|error| error.stash(request)))
+                    })
+                    .await;
+                match &resolved.0 {
+                    Ok(guard) => Outcome::Success(guard.clone()),
+                    Err(status) => Outcome::Error((*status, ())),
+                }
+            }
+        }
+    };
+}
+
+guard!(User, Kind::Api, find_user);
+guard!(Admin, Kind::Admin, find_admin);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for SameOrigin {
+    type Error = ();
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
+        if is_same_origin(request) {
+            Outcome::Success(Self)
+        } else {
+            Outcome::Error((Error::CrossOrigin.stash(request), ()))
+        }
+    }
+}
+
+async fn find_user(request: &Request<'_>) -> Result<User, Error> {
+    let headers: Vec<&str> = request.headers().get("Authorization").collect();
+    let token = presented(&headers)?;
+    let caller = Caller::of(request);
+    let session = auth(request)?
+        .authenticate(Kind::Api, token, &caller)
+        .await?;
+    Ok(User { session, caller })
+}
+
+async fn find_admin(request: &Request<'_>) -> Result<Admin, Error> {
+    let reads = matches!(request.method(), Method::Get | Method::Head);
+    if !reads && !is_same_origin(request) {
+        return Err(Error::CrossOrigin);
+    }
+    let sign_in = || Error::SignInRequired(reads.then(|| request.uri().to_string()));
+    let auth = auth(request)?;
+    let cookie = request
+        .cookies()
+        .get(cookie_name(auth.settings()))
+        .ok_or_else(sign_in)?;
+    let caller = Caller::of(request);
+    match auth
+        .authenticate(Kind::Admin, cookie.value(), &caller)
+        .await
+    {
+        Ok(session) => Ok(Admin { session, caller }),
+        Err(Error::InvalidToken) => Err(sign_in()),
+        Err(error) => Err(error),
+    }
+}
+
+fn auth<'r>(request: &'r Request<'_>) -> Result<&'r Auth, Error> {
+    request
+        .rocket()
+        .state::<Auth>()
+        .ok_or(Error::Internal("auth::stage() is not attached"))
+}
+
+/// The token in the `Authorization` headers of a request, as they are read by Django REST
+/// framework: by white space.
+fn presented<'h>(headers: &[&'h str]) -> Result<&'h str, Error> {
+    let [header] = headers else {
+        return Err(if headers.is_empty() {
+            Error::NoCredentials
+        } else {
+            Error::InvalidToken
+        });
+    };
+    let mut words = header.split_ascii_whitespace();
+    let scheme = words.next().unwrap_or_default();
+    if !["bearer", "token"].contains(&scheme.to_ascii_lowercase().as_str()) {
+        return Err(Error::NoCredentials);
+    }
+    match (words.next(), words.next()) {
+        (Some(token), None) => Ok(token),
+        _ => Err(Error::InvalidToken),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorization_is_read_as_the_contract_says() {
+        for header in [
+            "Bearer x",
+            "bearer x",
+            "TOKEN x",
+            "Token   x ",
+            "\ttoken\tx",
+        ] {
+            assert!(matches!(presented(&[header]), Ok("x")), "{header:?}");
+        }
+        for header in ["", " ", "Basic x", "Bearerx", "Bearer=x", "x"] {
+            assert!(
+                matches!(presented(&[header]), Err(Error::NoCredentials)),
+                "{header:?}"
+            );
+        }
+        for header in ["Bearer", "token ", "Bearer x y"] {
+            assert!(
+                matches!(presented(&[header]), Err(Error::InvalidToken)),
+                "{header:?}"
+            );
+        }
+        assert!(matches!(presented(&[]), Err(Error::NoCredentials)));
+        assert!(matches!(
+            presented(&["Bearer x", "Bearer x"]),
+            Err(Error::InvalidToken)
+        ));
+    }
+}

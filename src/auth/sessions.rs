@@ -1,0 +1,432 @@
+//! A token's life: issued, checked, ended. Nothing else in the application does any of these, so
+//! that a row and its line in the audit trail are written in one transaction or not at all.
+//!
+//! **Races.** Between the check of a password and the token lie tens of milliseconds of hashing.
+//! The transaction that issues therefore begins with an `UPDATE` of the user's row that demands
+//! the very hash that was checked and a user who is not disabled: a user who was disabled, or
+//! whose password was changed, meanwhile gets no token, and the row stays locked until the token
+//! is stored, so that two logins of one user can't both find room for one more token.
+
+use rand::distr::{Alphanumeric, SampleString};
+use sqlx::AnyConnection;
+
+use super::Auth;
+use crate::config::{Lifetime, TokensFull};
+use crate::error::Error;
+use crate::identity::{ClientName, TokenId, UserId, Username};
+use crate::models::event::{self, About, Action, Actor, Via};
+use crate::models::token::{self, Ended, Kind, NewToken};
+use crate::models::user::{self, Credentials, Role};
+use crate::models::{NEVER, now};
+use crate::password::{Password, Verdict};
+use crate::secret::Secret;
+use crate::web::client::Caller;
+
+/// A live token, and whose it is.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Whose token it is.
+    pub user_id: UserId,
+    /// That user's name.
+    pub username: String,
+    /// What that user may do.
+    pub role: Role,
+    /// The token.
+    pub token_id: TokenId,
+    /// The client that it was issued to.
+    pub client: String,
+    /// The absolute end, unix seconds; none if there is none.
+    pub expires_at: Option<i64>,
+}
+
+/// A token that was just issued: the only time that its plaintext is at hand.
+#[derive(Debug)]
+pub struct Issued {
+    /// The plaintext.
+    pub secret: Secret,
+    /// The client that it was issued to.
+    pub client: ClientName,
+    /// The absolute end, unix seconds; none if there is none.
+    pub expires_at: Option<i64>,
+}
+
+/// Which tokens to end.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// That one.
+    One(TokenId),
+    /// That one, if it is a live token of that user.
+    Own(TokenId, UserId),
+    /// All of a user, but the one that is kept.
+    OfUser(UserId, Option<TokenId>),
+    /// All of a user that are of that kind.
+    OfKind(UserId, Kind),
+    /// Those of a user's client, of either kind.
+    OfClient(UserId, &'a ClientName),
+}
+
+/// Why tokens end, as the trail says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Their user signed out.
+    Logout,
+    /// Their user, an admin or the command line ended them.
+    Revoked,
+    /// The client signed in anew.
+    Replaced,
+    /// The user has too many.
+    Evicted,
+    /// The password was changed or reset.
+    PasswordChanged,
+    /// The user was disabled.
+    UserDisabled,
+    /// The user is no longer an admin.
+    UserDemoted,
+    /// The user was deleted.
+    UserDeleted,
+    /// Their time was up.
+    Expired,
+}
+
+impl Reason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Revoked => "revoked",
+            Self::Replaced => "replaced by a new login",
+            Self::Evicted => "too many tokens",
+            Self::PasswordChanged => "password changed",
+            Self::UserDisabled => "user disabled",
+            Self::UserDemoted => "no longer an admin",
+            Self::UserDeleted => "user deleted",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// Expired tokens deleted in one transaction, so that pruning many doesn't keep writers waiting.
+const PRUNED_AT_ONCE: i64 = 500;
+
+impl Auth {
+    /// Signs a client of the JSON API in: issues its token, in place of the one it had.
+    ///
+    /// # Errors
+    /// [`Error::InvalidCredentials`], the same and after the same work for an unknown user, a wrong
+    /// password and a disabled user; [`Error::TooManyTokens`]; [`Error::Overloaded`];
+    /// [`Error::Database`].
+    pub async fn sign_in(
+        &self,
+        username: &Username,
+        password: &Password,
+        client: ClientName,
+        caller: &Caller,
+    ) -> Result<Issued, Error> {
+        self.sign_in_as(Kind::Api, username, password, client, caller)
+            .await
+    }
+
+    /// Signs an admin's browser in. Who is no admin is refused as with a wrong password.
+    ///
+    /// # Errors
+    /// As [`Auth::sign_in`], without [`Error::TooManyTokens`].
+    pub async fn sign_in_admin(
+        &self,
+        username: &Username,
+        password: &Password,
+        caller: &Caller,
+    ) -> Result<Issued, Error> {
+        let name = format!(
+            "browser-{}",
+            Alphanumeric.sample_string(&mut rand::rng(), 8)
+        );
+        let client = ClientName::parse(&name).map_err(|_| Error::Internal("a client's name"))?;
+        self.sign_in_as(Kind::Admin, username, password, client, caller)
+            .await
+    }
+
+    async fn sign_in_as(
+        &self,
+        kind: Kind,
+        username: &Username,
+        password: &Password,
+        client: ClientName,
+        caller: &Caller,
+    ) -> Result<Issued, Error> {
+        // Two logins that both renew an outdated hash get in each other's way once: the later one
+        // finds another hash than it checked. The second round settles it.
+        for _ in 0..3 {
+            let found = {
+                let mut db = self.pool.read().await?;
+                user::credentials_by_name(&mut db, username).await?
+            };
+            let hash = found.as_ref().map(|user| user.password_hash.clone());
+            let verdict = self.hasher.verify(password, hash).await?;
+            let user = match admit(found, verdict, kind) {
+                Ok(user) => user,
+                Err(refused) => return Err(self.refuse(kind, caller, &refused).await?),
+            };
+            let renewed = match verdict {
+                Verdict::RightButOutdated => self.hasher.hash(password).await?,
+                Verdict::Right | Verdict::Wrong => user.password_hash.clone(),
+            };
+            if let Some(issued) = self
+                .issue(&user, &renewed, kind, client.clone(), caller)
+                .await?
+            {
+                return Ok(issued);
+            }
+        }
+        Err(Error::InvalidCredentials)
+    }
+
+    /// Writes down that a login was refused, and makes the error to answer with.
+    async fn refuse(&self, kind: Kind, caller: &Caller, refused: &Refused) -> Result<Error, Error> {
+        let actor = Actor::of(kind, None, caller);
+        let subject = refused.user.as_ref().map(|(id, name)| (*id, name.as_str()));
+        let about = About {
+            subject,
+            reason: Some(refused.reason),
+            ..About::default()
+        };
+        let mut tx = self.pool.write().await?;
+        event::insert(&mut tx, Action::LoginFailed, &actor, about, now()).await?;
+        tx.commit().await?;
+        Ok(Error::InvalidCredentials)
+    }
+
+    /// Stores a new token; none if the user changed since the password was checked.
+    async fn issue(
+        &self,
+        user: &Credentials,
+        password_hash: &str,
+        kind: Kind,
+        client: ClientName,
+        caller: &Caller,
+    ) -> Result<Option<Issued>, Error> {
+        let now = now();
+        let actor = Actor::of(kind, Some((user.id, user.username.clone())), caller);
+        let mut tx = self.pool.write().await?;
+        if !user::begin_login(&mut tx, user, password_hash, now).await? {
+            return Ok(None);
+        }
+        let replaced = token::delete_of_client(&mut tx, user.id, Some(kind), &client).await?;
+        record_ended(&mut tx, &actor, Reason::Replaced, &replaced, now).await?;
+        self.make_room(&mut tx, user.id, kind, &actor, now).await?;
+
+        let secret = Secret::generate(&self.settings.token_prefix);
+        let (ttl, idle_ttl) = self.lifetimes(kind);
+        let expires_at = ttl.end_after(now);
+        let address = actor.address.as_deref();
+        let new = NewToken {
+            id: TokenId::new(),
+            user_id: user.id,
+            kind,
+            client: &client,
+            digest: &secret.digest(),
+            hint: secret.hint(),
+            created_at: now,
+            expires_at,
+            ends_at: Some(ends_at(expires_at, idle_ttl, now)),
+            address,
+            user_agent: caller.user_agent.as_deref(),
+        };
+        token::insert(&mut tx, &new).await?;
+        let about = About {
+            subject: Some((user.id, &user.username)),
+            token: Some(new.id),
+            client: Some(client.as_str()),
+            reason: None,
+        };
+        event::insert(&mut tx, Action::TokenIssued, &actor, about, now).await?;
+        tx.commit().await?;
+        Ok(Some(Issued {
+            secret,
+            client,
+            expires_at,
+        }))
+    }
+
+    /// Sees to it that one more token is within `tokens_per_user`. Each kind has its own count:
+    /// apps can't push an admin out of the admin page, and an admin is never refused there.
+    async fn make_room(
+        &self,
+        tx: &mut AnyConnection,
+        user: UserId,
+        kind: Kind,
+        actor: &Actor,
+        now: i64,
+    ) -> Result<(), Error> {
+        let most = i64::from(self.settings.tokens_per_user);
+        let surplus = token::count_live(tx, user, kind, now).await? + 1 - most;
+        if surplus <= 0 {
+            return Ok(());
+        }
+        if kind == Kind::Api && self.settings.tokens_full == TokensFull::Reject {
+            return Err(Error::TooManyTokens);
+        }
+        let evicted = token::delete_oldest(tx, user, kind, now, surplus).await?;
+        record_ended(tx, actor, Reason::Evicted, &evicted, now).await?;
+        Ok(())
+    }
+
+    /// The session of a token that a client presents. Each kind is accepted in its own place only.
+    ///
+    /// # Errors
+    /// [`Error::InvalidToken`] for one that is malformed, unknown, expired, revoked, of the other
+    /// kind or of a disabled user, all alike; [`Error::Database`] if that can't be told now.
+    pub async fn authenticate(
+        &self,
+        kind: Kind,
+        presented: &str,
+        caller: &Caller,
+    ) -> Result<Session, Error> {
+        // The checksum keeps guesses and typing errors away from the database.
+        let secret = Secret::parse(presented).ok_or(Error::InvalidToken)?;
+        let now = now();
+        let found = {
+            let mut db = self.pool.read().await?;
+            token::find_bearer(&mut db, kind, &secret.digest(), now).await?
+        };
+        let bearer = found.ok_or(Error::InvalidToken)?;
+        // A demotion ends the tokens of kind admin; this holds whatever else changes a role.
+        if kind == Kind::Admin && bearer.role != Role::Admin {
+            return Err(Error::InvalidToken);
+        }
+        let (_, idle_ttl) = self.lifetimes(kind);
+        let ends_at = ends_at(bearer.expires_at, idle_ttl, now);
+        self.usage.note(&bearer, now, ends_at, idle_ttl, caller);
+        Ok(Session {
+            user_id: bearer.user_id,
+            username: bearer.username,
+            role: bearer.role,
+            token_id: bearer.token_id,
+            client: bearer.client,
+            expires_at: bearer.expires_at,
+        })
+    }
+
+    /// Ends tokens, and says how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; then none has ended.
+    pub async fn end(&self, which: Which<'_>, reason: Reason, actor: &Actor) -> Result<u64, Error> {
+        let mut tx = self.pool.write().await?;
+        let ended = end_within(&mut tx, which, reason, actor, now()).await?;
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Deletes the tokens whose time is up, and says how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; those that were deleted before stay deleted.
+    pub async fn prune(&self, actor: &Actor) -> Result<u64, Error> {
+        let mut pruned = 0;
+        loop {
+            let now = now();
+            let mut tx = self.pool.write().await?;
+            let expired = token::delete_expired(&mut tx, now, PRUNED_AT_ONCE).await?;
+            let count = record_ended(&mut tx, actor, Reason::Expired, &expired, now).await?;
+            tx.commit().await?;
+            pruned += count;
+            if count == 0 {
+                return Ok(pruned);
+            }
+        }
+    }
+
+    fn lifetimes(&self, kind: Kind) -> (Lifetime, Lifetime) {
+        let settings = &self.settings;
+        match kind {
+            Kind::Api => (settings.token_ttl, settings.token_idle_ttl),
+            Kind::Admin => (settings.admin_session_ttl, settings.admin_idle_ttl),
+        }
+    }
+}
+
+/// Ends tokens as part of a larger change, which must do it in the same transaction.
+pub(super) async fn end_within(
+    tx: &mut AnyConnection,
+    which: Which<'_>,
+    reason: Reason,
+    actor: &Actor,
+    now: i64,
+) -> Result<u64, Error> {
+    let ended = match which {
+        Which::One(id) => token::delete(tx, id).await?,
+        Which::Own(id, owner) => token::delete_own(tx, id, owner, now).await?,
+        Which::OfUser(user, kept) => token::delete_of_user(tx, user, kept).await?,
+        Which::OfKind(user, kind) => token::delete_of_kind(tx, user, kind).await?,
+        Which::OfClient(user, client) => token::delete_of_client(tx, user, None, client).await?,
+    };
+    record_ended(tx, actor, reason, &ended, now).await
+}
+
+async fn record_ended(
+    tx: &mut AnyConnection,
+    actor: &Actor,
+    reason: Reason,
+    ended: &[Ended],
+    now: i64,
+) -> Result<u64, Error> {
+    for token in ended {
+        let about = About {
+            subject: Some((token.user_id, &token.username)),
+            token: Some(token.id),
+            client: Some(&token.client),
+            reason: Some(reason.as_str()),
+        };
+        event::insert(tx, Action::TokenEnded, actor, about, now).await?;
+    }
+    Ok(ended.len() as u64)
+}
+
+/// A login that is refused; `user` is none where no such account exists.
+struct Refused {
+    user: Option<(UserId, String)>,
+    reason: &'static str,
+}
+
+/// The user, if the verdict and the account's state let them in by that door.
+fn admit(found: Option<Credentials>, verdict: Verdict, kind: Kind) -> Result<Credentials, Refused> {
+    let Some(user) = found else {
+        return Err(Refused {
+            user: None,
+            reason: "unknown user",
+        });
+    };
+    let reason = if verdict == Verdict::Wrong {
+        "wrong password"
+    } else if user.disabled_at.is_some() {
+        "user disabled"
+    } else if kind == Kind::Admin && user.role != Role::Admin {
+        "not an admin"
+    } else {
+        return Ok(user);
+    };
+    Err(Refused {
+        user: Some((user.id, user.username)),
+        reason,
+    })
+}
+
+/// The sooner of a token's absolute end and its end by disuse after a use at `now`.
+fn ends_at(expires_at: Option<i64>, idle_ttl: Lifetime, now: i64) -> i64 {
+    let idle_end = idle_ttl.end_after(now).unwrap_or(NEVER);
+    expires_at.unwrap_or(NEVER).min(idle_end).min(NEVER)
+}
+
+impl Actor {
+    /// Who acts through the API or the admin.
+    pub fn of(kind: Kind, user: Option<(UserId, String)>, caller: &Caller) -> Self {
+        Self {
+            via: match kind {
+                Kind::Api => Via::Api,
+                Kind::Admin => Via::Admin,
+            },
+            user,
+            address: caller.address.map(|address| address.to_string()),
+            request_id: Some(caller.request_id.clone()),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! When tokens were last used, kept in memory for a moment and written in batches: a request that
+//! reads must not wait for a write.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Auth;
+use crate::config::Lifetime;
+use crate::error::Error;
+use crate::identity::TokenId;
+use crate::models::token::{self, Bearer, Use};
+use crate::web::client::Caller;
+
+/// A token's last use is written at most once in this many seconds, and more often only where its
+/// life without use is so short that this would cut it.
+const COARSENESS: i64 = 60;
+
+#[derive(Default)]
+pub(super) struct Usage(Mutex<HashMap<TokenId, Use>>);
+
+impl Usage {
+    /// Notes a use of `bearer` at `now` that moves its end to `ends_at`.
+    pub(super) fn note(
+        &self,
+        bearer: &Bearer,
+        now: i64,
+        ends_at: i64,
+        idle_ttl: Lifetime,
+        caller: &Caller,
+    ) {
+        let tenth = idle_ttl
+            .length()
+            .and_then(|life| i64::try_from(life.as_secs() / 10).ok())
+            .unwrap_or(COARSENESS);
+        let due = bearer
+            .last_used_at
+            .is_none_or(|last| now - last >= tenth.min(COARSENESS));
+        if due {
+            let last = Use {
+                at: now,
+                ends_at,
+                address: caller.address.map(|address| address.to_string()),
+                user_agent: caller.user_agent.clone(),
+            };
+            self.pending().insert(bearer.token_id, last);
+        }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, HashMap<TokenId, Use>> {
+        // A map of plain values is whole whatever panicked beside it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Auth {
+    /// Writes the uses that were noted since the last time.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; they are kept for the next time then.
+    pub async fn flush_usage(&self) -> Result<(), Error> {
+        let batch = mem::take(&mut *self.usage.pending());
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let written = self.write_usage(&batch).await;
+        if written.is_err() {
+            let mut pending = self.usage.pending();
+            for (id, last) in batch {
+                pending.entry(id).or_insert(last);
+            }
+        }
+        written
+    }
+
+    async fn write_usage(&self, batch: &HashMap<TokenId, Use>) -> Result<(), Error> {
+        // In the order of their ids: two processes that locked rows in different orders would wait
+        // for each other.
+        let mut batch: Vec<_> = batch.iter().collect();
+        batch.sort_by_key(|(id, _)| **id);
+        let mut tx = self.pool.write().await?;
+        for (id, last) in batch {
+            token::note_use(&mut tx, *id, last).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+}

@@ -1,0 +1,188 @@
+//! `multitoken token …`.
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::{Failure, output, user};
+use crate::api::rfc3339;
+use crate::auth::Auth;
+use crate::auth::sessions::{Reason, Which};
+use crate::identity::{ClientName, TokenId};
+use crate::models::event::Actor;
+use crate::models::{now, token};
+
+#[derive(Subcommand)]
+pub enum Token {
+    /// List tokens; what they consist of is not stored
+    List {
+        /// Only those of this user
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// Only those of this client
+        #[arg(long)]
+        client: Option<String>,
+        /// Print the list as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke one token, or those of a user (of one client)
+    Revoke {
+        /// The token's id, as `token list` prints it
+        #[arg(required_unless_present = "user", conflicts_with = "user")]
+        id: Option<String>,
+        /// All of this user's
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// Only those of this client
+        #[arg(long, requires = "user")]
+        client: Option<String>,
+    },
+    /// Delete expired tokens
+    Prune,
+}
+
+#[derive(Serialize)]
+struct Record {
+    id: String,
+    user: String,
+    kind: &'static str,
+    client: String,
+    hint: String,
+    status: &'static str,
+    created_at: Option<String>,
+    last_used_at: Option<String>,
+    last_address: Option<String>,
+    user_agent: Option<String>,
+    expires_at: Option<String>,
+}
+
+impl Record {
+    fn new(token: token::Token, now: i64) -> Self {
+        Self {
+            id: token.id.to_string(),
+            user: token.username,
+            kind: token.kind.as_str(),
+            client: token.client,
+            hint: token.hint,
+            status: if token.ends_at > now {
+                "live"
+            } else {
+                "expired"
+            },
+            created_at: rfc3339(token.created_at),
+            last_used_at: token.last_used_at.and_then(rfc3339),
+            last_address: token.last_address,
+            user_agent: token.user_agent,
+            expires_at: token.expires_at.and_then(rfc3339),
+        }
+    }
+}
+
+impl Token {
+    pub async fn run(self, auth: &Auth) -> Result<(), Failure> {
+        match self {
+            Self::List { user, client, json } => {
+                list(auth, user.as_deref(), client.as_deref(), json).await
+            }
+            Self::Revoke { id, user, client } => {
+                revoke(auth, id.as_deref(), user.as_deref(), client.as_deref()).await
+            }
+            Self::Prune => {
+                let pruned = auth.prune(&Actor::command_line()).await?;
+                output::line(&format!("{} deleted", count(pruned, "expired token")));
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn list(
+    auth: &Auth,
+    user: Option<&str>,
+    client: Option<&str>,
+    json: bool,
+) -> Result<(), Failure> {
+    let user = match user {
+        Some(name) => Some(user::find(auth, name).await?.id),
+        None => None,
+    };
+    let client = client.map(parse_client).transpose()?;
+    let now = now();
+    let mut db = auth.pool().read().await?;
+    let tokens = token::list(&mut db, user, client.as_ref()).await?;
+    let records: Vec<_> = tokens
+        .into_iter()
+        .map(|token| Record::new(token, now))
+        .collect();
+    if json {
+        return output::json(&records);
+    }
+    let cells = |record: Record| {
+        [
+            record.id,
+            record.user,
+            record.kind.to_owned(),
+            record.client,
+            format!("…{}", record.hint),
+            record.status.to_owned(),
+            record.last_used_at.unwrap_or_else(|| "never".into()),
+            record.expires_at.unwrap_or_else(|| "never".into()),
+        ]
+    };
+    let rows: Vec<_> = records.into_iter().map(cells).collect();
+    let heading = [
+        "ID",
+        "USER",
+        "KIND",
+        "CLIENT",
+        "TOKEN",
+        "STATUS",
+        "LAST USED",
+        "EXPIRES",
+    ];
+    output::table(heading, &rows);
+    Ok(())
+}
+
+async fn revoke(
+    auth: &Auth,
+    id: Option<&str>,
+    user: Option<&str>,
+    client: Option<&str>,
+) -> Result<(), Failure> {
+    let actor = Actor::command_line();
+    let revoked = match (id, user) {
+        (Some(id), _) => {
+            let missing = || Failure::Refused(format!("there is no token {id}"));
+            let found = TokenId::parse(id).ok_or_else(missing)?;
+            match auth.end(Which::One(found), Reason::Revoked, &actor).await? {
+                0 => return Err(missing()),
+                revoked => revoked,
+            }
+        }
+        (None, Some(name)) => {
+            let user = user::find(auth, name).await?.id;
+            let client = client.map(parse_client).transpose()?;
+            let which = match &client {
+                Some(client) => Which::OfClient(user, client),
+                None => Which::OfUser(user, None),
+            };
+            auth.end(which, Reason::Revoked, &actor).await?
+        }
+        (None, None) => return Err(Failure::Usage("name a token or a --user".into())),
+    };
+    output::line(&format!("{} revoked", count(revoked, "token")));
+    Ok(())
+}
+
+fn parse_client(client: &str) -> Result<ClientName, Failure> {
+    ClientName::parse(client).map_err(|why| Failure::Refused(format!("the client: {why}")))
+}
+
+fn count(number: u64, what: &str) -> String {
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
+    }
+}

@@ -1,0 +1,340 @@
+//! `multitoken user …`.
+
+use std::io::{self, BufRead, IsTerminal, Read};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{Failure, output};
+use crate::api::rfc3339;
+use crate::auth::Auth;
+use crate::auth::accounts::Tokens;
+use crate::identity::Username;
+use crate::models::event::Actor;
+use crate::models::now;
+use crate::models::user::{self, Listed, Role};
+use crate::password::Password;
+
+#[derive(Subcommand)]
+pub enum User {
+    /// Create a user
+    Create {
+        /// The username
+        name: String,
+        /// Make the user an admin
+        #[arg(long)]
+        admin: bool,
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+    /// List all users
+    List {
+        /// Print the list as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one user
+    Show {
+        /// The username
+        name: String,
+        /// Print the record as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Disable a user and end their tokens
+    Disable {
+        /// The username
+        name: String,
+    },
+    /// Enable a user again
+    Enable {
+        /// The username
+        name: String,
+    },
+    /// Make a user an admin
+    Promote {
+        /// The username
+        name: String,
+    },
+    /// Make an admin a user and end their admin sessions
+    Demote {
+        /// The username
+        name: String,
+    },
+    /// Delete a user and their tokens
+    Delete {
+        /// The username
+        name: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Set a user's password and end their tokens
+    SetPassword {
+        /// The username
+        name: String,
+        /// Let the user's tokens go on
+        #[arg(long)]
+        keep_tokens: bool,
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+}
+
+/// Where a password comes from; without an option it is asked for, twice.
+#[derive(Args)]
+#[group(multiple = false)]
+pub struct PasswordSource {
+    /// Read the password from stdin; one line end is dropped
+    #[arg(long)]
+    password_stdin: bool,
+    /// Make a password and print it, once
+    #[arg(long)]
+    generate_password: bool,
+}
+
+#[derive(Serialize)]
+struct Record {
+    id: String,
+    username: String,
+    role: &'static str,
+    status: &'static str,
+    live_tokens: i64,
+    created_at: Option<String>,
+    disabled_at: Option<String>,
+    last_login_at: Option<String>,
+}
+
+impl From<Listed> for Record {
+    fn from(Listed { user, tokens }: Listed) -> Self {
+        Self {
+            id: user.id.to_string(),
+            username: user.username,
+            role: user.role.as_str(),
+            status: if user.disabled_at.is_some() {
+                "disabled"
+            } else {
+                "active"
+            },
+            live_tokens: tokens,
+            created_at: rfc3339(user.created_at),
+            disabled_at: user.disabled_at.and_then(rfc3339),
+            last_login_at: user.last_login_at.and_then(rfc3339),
+        }
+    }
+}
+
+impl User {
+    pub async fn run(self, auth: &Auth) -> Result<(), Failure> {
+        let actor = Actor::command_line();
+        match self {
+            Self::Create {
+                name,
+                admin,
+                password,
+            } => {
+                let name = parse(&name)?;
+                let made = password.take()?;
+                let role = if admin { Role::Admin } else { Role::User };
+                auth.create_user(&name, &made, role, &actor).await?;
+                output::message(&format!("User {} created.", name.as_str()));
+                password.show(&made);
+            }
+            Self::List { json } => list(auth, json).await?,
+            Self::Show { name, json } => show(auth, &name, json).await?,
+            Self::Disable { name } => {
+                let ended = auth.disable(find(auth, &name).await?.id, &actor).await?;
+                output::message(&format!("User {name} disabled, {ended} tokens ended."));
+            }
+            Self::Enable { name } => {
+                auth.enable(find(auth, &name).await?.id, &actor).await?;
+                output::message(&format!("User {name} enabled."));
+            }
+            Self::Promote { name } => {
+                auth.promote(find(auth, &name).await?.id, &actor).await?;
+                output::message(&format!("User {name} is an admin."));
+            }
+            Self::Demote { name } => {
+                auth.demote(find(auth, &name).await?.id, &actor).await?;
+                output::message(&format!("User {name} is no admin."));
+            }
+            Self::Delete { name, yes } => {
+                let user = find(auth, &name).await?;
+                if !yes {
+                    confirm(&name)?;
+                }
+                let ended = auth.delete_user(user.id, &actor).await?;
+                output::message(&format!("User {name} deleted, {ended} tokens ended."));
+            }
+            Self::SetPassword {
+                name,
+                keep_tokens,
+                password,
+            } => {
+                let user = find(auth, &name).await?;
+                let made = password.take()?;
+                let tokens = if keep_tokens {
+                    Tokens::Keep
+                } else {
+                    Tokens::End
+                };
+                let ended = auth.set_password(&user, &made, tokens, &actor).await?;
+                output::message(&format!("Password of {name} set, {ended} tokens ended."));
+                password.show(&made);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn list(auth: &Auth, json: bool) -> Result<(), Failure> {
+    const AT_ONCE: i64 = 1000;
+    let mut records: Vec<Record> = vec![];
+    loop {
+        let offset = i64::try_from(records.len()).unwrap_or(i64::MAX);
+        let mut db = auth.pool().read().await?;
+        let more = user::list(&mut db, "", now(), AT_ONCE, offset).await?;
+        if more.is_empty() {
+            break;
+        }
+        records.extend(more.into_iter().map(Record::from));
+    }
+    if json {
+        return output::json(&records);
+    }
+    let cells = |record: Record| {
+        [
+            record.username,
+            record.role.to_owned(),
+            record.status.to_owned(),
+            record.live_tokens.to_string(),
+            record.created_at.unwrap_or_default(),
+            record.last_login_at.unwrap_or_else(|| "never".into()),
+        ]
+    };
+    let rows: Vec<_> = records.into_iter().map(cells).collect();
+    output::table(
+        [
+            "USERNAME",
+            "ROLE",
+            "STATUS",
+            "TOKENS",
+            "CREATED",
+            "LAST LOGIN",
+        ],
+        &rows,
+    );
+    Ok(())
+}
+
+async fn show(auth: &Auth, name: &str, json: bool) -> Result<(), Failure> {
+    let user = find(auth, name).await?;
+    let tokens = {
+        let mut db = auth.pool().read().await?;
+        crate::models::token::list_live(&mut db, user.id, now())
+            .await?
+            .len()
+    };
+    let tokens = i64::try_from(tokens).unwrap_or(i64::MAX);
+    let record = Record::from(Listed { user, tokens });
+    if json {
+        return output::json(&record);
+    }
+    for (name, value) in [
+        ("id", record.id),
+        ("username", record.username),
+        ("role", record.role.to_owned()),
+        ("status", record.status.to_owned()),
+        ("live tokens", record.live_tokens.to_string()),
+        ("created", record.created_at.unwrap_or_default()),
+        (
+            "last login",
+            record.last_login_at.unwrap_or_else(|| "never".into()),
+        ),
+    ] {
+        output::line(&format!("{name:12} {value}"));
+    }
+    Ok(())
+}
+
+fn parse(name: &str) -> Result<Username, Failure> {
+    Username::parse(name).map_err(|why| Failure::Refused(format!("the username: {why}")))
+}
+
+/// The user with that name.
+pub async fn find(auth: &Auth, name: &str) -> Result<user::User, Failure> {
+    let username = parse(name)?;
+    let mut db = auth.pool().read().await?;
+    user::find_by_name(&mut db, &username)
+        .await?
+        .ok_or_else(|| Failure::Refused(format!("there is no user {}", username.as_str())))
+}
+
+fn confirm(name: &str) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::Usage(
+            "deleting asks first; say --yes where nobody can answer".into(),
+        ));
+    }
+    output::message(&format!("Delete {name} for good? Type the username:"));
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    if read.is_ok() && answer.trim() == name {
+        Ok(())
+    } else {
+        Err(Failure::Refused("nothing was deleted".into()))
+    }
+}
+
+impl PasswordSource {
+    fn take(&self) -> Result<Password, Failure> {
+        if self.generate_password {
+            Ok(Password::generate())
+        } else if self.password_stdin {
+            from_stdin()
+        } else if io::stdin().is_terminal() {
+            from_terminal()
+        } else {
+            Err(Failure::Usage(
+                "there is no terminal to ask for the password on; say --password-stdin or \
+                 --generate-password"
+                    .into(),
+            ))
+        }
+    }
+
+    /// A password that was made here is seen by nobody else and never again.
+    fn show(&self, password: &Password) {
+        if self.generate_password {
+            output::line(password.reveal());
+        }
+    }
+}
+
+fn from_stdin() -> Result<Password, Failure> {
+    // A line end more than the longest password: what is longer is refused as too long.
+    let limit = u64::try_from(Password::MAX + 3).unwrap_or(u64::MAX);
+    let mut text = String::new();
+    io::stdin()
+        .lock()
+        .take(limit)
+        .read_to_string(&mut text)
+        .map_err(|error| Failure::Refused(format!("the password can't be read: {error}")))?;
+    let text = text.strip_suffix('\n').map_or(text.as_str(), |text| {
+        text.strip_suffix('\r').unwrap_or(text)
+    });
+    Ok(Password::new(text))
+}
+
+fn from_terminal() -> Result<Password, Failure> {
+    let ask = |prompt| {
+        rpassword::prompt_password(prompt)
+            .map_err(|error| Failure::Refused(format!("the password can't be read: {error}")))
+    };
+    let first = ask("Password: ")?;
+    if first == ask("Again: ")? {
+        Ok(Password::new(first))
+    } else {
+        Err(Failure::Refused("the two passwords differ".into()))
+    }
+}

@@ -1,0 +1,464 @@
+//! Typed settings: Rocket's figment, the application's `app` table in it, and their checks.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use rocket::Config;
+use rocket::config::SecretKey;
+use rocket::figment::providers::{Env, Format, Serialized, Toml};
+use rocket::figment::{Figment, Profile};
+use serde::{Deserialize, Deserializer, de};
+use url::Url;
+
+use crate::secret;
+
+/// Where the database is when nothing says otherwise.
+const DEFAULT_DATABASE: &str = "sqlite:data/multitoken.db";
+/// `secret_key`s that documentation and examples print (Rocket's guides 0.4 and 0.5, the
+/// syntect server's compose files): whoever has read them has them.
+const PUBLISHED_KEYS: &[&str] = &[
+    "hPRYyVRiMyxpw5sBB1XeCMN1kFsDCqKvBi2QJxBVHQk=",
+    "itlYmFR2vYKrOmFhupMIn/hyB6lYCCTXz4yaQX89XVg=",
+    "8Xui8SN4mI+7egV/9dlfYYLGQJeEx4+DwmSQLwDVXJg=",
+    "SeerutKeyIsI7releuantAndknvsuZPluaseIgnorYA=",
+];
+
+/// The settings of Rocket and of the application, from the least to the most specific: built-in
+/// defaults, `Rocket.toml` (or the file that `ROCKET_CONFIG` names), `ROCKET_*`, `DATABASE_URL`.
+pub fn figment() -> Figment {
+    let figment = Figment::from(Config::default())
+        // Who sends `X-Real-IP` may claim any address, and the server's name helps only attackers.
+        .merge(("ip_header", false))
+        .merge(("ident", false))
+        .merge(("databases.multitoken.url", DEFAULT_DATABASE))
+        .merge(Toml::file(Env::var_or("ROCKET_CONFIG", "Rocket.toml")).nested())
+        .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE"]).global())
+        .select(Profile::from_env_or(
+            "ROCKET_PROFILE",
+            Config::DEFAULT_PROFILE,
+        ));
+    match Env::var("DATABASE_URL") {
+        Some(url) if !url.is_empty() => {
+            figment.merge(Serialized::global("databases.multitoken.url", url))
+        }
+        _ => figment,
+    }
+}
+
+/// The settings of the application. CONTRACT: each key's meaning is its field's.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The title in the admin.
+    pub name: String,
+    /// The origin that browsers see, if it is not made of `address` and `port`.
+    pub public_url: Option<PublicUrl>,
+    /// What a token begins with.
+    pub token_prefix: String,
+    /// A token's absolute life.
+    pub token_ttl: Lifetime,
+    /// A token's life without use.
+    pub token_idle_ttl: Lifetime,
+    /// Live tokens of kind `api` that a user may have.
+    pub tokens_per_user: u32,
+    /// What a login does when there are as many.
+    pub tokens_full: TokensFull,
+    /// How long the audit trail is kept.
+    pub events_ttl: Lifetime,
+    /// An admin session's absolute life.
+    pub admin_session_ttl: Lifetime,
+    /// An admin session's life without use.
+    pub admin_idle_ttl: Lifetime,
+    /// Characters that a password has at least.
+    pub password_min_length: usize,
+    /// Memory of one Argon2id hash, in KiB (OWASP: 19,456 with 2 iterations).
+    pub hash_memory_kib: u32,
+    /// Passes of one Argon2id hash over its memory.
+    pub hash_iterations: u32,
+    /// Lanes of one Argon2id hash.
+    pub hash_lanes: u32,
+    /// Passwords hashed at once; as many as there are cores if not set.
+    pub hash_threads: Option<usize>,
+    /// Networks of the proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Reserved.
+    pub token_cache: bool,
+    /// Reserved.
+    pub cors_origins: Vec<PublicUrl>,
+    /// Reserved.
+    pub login_failures_per_account: u32,
+    /// Reserved.
+    pub login_failures_per_address: u32,
+    /// Reserved.
+    pub metrics: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60;
+        Self {
+            name: "Multitoken".into(),
+            public_url: None,
+            token_prefix: "mtk".into(),
+            token_ttl: Lifetime::seconds(90 * DAY),
+            token_idle_ttl: Lifetime::seconds(30 * DAY),
+            tokens_per_user: 50,
+            tokens_full: TokensFull::EvictOldest,
+            events_ttl: Lifetime::seconds(365 * DAY),
+            admin_session_ttl: Lifetime::seconds(8 * 60 * 60),
+            admin_idle_ttl: Lifetime::seconds(30 * 60),
+            password_min_length: 8,
+            hash_memory_kib: 19_456,
+            hash_iterations: 2,
+            hash_lanes: 1,
+            hash_threads: None,
+            trusted_proxies: vec![],
+            token_cache: true,
+            cors_origins: vec![],
+            login_failures_per_account: 10,
+            login_failures_per_address: 50,
+            metrics: false,
+        }
+    }
+}
+
+/// What happens at a login of a user who has `tokens_per_user` tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokensFull {
+    /// The oldest of them ends.
+    EvictOldest,
+    /// The login is refused.
+    Reject,
+}
+
+/// The settings can't be used; the text names the key and says what would do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unfit(String);
+
+impl Settings {
+    /// Reads and checks the whole configuration, Rocket's part too.
+    ///
+    /// # Errors
+    /// The first key that is unknown or unfit, by name.
+    pub fn load(figment: &Figment) -> Result<Self, Unfit> {
+        let unfit = |error: rocket::figment::Error| Unfit(one_line(&error));
+        figment.extract::<Config>().map_err(unfit)?;
+        let settings: Self = match figment.extract_inner("app") {
+            Err(error) if error.missing() && figment.find_value("app").is_err() => Self::default(),
+            settings => settings.map_err(unfit)?,
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), Unfit> {
+        let demand = |fits: bool, message: &str| {
+            if fits {
+                Ok(())
+            } else {
+                Err(Unfit(message.into()))
+            }
+        };
+        demand(
+            !self.name.trim().is_empty(),
+            "app.name: give the application a name",
+        )?;
+        demand(
+            secret::is_prefix(&self.token_prefix),
+            "app.token_prefix: takes 1 to 12 of a-z and 0-9",
+        )?;
+        demand(
+            self.tokens_per_user > 0,
+            "app.tokens_per_user: takes a number from 1 up",
+        )?;
+        demand(
+            (1..=1024).contains(&self.password_min_length),
+            "app.password_min_length: takes a number from 1 to 1024",
+        )?;
+        demand(
+            self.hash_lanes > 0,
+            "app.hash_lanes: takes a number from 1 up",
+        )?;
+        demand(
+            self.hash_iterations > 0,
+            "app.hash_iterations: takes a number from 1 up",
+        )?;
+        demand(
+            argon2::Params::new(
+                self.hash_memory_kib,
+                self.hash_iterations,
+                self.hash_lanes,
+                None,
+            )
+            .is_ok(),
+            "app.hash_memory_kib: takes a number from 8 × hash_lanes up",
+        )?;
+        demand(
+            self.hash_threads != Some(0),
+            "app.hash_threads: takes a number from 1 up",
+        )
+    }
+
+    /// The keys that are set but that this version does not act on yet.
+    pub fn not_in_force(&self) -> Vec<&'static str> {
+        let default = Self::default();
+        let mut keys = vec![];
+        if self.metrics {
+            keys.push("metrics");
+        }
+        if !self.cors_origins.is_empty() {
+            keys.push("cors_origins");
+        }
+        if self.login_failures_per_account != default.login_failures_per_account {
+            keys.push("login_failures_per_account");
+        }
+        if self.login_failures_per_address != default.login_failures_per_address {
+            keys.push("login_failures_per_address");
+        }
+        keys
+    }
+
+    /// The origin that browsers see: `public_url`, else what Rocket listens on.
+    pub fn origin(&self, rocket: &Config) -> String {
+        match &self.public_url {
+            Some(PublicUrl(url)) => url.origin().ascii_serialization(),
+            None => {
+                let host = match rocket.address {
+                    any if any.is_unspecified() => "localhost".to_owned(),
+                    IpAddr::V4(address) => address.to_string(),
+                    IpAddr::V6(address) => format!("[{address}]"),
+                };
+                match rocket.port {
+                    80 => format!("http://{host}"),
+                    port => format!("http://{host}:{port}"),
+                }
+            }
+        }
+    }
+
+    /// Whether browsers reach the application by https.
+    pub fn is_https(&self) -> bool {
+        self.public_url
+            .as_ref()
+            .is_some_and(|PublicUrl(url)| url.scheme() == "https")
+    }
+}
+
+/// How long something lives: a number with a unit (`90d`, `30m`, `2h 30m`), or `never` ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime(Option<Duration>);
+
+impl Lifetime {
+    /// A life of that many seconds.
+    pub const fn seconds(seconds: u64) -> Self {
+        Self(Some(Duration::from_secs(seconds)))
+    }
+
+    /// When what begins at `start` ends, both in unix seconds; none if never.
+    pub fn end_after(self, start: i64) -> Option<i64> {
+        let seconds = i64::try_from(self.0?.as_secs()).unwrap_or(i64::MAX);
+        Some(start.saturating_add(seconds))
+    }
+
+    /// The length itself; none if it never ends.
+    pub fn length(self) -> Option<Duration> {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Lifetime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "never" {
+            return Ok(Self(None));
+        }
+        match humantime::parse_duration(&text) {
+            Ok(life) if life >= Duration::from_secs(1) => Ok(Self(Some(life))),
+            _ => Err(de::Error::custom(format!(
+                "\"{text}\" is no length of time from a second up; write 90d, 12h, 30m or never"
+            ))),
+        }
+    }
+}
+
+/// An origin: scheme, host and port of a http or https URL.
+#[derive(Debug, Clone)]
+pub struct PublicUrl(Url);
+
+impl<'de> Deserialize<'de> for PublicUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Url::parse(&text)
+            .ok()
+            .filter(|url| {
+                matches!(url.scheme(), "http" | "https")
+                    && url.path() == "/"
+                    && url.query().is_none()
+                    && url.fragment().is_none()
+                    && url.username().is_empty()
+                    && url.password().is_none()
+            })
+            .map(Self)
+            .ok_or_else(|| {
+                de::Error::custom(format!(
+                    "\"{text}\" is no origin; write https://app.example.com, without a path"
+                ))
+            })
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.origin().ascii_serialization())
+    }
+}
+
+/// Refuses what would let anyone forge what the key protects: no key of one's own outside the
+/// debug profile, or one that everybody can read.
+///
+/// # Errors
+/// The key is missing or published.
+pub fn check_secret_key(figment: &Figment) -> Result<(), Unfit> {
+    const MEND: &str = "make one with `openssl rand -base64 32` and set it as ROCKET_SECRET_KEY";
+    if figment.profile() == Config::DEBUG_PROFILE {
+        return Ok(());
+    }
+    let config: Config = figment.extract().map_err(|error| Unfit(one_line(&error)))?;
+    if !config.secret_key.is_provided() {
+        return Err(Unfit(format!(
+            "secret_key: the {} profile needs one of its own; {MEND}",
+            figment.profile()
+        )));
+    }
+    let published = PUBLISHED_KEYS.iter().any(|key| {
+        Figment::from(("key", *key))
+            .extract_inner::<SecretKey>("key")
+            .is_ok_and(|key| key == config.secret_key)
+    });
+    if published {
+        return Err(Unfit(format!("secret_key: this one is published; {MEND}")));
+    }
+    Ok(())
+}
+
+/// A figment error names its key and where the value came from; several become one line.
+fn one_line(error: &rocket::figment::Error) -> String {
+    let lines: Vec<String> = error
+        .clone()
+        .into_iter()
+        .map(|error| error.to_string())
+        .collect();
+    lines.join("; ")
+}
+
+/// A folder that ships with the application (`templates`, `static`): in the working directory, or
+/// beside the executable, or, for a development build, where it was built.
+///
+/// # Errors
+/// It is in none of these places.
+pub fn folder(name: &str) -> Result<PathBuf, Unfit> {
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|exe| exe.parent().map(Path::to_owned));
+    let source = cfg!(debug_assertions).then(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    [Some(PathBuf::from(".")), beside, source]
+        .into_iter()
+        .flatten()
+        .map(|place| place.join(name))
+        .find(|path| path.is_dir())
+        .ok_or_else(|| {
+            Unfit(format!(
+                "the folder \"{name}\" is neither here nor beside the executable; \
+                 start in the folder that holds it, or copy it there"
+            ))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use rocket::figment::value::Value;
+
+    use super::*;
+
+    fn load(key: &str, value: &str) -> Result<Settings, Unfit> {
+        let figment = Figment::from(Config::debug_default())
+            .merge(Toml::string(&format!("[debug.app]\n{key} = {value}")).nested());
+        Settings::load(&figment)
+    }
+
+    #[test]
+    fn unfit_values_are_refused_by_key() {
+        for (key, value) in [
+            ("tokne_ttl", "\"1d\""),
+            ("token_ttl", "\"soon\""),
+            ("token_ttl", "\"0s\""),
+            ("token_ttl", "90"),
+            ("token_prefix", "\"Mtk\""),
+            ("token_prefix", "\"\""),
+            ("tokens_per_user", "0"),
+            ("tokens_full", "\"panic\""),
+            ("public_url", "\"app.example.com\""),
+            ("public_url", "\"https://app.example.com/path\""),
+            ("password_min_length", "2000"),
+            ("hash_memory_kib", "7"),
+            ("hash_iterations", "0"),
+            ("hash_lanes", "0"),
+            ("hash_threads", "0"),
+            ("trusted_proxies", "[\"everyone\"]"),
+        ] {
+            let error = load(key, value).expect_err(key).to_string();
+            assert!(error.contains(key), "{key} is not named in: {error}");
+        }
+    }
+
+    #[test]
+    fn fit_values_are_taken() {
+        assert_eq!(
+            load("token_ttl", "\"never\"")
+                .unwrap()
+                .token_ttl
+                .end_after(5),
+            None
+        );
+        assert_eq!(
+            load("token_ttl", "\"90d\"").unwrap().token_ttl.end_after(1),
+            Some(7_776_001)
+        );
+        let settings = load("public_url", "\"https://App.example.com:443/\"").unwrap();
+        assert!(settings.is_https());
+        assert_eq!(
+            settings.origin(&Config::debug_default()),
+            "https://app.example.com"
+        );
+        assert_eq!(load("hash_memory_kib", "8").unwrap().hash_memory_kib, 8);
+    }
+
+    #[test]
+    fn outside_debug_a_secret_key_of_ones_own_is_demanded() {
+        let release = |key: Option<Value>| {
+            let figment = Figment::from(Config::release_default()).select("release");
+            match key {
+                Some(key) => check_secret_key(&figment.merge(("secret_key", key))),
+                None => check_secret_key(&figment),
+            }
+        };
+        assert!(
+            release(None)
+                .unwrap_err()
+                .to_string()
+                .contains("secret_key")
+        );
+        for key in PUBLISHED_KEYS {
+            let error = release(Some((*key).into())).unwrap_err().to_string();
+            assert!(error.contains("published"), "{error}");
+        }
+        assert!(release(Some(vec![0_u8; 64].into())).is_err());
+        let own: [u8; 32] = rand::random();
+        assert!(release(Some(own.to_vec().into())).is_ok());
+    }
+}

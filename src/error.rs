@@ -1,0 +1,217 @@
+//! The one error of a request: what went wrong, which status it has, and what the asker may know.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use rocket::http::{Method, Status};
+use rocket::request::Request;
+use rocket::response::{self, Responder};
+use serde_json::{Map, Value, json};
+
+/// Field names with what is wrong with each, in the form that clients of Django REST framework
+/// read: `{"client": ["This field is required."]}`.
+#[derive(Debug, Default)]
+pub struct FieldErrors(BTreeMap<&'static str, Vec<String>>);
+
+impl FieldErrors {
+    /// Adds one complaint about `field`.
+    pub fn add(&mut self, field: &'static str, message: impl Into<String>) {
+        self.0.entry(field).or_default().push(message.into());
+    }
+
+    /// `value`, unless a complaint was added.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with every complaint.
+    pub fn into_result<T>(self, value: T) -> Result<T, Error> {
+        if self.0.is_empty() {
+            Ok(value)
+        } else {
+            Err(Error::Invalid(self))
+        }
+    }
+
+    /// One complaint about one field, as an error.
+    pub fn one(field: &'static str, message: impl Into<String>) -> Error {
+        let mut errors = Self::default();
+        errors.add(field, message);
+        Error::Invalid(errors)
+    }
+
+    /// Every complaint, field by field.
+    pub fn messages(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0
+            .iter()
+            .flat_map(|(field, messages)| messages.iter().map(|message| (*field, message.as_str())))
+    }
+}
+
+/// Everything that ends a request without its answer.
+///
+/// A handler or a guard returns it; it is kept with the request, and the catchers
+/// ([`crate::web::catchers`]) dress it as problem details or as a page. Internals never leave the
+/// process.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The body is not what its content type says.
+    #[error("malformed request: {0}")]
+    Malformed(&'static str),
+    /// Fields are missing or unfit.
+    #[error("invalid input: {0:?}")]
+    Invalid(FieldErrors),
+    /// Username and password do not belong together, or the user may not sign in here. It does
+    /// not tell which, so that it can't be used to find out who has an account.
+    #[error("wrong credentials")]
+    InvalidCredentials,
+    /// A guarded route was asked for without credentials.
+    #[error("no credentials")]
+    NoCredentials,
+    /// The token presented is unknown, malformed, expired or revoked, or its user is disabled.
+    #[error("invalid token")]
+    InvalidToken,
+    /// A page of the admin was asked for without a session; holds where to go back to.
+    #[error("sign-in required")]
+    SignInRequired(Option<String>),
+    /// A page of another origin tried to change something.
+    #[error("cross-origin request refused")]
+    CrossOrigin,
+    /// The user has as many tokens as `tokens_per_user` allows and `tokens_full` is `reject`.
+    #[error("too many tokens")]
+    TooManyTokens,
+    /// What was asked for does not exist, or not for this user.
+    #[error("not found")]
+    NotFound,
+    /// The path exists, with these methods only.
+    #[error("method not allowed")]
+    MethodNotAllowed(Vec<Method>),
+    /// The change contradicts the state of things; the text says how.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// The body is longer than this many bytes.
+    #[error("body over {0} bytes")]
+    TooLarge(u64),
+    /// The body is neither JSON nor a URL-encoded form.
+    #[error("unsupported media type")]
+    UnsupportedMediaType,
+    /// More passwords wait to be hashed than the queue takes.
+    #[error("the hashing queue is full")]
+    Overloaded,
+    /// The database failed or is away.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A bug; the text is for the log.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+}
+
+impl Error {
+    /// The status it answers with.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Malformed(_) | Self::Invalid(_) | Self::InvalidCredentials => Status::BadRequest,
+            Self::NoCredentials | Self::InvalidToken | Self::SignInRequired(_) => {
+                Status::Unauthorized
+            }
+            Self::CrossOrigin | Self::TooManyTokens => Status::Forbidden,
+            Self::NotFound => Status::NotFound,
+            Self::MethodNotAllowed(_) => Status::MethodNotAllowed,
+            Self::Conflict(_) => Status::Conflict,
+            Self::TooLarge(_) => Status::PayloadTooLarge,
+            Self::UnsupportedMediaType => Status::UnsupportedMediaType,
+            Self::Overloaded | Self::Database(_) => Status::ServiceUnavailable,
+            Self::Internal(_) => Status::InternalServerError,
+        }
+    }
+
+    /// What the asker may know, in a sentence.
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Malformed(what) => format!("The request could not be read: {what}."),
+            Self::Invalid(_) => "Some fields need another value.".into(),
+            Self::InvalidCredentials => "Unable to log in with provided credentials.".into(),
+            Self::NoCredentials => "Authentication credentials were not provided.".into(),
+            Self::InvalidToken => "The token is not valid, or no longer.".into(),
+            Self::SignInRequired(_) => "Sign in first.".into(),
+            Self::CrossOrigin => "Requests from other sites are not accepted here.".into(),
+            Self::TooManyTokens => {
+                "This user has as many tokens as are allowed. End one and try again.".into()
+            }
+            Self::NotFound => "There is nothing here.".into(),
+            Self::MethodNotAllowed(_) => "This path does not take that method.".into(),
+            Self::Conflict(how) => (*how).into(),
+            Self::TooLarge(limit) => format!("The body is longer than {limit} bytes."),
+            Self::UnsupportedMediaType => {
+                "Send JSON or application/x-www-form-urlencoded, and say so in Content-Type.".into()
+            }
+            Self::Overloaded | Self::Database(_) => {
+                "The service cannot answer right now. Try again shortly.".into()
+            }
+            Self::Internal(_) => "Something went wrong on our side.".into(),
+        }
+    }
+
+    /// The members that clients of Django REST framework read, beside those of RFC 9457.
+    pub fn members(&self) -> Map<String, Value> {
+        let mut members = Map::new();
+        match self {
+            Self::InvalidCredentials => {
+                members.insert("non_field_errors".into(), json!([self.detail()]));
+            }
+            Self::Invalid(FieldErrors(fields)) => {
+                members.extend(
+                    fields
+                        .iter()
+                        .map(|(name, errors)| ((*name).into(), json!(errors))),
+                );
+            }
+            _ => {}
+        }
+        members
+    }
+
+    /// The headers that go with it.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        match self {
+            // RFC 6750, section 3: no error code where no credentials were given.
+            Self::NoCredentials => {
+                vec![("WWW-Authenticate", r#"Bearer realm="multitoken""#.into())]
+            }
+            Self::InvalidToken => vec![(
+                "WWW-Authenticate",
+                r#"Bearer realm="multitoken", error="invalid_token""#.into(),
+            )],
+            Self::MethodNotAllowed(methods) => {
+                let names: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
+                vec![("Allow", names.join(", "))]
+            }
+            Self::Overloaded => vec![("Retry-After", "1".into())],
+            Self::Database(_) => vec![("Retry-After", "5".into())],
+            _ => vec![],
+        }
+    }
+
+    /// Keeps the error with the request, for the catchers to dress, and returns its status.
+    ///
+    /// What guards fail with, Rocket prints; so they fail with the status alone and leave the rest
+    /// here.
+    pub fn stash(self, request: &Request<'_>) -> Status {
+        let status = self.status();
+        // A second error of the same request (a catcher that failed) does not hide the first.
+        let _ = request.local_cache(Stash::default).0.set(self);
+        status
+    }
+
+    /// The error that was kept with the request, if any.
+    pub fn stashed<'r>(request: &'r Request<'_>) -> Option<&'r Self> {
+        request.local_cache(Stash::default).0.get()
+    }
+}
+
+#[derive(Default)]
+struct Stash(OnceLock<Error>);
+
+impl<'r> Responder<'r, 'static> for Error {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        Err(self.stash(request))
+    }
+}

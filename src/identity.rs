@@ -1,0 +1,233 @@
+//! Names and ids as types: who holds one holds a checked value.
+
+use std::fmt;
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
+use rocket::http::impl_from_uri_param_identity;
+use rocket::http::uri::fmt::{Formatter, Path, UriDisplay};
+use rocket::request::FromParam;
+use uuid::Uuid;
+
+const REQUIRED: &str = "This field may not be blank.";
+const CONTROL: &str = "Control characters are not allowed.";
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new one, greater than all that this process made before (UUIDv7, RFC 9562).
+            #[allow(clippy::new_without_default)]
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
+
+            /// Reads the hyphenated lower-case form, the only one that we write.
+            pub fn parse(text: &str) -> Option<Self> {
+                let id = Uuid::try_parse(text).ok()?;
+                (id.hyphenated().to_string() == text).then_some(Self(id))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = &'static str;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                Self::parse(&text).ok_or("not an id")
+            }
+        }
+
+        impl<'a> FromParam<'a> for $name {
+            type Error = crate::error::Error;
+
+            fn from_param(text: &'a str) -> Result<Self, Self::Error> {
+                Self::parse(text).ok_or(crate::error::Error::NotFound)
+            }
+        }
+
+        impl UriDisplay<Path> for $name {
+            fn fmt(&self, f: &mut Formatter<'_, Path>) -> fmt::Result {
+                f.write_value(self.to_string())
+            }
+        }
+
+        impl_from_uri_param_identity!([Path] $name);
+    };
+}
+
+id! {
+    /// Names a user for as long as the user exists.
+    UserId
+}
+id! {
+    /// Names a token; a token that replaces another has a new one.
+    TokenId
+}
+id! {
+    /// Names a line of the audit trail.
+    EventId
+}
+
+/// A username: as it was typed, and the key that it is compared by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Username {
+    text: String,
+    key: String,
+}
+
+impl Username {
+    /// The most characters that a username has.
+    pub const MAX: usize = 150;
+
+    /// Takes 1 to 150 characters without control or bidi-control characters; white space around
+    /// them is dropped.
+    ///
+    /// # Errors
+    /// What is wrong, as a sentence for the user.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = checked(text, Self::MAX)?;
+        // Normalising can make a text several times as long, and an index entry has its limits.
+        let key = checked(&canonical(text), Self::MAX)?.to_owned();
+        Ok(Self {
+            text: text.to_owned(),
+            key,
+        })
+    }
+
+    /// As it was typed.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What is compared: equal for names that differ only in case or in compatibility forms.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+/// NFKC and case folding, so that `Straße`, `STRASSE` and `ｓｔｒａｓｓｅ` are one name.
+///
+/// Folding can undo a normal form and normalising can bring back capitals, so each is done twice:
+/// this is the Unicode Standard's compatibility caseless match (definition D146), composed.
+pub fn canonical(text: &str) -> String {
+    let nfd = DecomposingNormalizerBorrowed::new_nfd();
+    let nfkc = ComposingNormalizerBorrowed::new_nfkc();
+    let case = CaseMapper::new();
+    let once = nfkc
+        .normalize(&case.fold_string(&nfd.normalize(text)))
+        .into_owned();
+    nfkc.normalize(&case.fold_string(&once)).into_owned()
+}
+
+/// The name of a client (a device, an app, a browser): a user has one token for each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientName(String);
+
+impl ClientName {
+    /// The most characters that a client's name has.
+    pub const MAX: usize = 255;
+
+    /// Takes 1 to 255 characters without control or bidi-control characters; white space around
+    /// them is dropped.
+    ///
+    /// # Errors
+    /// What is wrong, as a sentence for the user.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        checked(text, Self::MAX).map(|text| Self(text.to_owned()))
+    }
+
+    /// The name itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether the character can garble a line of text that it stands in: control characters
+/// (General_Category Cc) and those that turn the writing direction (Bidi_Control, UAX #9).
+pub fn is_control(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+fn checked(text: &str, max: usize) -> Result<&str, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        Err(REQUIRED.into())
+    } else if text.chars().count() > max {
+        Err(format!(
+            "Ensure this field has no more than {max} characters."
+        ))
+    } else if text.chars().any(is_control) {
+        Err(CONTROL.into())
+    } else {
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usernames_that_look_alike_by_case_or_form_share_a_key() {
+        let key = |text| Username::parse(text).unwrap().key().to_owned();
+        assert_eq!(key("Alice"), key("ａＬＩＣＥ"));
+        assert_eq!(key("Straße"), key("STRASSE"));
+        assert_eq!(key("re\u{301}mi"), key("RÉMI"));
+        assert_eq!(key("ﬁona"), key("Fiona"));
+        assert_ne!(key("alice"), key("alicé"));
+        assert_eq!(Username::parse(" Alice ").unwrap().as_str(), "Alice");
+    }
+
+    #[test]
+    fn canonical_is_stable() {
+        for text in ["ᾳͅ", "ǰ̣", "K", "ſ", "Å", "㎒", "ΐ", "İ", "ﷺ"] {
+            assert_eq!(canonical(&canonical(text)), canonical(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn unfit_names_are_refused() {
+        for text in [
+            "",
+            " ",
+            "a\0b",
+            "a\nb",
+            "a\u{202E}b",
+            "a\u{85}b",
+            &"x".repeat(151),
+        ] {
+            assert!(Username::parse(text).is_err(), "{text:?}");
+        }
+        assert!(
+            Username::parse(&"ﷺ".repeat(150)).is_err(),
+            "2,700 characters once normalised"
+        );
+        assert!(Username::parse(&"é".repeat(150)).is_ok());
+        assert!(ClientName::parse(&"é".repeat(255)).is_ok());
+        assert!(ClientName::parse(&"é".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn an_id_has_one_written_form() {
+        let id = UserId::new().to_string();
+        assert!(UserId::parse(&id).is_some());
+        for other in [
+            id.to_uppercase(),
+            id.replace('-', ""),
+            format!("{{{id}}}"),
+            String::new(),
+        ] {
+            assert!(UserId::parse(&other).is_none(), "{other}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Multitoken: a Rocket application template. Users sign in through a JSON API and get a token for
+//! each of their clients; an admin sees and revokes tokens on server-rendered pages.
+//!
+//! This file is the table of contents. A request comes in by a route of [`api`] or [`admin`],
+//! passes a guard of [`auth`], and is answered by the handler, or by [`web::catchers`] where
+//! anything failed.
+
+use rocket::fairing::AdHoc;
+use rocket::figment::Figment;
+use rocket::fs::FileServer;
+use rocket::shield::Shield;
+use rocket::{Build, Rocket};
+use rocket_db_pools::Database;
+use rocket_dyn_templates::Template;
+
+use crate::config::{Settings, Unfit};
+use crate::db::Db;
+
+pub mod admin;
+pub mod api;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod db;
+pub mod error;
+pub mod identity;
+pub mod models;
+pub mod password;
+pub mod secret;
+pub mod web;
+
+/// The application: everything it does, in the order it is put together.
+///
+/// # Errors
+/// A setting is unfit; it is named.
+pub fn rocket(figment: Figment) -> Result<Rocket<Build>, Unfit> {
+    let settings = Settings::load(&figment)?;
+    config::check_secret_key(&figment)?;
+    let templates = config::folder("templates")?;
+    let assets = config::folder("static")?;
+    let figment = figment.join(("template_dir", templates));
+
+    Ok(rocket::custom(figment)
+        .manage(settings)
+        .attach(Db::init())
+        .attach(Template::fairing())
+        // What is observed is the answer as it goes out, so the observer comes last.
+        .attach(Shield::new())
+        .attach(web::headers::Headers)
+        .attach(web::observe::Observer)
+        .attach(web::catchers::stage())
+        .attach(auth::stage())
+        .attach(api::health::stage())
+        .attach(api::session::stage())
+        .attach(api::account::stage())
+        .attach(api::tokens::stage())
+        .attach(admin::session::stage())
+        .attach(admin::dashboard::stage())
+        .attach(admin::users::stage())
+        .attach(admin::tokens::stage())
+        .attach(admin::stage())
+        .attach(AdHoc::on_ignite("static files", |rocket| async {
+            rocket.mount("/static", FileServer::from(assets))
+        }))
+        .attach(web::methods::stage()))
+}

@@ -1,0 +1,228 @@
+//! The `events` table: the audit trail, and all that is left of ended tokens.
+
+use sqlx::{AnyConnection, FromRow};
+
+use crate::identity::{EventId, TokenId, UserId};
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// A user was created.
+    UserCreated,
+    /// A user was disabled.
+    UserDisabled,
+    /// A user was enabled again.
+    UserEnabled,
+    /// A user became an admin.
+    UserPromoted,
+    /// An admin became a user.
+    UserDemoted,
+    /// A user was deleted.
+    UserDeleted,
+    /// A user changed the own password.
+    PasswordChanged,
+    /// Somebody else set a user's password.
+    PasswordReset,
+    /// A login was refused.
+    LoginFailed,
+    /// A token was issued.
+    TokenIssued,
+    /// A token came to its end; the reason says how.
+    TokenEnded,
+}
+
+impl Action {
+    /// The word it is stored and shown as.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UserCreated => "user.created",
+            Self::UserDisabled => "user.disabled",
+            Self::UserEnabled => "user.enabled",
+            Self::UserPromoted => "user.promoted",
+            Self::UserDemoted => "user.demoted",
+            Self::UserDeleted => "user.deleted",
+            Self::PasswordChanged => "password.changed",
+            Self::PasswordReset => "password.reset",
+            Self::LoginFailed => "login.failed",
+            Self::TokenIssued => "token.issued",
+            Self::TokenEnded => "token.ended",
+        }
+    }
+}
+
+/// The door that somebody acted through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// The JSON API.
+    Api,
+    /// The admin pages.
+    Admin,
+    /// The command line.
+    CommandLine,
+    /// Nobody: the server did it of itself.
+    Server,
+}
+
+impl Via {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Admin => "admin",
+            Self::CommandLine => "command line",
+            Self::Server => "server",
+        }
+    }
+}
+
+/// Who acts, and where from: what every event is signed with.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// The door.
+    pub via: Via,
+    /// Who was signed in, with the name at that time.
+    pub user: Option<(UserId, String)>,
+    /// The network address.
+    pub address: Option<String>,
+    /// The request, as the log and the answer name it.
+    pub request_id: Option<String>,
+}
+
+impl Actor {
+    /// Who has a shell on the machine.
+    pub fn command_line() -> Self {
+        Self {
+            via: Via::CommandLine,
+            user: None,
+            address: None,
+            request_id: None,
+        }
+    }
+
+    /// The server itself.
+    pub fn server() -> Self {
+        Self {
+            via: Via::Server,
+            user: None,
+            address: None,
+            request_id: None,
+        }
+    }
+}
+
+/// Whom and what an event is about, beside who did it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct About<'a> {
+    /// The user concerned, with the name at that time. None for names that no account has: people
+    /// type passwords there.
+    pub subject: Option<(UserId, &'a str)>,
+    /// The token concerned.
+    pub token: Option<TokenId>,
+    /// The client concerned.
+    pub client: Option<&'a str>,
+    /// Why.
+    pub reason: Option<&'a str>,
+}
+
+/// A line of the trail.
+#[derive(Debug, FromRow)]
+pub struct Event {
+    /// Unix seconds.
+    pub at: i64,
+    /// What happened.
+    pub action: String,
+    /// The door.
+    pub via: String,
+    /// Who did it.
+    pub actor_name: Option<String>,
+    /// To whom.
+    pub subject_name: Option<String>,
+    /// Which client.
+    pub client: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Where from.
+    pub address: Option<String>,
+}
+
+/// Adds a line.
+///
+/// # Errors
+/// The database failed.
+pub async fn insert(
+    db: &mut AnyConnection,
+    action: Action,
+    actor: &Actor,
+    about: About<'_>,
+    now: i64,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO events (id, at, action, via, actor_id, actor_name, subject_id, subject_name,
+                             token_id, client, reason, address, request_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+    )
+    .bind(EventId::new().to_string())
+    .bind(now)
+    .bind(action.as_str())
+    .bind(actor.via.as_str())
+    .bind(actor.user.as_ref().map(|(id, _)| id.to_string()))
+    .bind(actor.user.as_ref().map(|(_, name)| name.as_str()))
+    .bind(about.subject.map(|(id, _)| id.to_string()))
+    .bind(about.subject.map(|(_, name)| name))
+    .bind(about.token.map(|id| id.to_string()))
+    .bind(about.client)
+    .bind(about.reason)
+    .bind(actor.address.as_deref())
+    .bind(actor.request_id.as_deref())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The last lines, latest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn latest(db: &mut AnyConnection, limit: i64) -> sqlx::Result<Vec<Event>> {
+    sqlx::query_as(
+        "SELECT at, action, via, actor_name, subject_name, client, reason, address
+         FROM events ORDER BY id DESC LIMIT $1",
+    )
+    .bind(limit)
+    .fetch_all(db)
+    .await
+}
+
+/// The last lines about one user, latest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn latest_about(
+    db: &mut AnyConnection,
+    user: UserId,
+    limit: i64,
+) -> sqlx::Result<Vec<Event>> {
+    sqlx::query_as(
+        "SELECT at, action, via, actor_name, subject_name, client, reason, address
+         FROM events WHERE subject_id = $1 ORDER BY id DESC LIMIT $2",
+    )
+    .bind(user.to_string())
+    .bind(limit)
+    .fetch_all(db)
+    .await
+}
+
+/// Deletes up to `limit` lines from before `time` (unix seconds), and says how many.
+///
+/// # Errors
+/// The database failed.
+pub async fn delete_before(db: &mut AnyConnection, time: i64, limit: i64) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "DELETE FROM events WHERE id IN (
+             SELECT id FROM events WHERE at < $1 ORDER BY at LIMIT $2)",
+    )
+    .bind(time)
+    .bind(limit)
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,31 @@
+//! The tables: every line of SQL, one module a table. No HTTP here.
+//!
+//! A function takes the connection (or transaction) that it works on, so that a caller can make
+//! several changes one.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub mod event;
+pub mod stats;
+pub mod token;
+pub mod user;
+
+/// A time that never comes: the last second of the year 9999.
+pub const NEVER: i64 = 253_402_300_799;
+
+/// Now, in unix seconds.
+pub fn now() -> i64 {
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since_epoch.as_secs()).unwrap_or(NEVER)
+}
+
+/// A `LIKE` pattern for what begins with `text`, for `… LIKE $n ESCAPE '\'`.
+fn beginning_with(text: &str) -> String {
+    let escaped = text
+        .replace('\\', r"\\")
+        .replace('%', r"\%")
+        .replace('_', r"\_");
+    format!("{escaped}%")
+}

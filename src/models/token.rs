@@ -1,0 +1,450 @@
+//! The `tokens` table. A row is a live or an expired token; one that was ended is a row of
+//! `events` only.
+
+use std::fmt;
+
+use sqlx::{AnyConnection, FromRow};
+
+use super::NEVER;
+use crate::identity::{ClientName, TokenId, UserId};
+use crate::models::user::Role;
+use crate::secret::Digest;
+
+/// Where a token is accepted, and nowhere else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// In the `Authorization` header of the JSON API.
+    Api,
+    /// In the cookie of the admin.
+    Admin,
+}
+
+impl Kind {
+    /// The word it is stored and shown as.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl TryFrom<String> for Kind {
+    type Error = &'static str;
+
+    fn try_from(word: String) -> Result<Self, Self::Error> {
+        match word.as_str() {
+            "api" => Ok(Self::Api),
+            "admin" => Ok(Self::Admin),
+            _ => Err("no such kind"),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A token as it may be shown: no digest.
+#[derive(Debug, Clone, FromRow)]
+pub struct Token {
+    /// Names the token.
+    #[sqlx(try_from = "String")]
+    pub id: TokenId,
+    /// Whose it is.
+    #[sqlx(try_from = "String")]
+    pub user_id: UserId,
+    /// That user's name.
+    pub username: String,
+    /// Where it is accepted.
+    #[sqlx(try_from = "String")]
+    pub kind: Kind,
+    /// The client that it was issued to.
+    pub client: String,
+    /// Its last four characters.
+    pub hint: String,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds; none before the first use.
+    pub last_used_at: Option<i64>,
+    /// The absolute end, unix seconds; none if there is none.
+    pub expires_at: Option<i64>,
+    /// The end, absolute or by disuse, whichever is sooner; unix seconds.
+    pub ends_at: i64,
+    /// Where it was last used (or issued to) from.
+    pub last_address: Option<String>,
+    /// With what.
+    pub user_agent: Option<String>,
+}
+
+/// A token that is to be stored.
+pub struct NewToken<'a> {
+    /// Names the token.
+    pub id: TokenId,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// Where it is accepted.
+    pub kind: Kind,
+    /// The client that it is issued to.
+    pub client: &'a ClientName,
+    /// What stands for it here.
+    pub digest: &'a Digest,
+    /// Its last four characters.
+    pub hint: &'a str,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds; none: never.
+    pub expires_at: Option<i64>,
+    /// Unix seconds; none: never.
+    pub ends_at: Option<i64>,
+    /// Where the client is.
+    pub address: Option<&'a str>,
+    /// What it says that it is.
+    pub user_agent: Option<&'a str>,
+}
+
+/// A live token with its user, as a guard needs them.
+#[derive(Debug, FromRow)]
+pub struct Bearer {
+    /// The token.
+    #[sqlx(try_from = "String")]
+    pub token_id: TokenId,
+    /// The client that it was issued to.
+    pub client: String,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds; none before the first use.
+    pub last_used_at: Option<i64>,
+    /// Unix seconds; none: never.
+    pub expires_at: Option<i64>,
+    /// Whose it is.
+    #[sqlx(try_from = "String")]
+    pub user_id: UserId,
+    /// That user's name.
+    pub username: String,
+    /// What that user may do.
+    #[sqlx(try_from = "String")]
+    pub role: Role,
+}
+
+/// What is left to say of a token that was just deleted.
+#[derive(Debug, FromRow)]
+pub struct Ended {
+    /// The token.
+    #[sqlx(try_from = "String")]
+    pub id: TokenId,
+    /// Whose it was.
+    #[sqlx(try_from = "String")]
+    pub user_id: UserId,
+    /// That user's name.
+    pub username: String,
+    /// The client that it was issued to.
+    pub client: String,
+}
+
+/// One use of a token, to be noted.
+#[derive(Debug, Clone)]
+pub struct Use {
+    /// Unix seconds.
+    pub at: i64,
+    /// The end that this use moves ahead; unix seconds.
+    pub ends_at: i64,
+    /// Where from.
+    pub address: Option<String>,
+    /// With what.
+    pub user_agent: Option<String>,
+}
+
+/// Stores a token.
+///
+/// # Errors
+/// The database failed.
+pub async fn insert(db: &mut AnyConnection, token: &NewToken<'_>) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO tokens (id, user_id, kind, client, digest, hint, created_at, expires_at,
+                             ends_at, last_address, user_agent)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(token.id.to_string())
+    .bind(token.user_id.to_string())
+    .bind(token.kind.as_str())
+    .bind(token.client.as_str())
+    .bind(token.digest.as_hex())
+    .bind(token.hint)
+    .bind(token.created_at)
+    .bind(token.expires_at)
+    .bind(token.ends_at.unwrap_or(NEVER))
+    .bind(token.address)
+    .bind(token.user_agent)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The live token of that kind with that digest, and its user, who is not disabled.
+///
+/// # Errors
+/// The database failed.
+pub async fn find_bearer(
+    db: &mut AnyConnection,
+    kind: Kind,
+    digest: &Digest,
+    now: i64,
+) -> sqlx::Result<Option<Bearer>> {
+    sqlx::query_as(
+        "SELECT t.id AS token_id, t.client, t.created_at, t.last_used_at, t.expires_at,
+                u.id AS user_id, u.username, u.role
+         FROM tokens t JOIN users u ON u.id = t.user_id
+         WHERE t.digest = $1 AND t.kind = $2 AND t.ends_at > $3 AND u.disabled_at IS NULL",
+    )
+    .bind(digest.as_hex())
+    .bind(kind.as_str())
+    .bind(now)
+    .fetch_optional(db)
+    .await
+}
+
+/// The token with that id, live or expired.
+///
+/// # Errors
+/// The database failed.
+pub async fn find(db: &mut AnyConnection, id: TokenId) -> sqlx::Result<Option<Token>> {
+    sqlx::query_as(
+        "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
+                t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
+         FROM tokens t JOIN users u ON u.id = t.user_id
+         WHERE t.id = $1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(db)
+    .await
+}
+
+/// The live tokens of a user, client by client.
+///
+/// # Errors
+/// The database failed.
+pub async fn list_live(db: &mut AnyConnection, user: UserId, now: i64) -> sqlx::Result<Vec<Token>> {
+    sqlx::query_as(
+        "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
+                t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
+         FROM tokens t JOIN users u ON u.id = t.user_id
+         WHERE t.user_id = $1 AND t.ends_at > $2
+         ORDER BY t.client, t.kind",
+    )
+    .bind(user.to_string())
+    .bind(now)
+    .fetch_all(db)
+    .await
+}
+
+/// Tokens by user and client, live and expired, of one user or client or of all.
+///
+/// # Errors
+/// The database failed.
+pub async fn list(
+    db: &mut AnyConnection,
+    user: Option<UserId>,
+    client: Option<&ClientName>,
+) -> sqlx::Result<Vec<Token>> {
+    sqlx::query_as(
+        "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
+                t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
+         FROM tokens t JOIN users u ON u.id = t.user_id
+         WHERE t.user_id = COALESCE($1, t.user_id) AND t.client = COALESCE($2, t.client)
+         ORDER BY u.username_key, t.client, t.kind",
+    )
+    .bind(user.map(|id| id.to_string()))
+    .bind(client.map(ClientName::as_str))
+    .fetch_all(db)
+    .await
+}
+
+/// How many live tokens of that kind a user has.
+///
+/// # Errors
+/// The database failed.
+pub async fn count_live(
+    db: &mut AnyConnection,
+    user: UserId,
+    kind: Kind,
+    now: i64,
+) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "SELECT COUNT(*) FROM tokens WHERE user_id = $1 AND kind = $2 AND ends_at > $3",
+    )
+    .bind(user.to_string())
+    .bind(kind.as_str())
+    .bind(now)
+    .fetch_one(db)
+    .await
+}
+
+/// Notes a use. A token that was ended meanwhile stays ended, and one that was used later still
+/// (by way of another process) keeps that.
+///
+/// # Errors
+/// The database failed.
+pub async fn note_use(db: &mut AnyConnection, id: TokenId, last: &Use) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE tokens SET last_used_at = $2, ends_at = $3, last_address = $4, user_agent = $5
+         WHERE id = $1 AND ends_at > $2 AND (last_used_at IS NULL OR last_used_at <= $2)",
+    )
+    .bind(id.to_string())
+    .bind(last.at)
+    .bind(last.ends_at)
+    .bind(last.address.as_deref())
+    .bind(last.user_agent.as_deref())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Deletes the token with that id.
+///
+/// # Errors
+/// The database failed.
+pub async fn delete(db: &mut AnyConnection, id: TokenId) -> sqlx::Result<Vec<Ended>> {
+    sqlx::query_as(
+        "DELETE FROM tokens WHERE id = $1
+         RETURNING id, user_id, client,
+                   (SELECT username FROM users WHERE users.id = user_id) AS username",
+    )
+    .bind(id.to_string())
+    .fetch_all(db)
+    .await
+}
+
+/// Deletes the token with that id if it is a live one of that user.
+///
+/// # Errors
+/// The database failed.
+pub async fn delete_own(
+    db: &mut AnyConnection,
+    id: TokenId,
+    owner: UserId,
+    now: i64,
+) -> sqlx::Result<Vec<Ended>> {
+    sqlx::query_as(
+        "DELETE FROM tokens WHERE id = $1 AND user_id = $2 AND ends_at > $3
+         RETURNING id, user_id, client,
+                   (SELECT username FROM users WHERE users.id = user_id) AS username",
+    )
+    .bind(id.to_string())
+    .bind(owner.to_string())
+    .bind(now)
+    .fetch_all(db)
+    .await
+}
+
+/// Deletes all tokens of a user but `kept`.
+///
+/// # Errors
+/// The database failed.
+pub async fn delete_of_user(
+    db: &mut AnyConnection,
+    user: UserId,
+    kept: Option<TokenId>,
+) -> sqlx::Result<Vec<Ended>> {
+    sqlx::query_as(
+        "DELETE FROM tokens WHERE user_id = $1 AND id <> COALESCE($2, '')
+         RETURNING id, user_id, client,
+                   (SELECT username FROM users WHERE users.id = user_id) AS username",
+    )
+    .bind(user.to_string())
+    .bind(kept.map(|id| id.to_string()))
+    .fetch_all(db)
+    .await
+}
+
+/// Deletes a user's tokens of one kind.
+///
+/// # Errors
+/// The database failed.
+pub async fn delete_of_kind(
+    db: &mut AnyConnection,
+    user: UserId,
+    kind: Kind,
+) -> sqlx::Result<Vec<Ended>> {
+    sqlx::query_as(
+        "DELETE FROM tokens WHERE user_id = $1 AND kind = $2
+         RETURNING id, user_id, client,
+                   (SELECT username FROM users WHERE users.id = user_id) AS username",
+    )
+    .bind(user.to_string())
+    .bind(kind.as_str())
+    .fetch_all(db)
+    .await
+}
+
+/// Deletes a user's tokens of one client, of either kind or of one.
+///
+/// # Errors
+/// The database failed.
+pub async fn delete_of_client(
+    db: &mut AnyConnection,
+    user: UserId,
+    kind: Option<Kind>,
+    client: &ClientName,
+) -> sqlx::Result<Vec<Ended>> {
+    sqlx::query_as(
+        "DELETE FROM tokens
+         WHERE user_id = $1 AND kind = COALESCE($2, kind) AND client = $3
+         RETURNING id, user_id, client,
+                   (SELECT username FROM users WHERE users.id = user_id) AS username",
+    )
+    .bind(user.to_string())
+    .bind(kind.map(Kind::as_str))
+    .bind(client.as_str())
+    .fetch_all(db)
+    .await
+}
+
+/// Deletes the `count` oldest live tokens of a user's kind.
+///
+/// # Errors
+/// The database failed.
+pub async fn delete_oldest(
+    db: &mut AnyConnection,
+    user: UserId,
+    kind: Kind,
+    now: i64,
+    count: i64,
+) -> sqlx::Result<Vec<Ended>> {
+    sqlx::query_as(
+        "DELETE FROM tokens WHERE id IN (
+             SELECT id FROM tokens WHERE user_id = $1 AND kind = $2 AND ends_at > $3
+             ORDER BY id LIMIT $4)
+         RETURNING id, user_id, client,
+                   (SELECT username FROM users WHERE users.id = user_id) AS username",
+    )
+    .bind(user.to_string())
+    .bind(kind.as_str())
+    .bind(now)
+    .bind(count)
+    .fetch_all(db)
+    .await
+}
+
+/// Deletes up to `limit` tokens that expired.
+///
+/// # Errors
+/// The database failed.
+pub async fn delete_expired(
+    db: &mut AnyConnection,
+    now: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<Ended>> {
+    sqlx::query_as(
+        "DELETE FROM tokens WHERE id IN (
+             SELECT id FROM tokens WHERE ends_at <= $1 ORDER BY ends_at LIMIT $2)
+         RETURNING id, user_id, client,
+                   (SELECT username FROM users WHERE users.id = user_id) AS username",
+    )
+    .bind(now)
+    .bind(limit)
+    .fetch_all(db)
+    .await
+}

@@ -1,0 +1,369 @@
+//! The `users` table.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sqlx::{AnyConnection, FromRow};
+
+use super::beginning_with;
+use crate::identity::{UserId, Username};
+
+/// What a user may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Sign in through the API.
+    User,
+    /// And use the admin.
+    Admin,
+}
+
+impl Role {
+    /// The word it is stored and shown as.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "user" => Ok(Self::User),
+            "admin" => Ok(Self::Admin),
+            _ => Err("no such role"),
+        }
+    }
+}
+
+impl TryFrom<String> for Role {
+    type Error = &'static str;
+
+    fn try_from(word: String) -> Result<Self, Self::Error> {
+        word.parse()
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A user, without the password's hash.
+#[derive(Debug, Clone, FromRow)]
+pub struct User {
+    /// Names the user for good.
+    #[sqlx(try_from = "String")]
+    pub id: UserId,
+    /// As it was typed when the user was created.
+    pub username: String,
+    /// What the user may do.
+    #[sqlx(try_from = "String")]
+    pub role: Role,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds; none while the user is active.
+    pub disabled_at: Option<i64>,
+    /// Unix seconds; none before the first login.
+    pub last_login_at: Option<i64>,
+}
+
+/// What a password is checked against.
+#[derive(FromRow)]
+pub struct Credentials {
+    /// Whose they are.
+    #[sqlx(try_from = "String")]
+    pub id: UserId,
+    /// As it was typed when the user was created.
+    pub username: String,
+    /// What the user may do.
+    #[sqlx(try_from = "String")]
+    pub role: Role,
+    /// Unix seconds; none while the user is active.
+    pub disabled_at: Option<i64>,
+    /// A PHC string.
+    pub password_hash: String,
+}
+
+/// A user in a list, with the number of live tokens.
+#[derive(Debug, FromRow)]
+pub struct Listed {
+    /// The user.
+    #[sqlx(flatten)]
+    pub user: User,
+    /// Live tokens of both kinds.
+    pub tokens: i64,
+}
+
+/// Adds a user. False if the name is taken.
+///
+/// # Errors
+/// The database failed.
+pub async fn insert(
+    db: &mut AnyConnection,
+    id: UserId,
+    username: &Username,
+    password_hash: &str,
+    role: Role,
+    now: i64,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "INSERT INTO users (id, username, username_key, password_hash, role, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (username_key) DO NOTHING",
+    )
+    .bind(id.to_string())
+    .bind(username.as_str())
+    .bind(username.key())
+    .bind(password_hash)
+    .bind(role.as_str())
+    .bind(now)
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The user with that id.
+///
+/// # Errors
+/// The database failed.
+pub async fn find(db: &mut AnyConnection, id: UserId) -> sqlx::Result<Option<User>> {
+    sqlx::query_as(
+        "SELECT id, username, role, created_at, disabled_at, last_login_at
+         FROM users WHERE id = $1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(db)
+    .await
+}
+
+/// The user with that name, in any case and form of it.
+///
+/// # Errors
+/// The database failed.
+pub async fn find_by_name(
+    db: &mut AnyConnection,
+    username: &Username,
+) -> sqlx::Result<Option<User>> {
+    sqlx::query_as(
+        "SELECT id, username, role, created_at, disabled_at, last_login_at
+         FROM users WHERE username_key = $1",
+    )
+    .bind(username.key())
+    .fetch_optional(db)
+    .await
+}
+
+/// What to check a password for that name against.
+///
+/// # Errors
+/// The database failed.
+pub async fn credentials_by_name(
+    db: &mut AnyConnection,
+    username: &Username,
+) -> sqlx::Result<Option<Credentials>> {
+    sqlx::query_as(
+        "SELECT id, username, role, disabled_at, password_hash
+         FROM users WHERE username_key = $1",
+    )
+    .bind(username.key())
+    .fetch_optional(db)
+    .await
+}
+
+/// What to check a password of that user against.
+///
+/// # Errors
+/// The database failed.
+pub async fn credentials(db: &mut AnyConnection, id: UserId) -> sqlx::Result<Option<Credentials>> {
+    sqlx::query_as(
+        "SELECT id, username, role, disabled_at, password_hash
+         FROM users WHERE id = $1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(db)
+    .await
+}
+
+/// Users whose names begin with `prefix` (canonical; empty: all), by name.
+///
+/// # Errors
+/// The database failed.
+pub async fn list(
+    db: &mut AnyConnection,
+    prefix: &str,
+    now: i64,
+    limit: i64,
+    offset: i64,
+) -> sqlx::Result<Vec<Listed>> {
+    sqlx::query_as(
+        r"SELECT u.id, u.username, u.role, u.created_at, u.disabled_at, u.last_login_at,
+                 (SELECT COUNT(*) FROM tokens t WHERE t.user_id = u.id AND t.ends_at > $2)
+                     AS tokens
+          FROM users u
+          WHERE u.username_key LIKE $1 ESCAPE '\'
+          ORDER BY u.username_key
+          LIMIT $3 OFFSET $4",
+    )
+    .bind(beginning_with(prefix))
+    .bind(now)
+    .bind(limit)
+    .bind(offset)
+    .fetch_all(db)
+    .await
+}
+
+/// How many users have names that begin with `prefix`.
+///
+/// # Errors
+/// The database failed.
+pub async fn count(db: &mut AnyConnection, prefix: &str) -> sqlx::Result<i64> {
+    sqlx::query_scalar(r"SELECT COUNT(*) FROM users WHERE username_key LIKE $1 ESCAPE '\'")
+        .bind(beginning_with(prefix))
+        .fetch_one(db)
+        .await
+}
+
+/// Whether there is any admin, active or not.
+///
+/// # Errors
+/// The database failed.
+pub async fn any_admin(db: &mut AnyConnection) -> sqlx::Result<bool> {
+    let admins: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users WHERE role = 'admin'")
+        .fetch_one(db)
+        .await?;
+    Ok(admins > 0)
+}
+
+/// Locks the rows of all active admins until the transaction ends, and counts them. Whoever wants
+/// to take one away does this first; so of two who take away the last two, the second waits, and
+/// then counts one.
+///
+/// # Errors
+/// The database failed.
+pub async fn lock_active_admins(db: &mut AnyConnection) -> sqlx::Result<u64> {
+    let done =
+        sqlx::query("UPDATE users SET role = 'admin' WHERE role = 'admin' AND disabled_at IS NULL")
+            .execute(db)
+            .await?;
+    Ok(done.rows_affected())
+}
+
+/// Locks the user's row until the transaction ends, if the user is still as `checked`: active, with
+/// that role and that password; notes the login and stores `hash`. False if any of it changed
+/// while the password was being checked.
+///
+/// # Errors
+/// The database failed.
+pub async fn begin_login(
+    db: &mut AnyConnection,
+    checked: &Credentials,
+    hash: &str,
+    now: i64,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE users SET last_login_at = $5, password_hash = $4
+         WHERE id = $1 AND password_hash = $2 AND role = $3 AND disabled_at IS NULL",
+    )
+    .bind(checked.id.to_string())
+    .bind(checked.password_hash.as_str())
+    .bind(checked.role.as_str())
+    .bind(hash)
+    .bind(now)
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Replaces the password whose hash is `checked` by the one whose hash is `hash`. False if it was
+/// changed meanwhile, or the user disabled.
+///
+/// # Errors
+/// The database failed.
+pub async fn change_password(
+    db: &mut AnyConnection,
+    id: UserId,
+    checked: &str,
+    hash: &str,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE users SET password_hash = $3
+         WHERE id = $1 AND password_hash = $2 AND disabled_at IS NULL",
+    )
+    .bind(id.to_string())
+    .bind(checked)
+    .bind(hash)
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Sets a password, whatever it was. False if there is no such user.
+///
+/// # Errors
+/// The database failed.
+pub async fn set_password(db: &mut AnyConnection, id: UserId, hash: &str) -> sqlx::Result<bool> {
+    let done = sqlx::query("UPDATE users SET password_hash = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(hash)
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Disables the user. False if that was so already.
+///
+/// # Errors
+/// The database failed.
+pub async fn disable(db: &mut AnyConnection, id: UserId, now: i64) -> sqlx::Result<bool> {
+    let done =
+        sqlx::query("UPDATE users SET disabled_at = $2 WHERE id = $1 AND disabled_at IS NULL")
+            .bind(id.to_string())
+            .bind(now)
+            .execute(db)
+            .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Enables the user again. False if that was so already.
+///
+/// # Errors
+/// The database failed.
+pub async fn enable(db: &mut AnyConnection, id: UserId) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE users SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL",
+    )
+    .bind(id.to_string())
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Gives the user a role. False if the user had it already.
+///
+/// # Errors
+/// The database failed.
+pub async fn set_role(db: &mut AnyConnection, id: UserId, role: Role) -> sqlx::Result<bool> {
+    let done = sqlx::query("UPDATE users SET role = $2 WHERE id = $1 AND role <> $2")
+        .bind(id.to_string())
+        .bind(role.as_str())
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Deletes the user. False if there is none.
+///
+/// # Errors
+/// The database failed.
+pub async fn delete(db: &mut AnyConnection, id: UserId) -> sqlx::Result<bool> {
+    let done = sqlx::query("DELETE FROM users WHERE id = $1")
+        .bind(id.to_string())
+        .execute(db)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}

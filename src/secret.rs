@@ -1,0 +1,182 @@
+//! A token's plaintext, its digest and its written form.
+//!
+//! Written, a token is `<prefix>_`, 43 base62 characters that are random, and 6 base62 characters
+//! of CRC-32 over what precedes them. The prefix lets scanners of leaked secrets recognise it, and
+//! the checksum lets them, and us, discard a false one without asking a database.
+
+use std::fmt;
+
+use rand::distr::{Alphanumeric, SampleString};
+use sha2::{Digest as _, Sha256};
+
+/// Random base62 characters: 43 of them are log2(62) × 43 = 256.03 bits.
+const RANDOM_LENGTH: usize = 43;
+/// Base62 characters that a CRC-32 takes: 62⁶ > 2³².
+const CHECKSUM_LENGTH: usize = 6;
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// The plaintext of a token: who holds it is let in.
+///
+/// It exists where a token is issued and where one is presented, never in storage; printing it
+/// takes [`Secret::reveal`].
+pub struct Secret(String);
+
+impl Secret {
+    /// Draws a new token from the operating system's seeded generator (a CSPRNG).
+    pub fn generate(prefix: &str) -> Self {
+        let random = Alphanumeric.sample_string(&mut rand::rng(), RANDOM_LENGTH);
+        let body = format!("{prefix}_{random}");
+        let checksum = checksum(&body);
+        Self(body + &checksum)
+    }
+
+    /// Reads a token's written form, whatever its prefix; none if its shape or checksum is wrong.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (prefix, rest) = text.split_once('_')?;
+        let well_formed = is_prefix(prefix)
+            && rest.len() == RANDOM_LENGTH + CHECKSUM_LENGTH
+            && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !well_formed {
+            return None;
+        }
+        let (body, sum) = text.split_at(text.len() - CHECKSUM_LENGTH);
+        (checksum(body) == sum).then(|| Self(text.to_owned()))
+    }
+
+    /// What is stored in its place.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.0)
+    }
+
+    /// Its last four characters, by which its owner tells it from others.
+    pub fn hint(&self) -> &str {
+        &self.0[self.0.len() - 4..]
+    }
+
+    /// The plaintext itself, for the one answer that hands it over.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Whether `text` can be a token's prefix: 1 to 12 of a-z and 0-9.
+pub fn is_prefix(text: &str) -> bool {
+    (1..=12).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+/// SHA-256 of a secret, in hexadecimal.
+///
+/// A fast hash is enough: 256 random bits can't be guessed, so there is nothing to slow down. Who
+/// reads the database learns no token from it, and who can only read has no use for a digest;
+/// comparing digests (which the index does) tells nothing about the token through its timing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Digest(String);
+
+impl Digest {
+    fn of(secret: &str) -> Self {
+        Self(
+            Sha256::digest(secret)
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+        )
+    }
+
+    /// The hexadecimal form, 64 characters.
+    pub fn as_hex(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(…)")
+    }
+}
+
+/// A one-time key, of as many random bits as a token.
+pub fn one_time_key() -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), RANDOM_LENGTH)
+}
+
+/// Whether `given` is `key`, in a time that tells nothing of how much of it is right: it is their
+/// digests that are compared.
+pub fn is_key(given: &str, key: &str) -> bool {
+    Digest::of(given) == Digest::of(key)
+}
+
+fn checksum(body: &str) -> String {
+    let mut rest = crc32fast::hash(body.as_bytes()) as usize;
+    let mut digits = [b'0'; CHECKSUM_LENGTH];
+    for digit in digits.iter_mut().rev() {
+        *digit = BASE62[rest % 62];
+        rest /= 62;
+    }
+    digits.iter().map(|&digit| char::from(digit)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_back_and_a_changed_one_is_not() {
+        let secret = Secret::generate("mtk");
+        let text = secret.reveal();
+        assert_eq!(text.len(), "mtk_".len() + 49);
+        assert_eq!(Secret::parse(text).unwrap().digest(), secret.digest());
+        for at in 0..text.len() {
+            let mut changed = text.as_bytes().to_vec();
+            changed[at] = if changed[at] == b'x' { b'y' } else { b'x' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert!(
+                Secret::parse(&changed).is_none(),
+                "{changed} was taken for {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_checksum_is_crc32_in_base62() {
+        // CRC-32 of "123456789" is 0xCBF43926: the check value that the algorithm is published with.
+        let mut value: u64 = 0;
+        for digit in checksum("123456789").bytes() {
+            value = value * 62 + BASE62.iter().position(|&b| b == digit).unwrap() as u64;
+        }
+        assert_eq!(value, 0xCBF4_3926);
+    }
+
+    #[test]
+    fn nonsense_is_no_token() {
+        for text in [
+            "",
+            "_",
+            "mtk_",
+            "mtk",
+            "MTK_x",
+            "é_é",
+            &"a".repeat(100),
+            &"_".repeat(53),
+        ] {
+            assert!(Secret::parse(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_nothing() {
+        let secret = Secret::generate("mtk");
+        assert_eq!(
+            format!("{secret:?} {:?}", secret.digest()),
+            "Secret(…) Digest(…)"
+        );
+    }
+}

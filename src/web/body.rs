@@ -1,0 +1,165 @@
+//! What a request's body holds: fields by name, sent as JSON or as a form, read into checked
+//! values with every complaint at once.
+
+use rocket::data::{Data, FromData, Outcome, ToByteUnit};
+use rocket::http::RawStr;
+use rocket::request::Request;
+use serde_json::{Map, Value};
+
+use crate::error::{Error, FieldErrors};
+use crate::password::Password;
+
+/// The most bytes that a body may have.
+const LIMIT: u64 = 8 * 1024;
+
+/// What a handler wants to know from a body.
+pub trait Form: Sized {
+    /// Reads every field, even after one was unfit, so that all complaints are made at once; none
+    /// if any was unfit.
+    fn read(fields: &mut Fields) -> Option<Self>;
+}
+
+/// A body that was read as `T`. Add `data = "<name>"` and a parameter `name: Body<T>`.
+///
+/// Fails with 415 for another content type than JSON or URL-encoded, 413 above 8 KiB, 400 where
+/// the body is not what its type says, and 400 with the field's name where a field is unfit. What
+/// the body held is never logged.
+pub struct Body<T>(pub T);
+
+#[rocket::async_trait]
+impl<'r, T: Form> FromData<'r> for Body<T> {
+    type Error = ();
+
+    async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
+        match read(request, data).await {
+            Ok(form) => Outcome::Success(Self(form)),
+            Err(error) => Outcome::Error((error.stash(request), ())),
+        }
+    }
+}
+
+async fn read<T: Form>(request: &Request<'_>, data: Data<'_>) -> Result<T, Error> {
+    let parse = parser(request)?;
+    let bytes = data
+        .open(LIMIT.bytes())
+        .into_bytes()
+        .await
+        .map_err(|_| Error::Malformed("the body broke off"))?;
+    if !bytes.is_complete() {
+        return Err(Error::TooLarge(LIMIT));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| Error::Malformed("it is not UTF-8"))?;
+    let values = if text.is_empty() {
+        Map::new()
+    } else {
+        parse(text)?
+    };
+    let mut fields = Fields {
+        values,
+        errors: FieldErrors::default(),
+    };
+    match T::read(&mut fields) {
+        Some(form) => fields.errors.into_result(form),
+        None => Err(Error::Invalid(fields.errors)),
+    }
+}
+
+type Parser = fn(&str) -> Result<Map<String, Value>, Error>;
+
+fn parser(request: &Request<'_>) -> Result<Parser, Error> {
+    match request.content_type() {
+        Some(kind) if kind.is_json() => Ok(json),
+        Some(kind) if kind.is_form() => Ok(form),
+        // No type and no body, as clients send where all fields are missing.
+        None if request.headers().get_one("Content-Type").is_none() && is_empty(request) => {
+            Ok(json)
+        }
+        _ => Err(Error::UnsupportedMediaType),
+    }
+}
+
+fn is_empty(request: &Request<'_>) -> bool {
+    let headers = request.headers();
+    headers.get_one("Transfer-Encoding").is_none()
+        && headers
+            .get_one("Content-Length")
+            .is_none_or(|length| length == "0")
+}
+
+fn json(text: &str) -> Result<Map<String, Value>, Error> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(Error::Malformed("it is not a JSON object")),
+        Err(_) => Err(Error::Malformed("it is not valid JSON")),
+    }
+}
+
+fn form(text: &str) -> Result<Map<String, Value>, Error> {
+    let decoded = |text| {
+        RawStr::new(text)
+            .url_decode()
+            .map(|text| text.into_owned())
+            .map_err(|_| Error::Malformed("it is not UTF-8"))
+    };
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decoded(name)?, Value::String(decoded(value)?)))
+        })
+        .collect()
+}
+
+/// The fields of a body, with the complaints about those read so far.
+pub struct Fields {
+    values: Map<String, Value>,
+    errors: FieldErrors,
+}
+
+impl Fields {
+    /// The field's text as what `parse` makes of it.
+    pub fn text<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.string(name)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(complaint) => {
+                self.errors.add(name, complaint);
+                None
+            }
+        }
+    }
+
+    /// The field's text as a password, byte for byte.
+    pub fn password(&mut self, name: &'static str) -> Option<Password> {
+        self.text(name, |text| match text.len() {
+            0 => Err("This field may not be blank.".into()),
+            length if length > Password::MAX => Err(format!(
+                "Ensure this field has no more than {} bytes.",
+                Password::MAX
+            )),
+            _ => Ok(Password::new(text)),
+        })
+    }
+
+    /// The field's text as it is, empty where there is none: for forms that say themselves what is
+    /// wrong with it.
+    pub fn raw(&mut self, name: &str) -> String {
+        match self.values.remove(name) {
+            Some(Value::String(text)) => text,
+            _ => String::new(),
+        }
+    }
+
+    fn string(&mut self, name: &'static str) -> Option<String> {
+        match self.values.remove(name) {
+            Some(Value::String(text)) => return Some(text),
+            Some(_) => self.errors.add(name, "Not a valid string."),
+            None => self.errors.add(name, "This field is required."),
+        }
+        None
+    }
+}

@@ -1,0 +1,121 @@
+//! Who is asking: the network address and what the client says of itself.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+use rocket::request::{FromRequest, Outcome, Request};
+
+use super::observe;
+use crate::config::Settings;
+use crate::identity::is_control;
+
+/// The other end of a request, signed in or not. Add this parameter to a handler that passes it on
+/// to `auth`; it never fails.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The client's address. `X-Forwarded-For` counts only as far as `trusted_proxies` wrote it.
+    pub address: Option<IpAddr>,
+    /// `User-Agent`, at most 255 characters of it, without control characters.
+    pub user_agent: Option<String>,
+    /// Names this request in the log, in the answer and in the audit trail.
+    pub request_id: String,
+}
+
+impl Caller {
+    /// The caller of `request`.
+    pub fn of(request: &Request<'_>) -> Self {
+        let trusted = request
+            .rocket()
+            .state::<Settings>()
+            .map(|s| s.trusted_proxies.as_slice());
+        let forwarded: Vec<&str> = request.headers().get("X-Forwarded-For").collect();
+        Self {
+            address: request
+                .remote()
+                .map(|peer| client_address(peer.ip(), &forwarded, trusted.unwrap_or_default())),
+            user_agent: request.headers().get_one("User-Agent").map(readable),
+            request_id: observe::request_id(request).to_owned(),
+        }
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Caller {
+    type Error = Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
+        Outcome::Success(Self::of(request))
+    }
+}
+
+/// Each proxy appends the address that it was called from. Read from the end, the first address
+/// that is not a trusted proxy's is the last that a trusted one vouches for; what stands before it
+/// is whatever the client wrote.
+fn client_address(peer: IpAddr, forwarded: &[&str], trusted: &[IpNet]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
+    let mut address = peer.to_canonical();
+    let hops = forwarded.iter().rev().flat_map(|header| header.rsplit(','));
+    for hop in hops {
+        if !is_trusted(address) {
+            break;
+        }
+        match parse_address(hop.trim()) {
+            Some(before) => address = before,
+            None => break,
+        }
+    }
+    address
+}
+
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'))
+        .unwrap_or(text);
+    let address = bare
+        .parse::<IpAddr>()
+        .or_else(|_| text.parse::<SocketAddr>().map(|a| a.ip()));
+    address.ok().map(|address| address.to_canonical())
+}
+
+fn readable(text: &str) -> String {
+    text.chars()
+        .filter(|&char| !is_control(char))
+        .take(255)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forwarded_addresses_count_as_far_as_trusted_proxies_wrote_them() {
+        let trusted: Vec<IpNet> = ["10.0.0.0/8", "fd00::/8"]
+            .iter()
+            .map(|n| n.parse().unwrap())
+            .collect();
+        let from = |peer: &str, forwarded: &[&str]| {
+            client_address(peer.parse().unwrap(), forwarded, &trusted).to_string()
+        };
+        // A stranger's word is not believed, a proxy's is.
+        assert_eq!(from("203.0.113.9", &["1.1.1.1"]), "203.0.113.9");
+        assert_eq!(from("10.0.0.1", &["203.0.113.7"]), "203.0.113.7");
+        assert_eq!(
+            from("10.0.0.1", &["9.9.9.9, 203.0.113.7, 10.0.0.2"]),
+            "203.0.113.7"
+        );
+        assert_eq!(from("10.0.0.1", &["9.9.9.9", "203.0.113.7"]), "203.0.113.7");
+        assert_eq!(from("10.0.0.1", &["9.9.9.9, nonsense"]), "10.0.0.1");
+        assert_eq!(from("10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(from("fd00::1", &["[2001:db8::5]:4711"]), "2001:db8::5");
+        assert_eq!(from("::ffff:10.0.0.1", &["203.0.113.7:80"]), "203.0.113.7");
+    }
+
+    #[test]
+    fn user_agents_are_cut_and_cleaned() {
+        assert_eq!(readable("curl/8\u{1b}[31m\u{202e}x"), "curl/8[31mx");
+        assert_eq!(readable(&"é".repeat(300)).chars().count(), 255);
+    }
+}

@@ -1,0 +1,34 @@
+//! Where log lines go, and which.
+
+use rocket::config::LogLevel;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Starts logging to stderr, as much as Rocket's `log_level` asks for. Call it before
+/// `rocket::build()`, which would else start a logger of its own.
+///
+/// Only our own lines are written, and warnings of the database driver. What Rocket logs of a
+/// request holds its query, at debug its headers and body: passwords and tokens. So it is silenced
+/// at every level, and so is hyper; there is no setting that turns them on.
+pub fn start(level: LogLevel) {
+    let (own, others) = match level {
+        LogLevel::Off => (LevelFilter::OFF, LevelFilter::OFF),
+        LogLevel::Critical => (LevelFilter::WARN, LevelFilter::WARN),
+        LogLevel::Normal => (LevelFilter::INFO, LevelFilter::WARN),
+        LogLevel::Debug => (LevelFilter::DEBUG, LevelFilter::WARN),
+    };
+    let which = Targets::new()
+        .with_default(LevelFilter::OFF)
+        .with_target(env!("CARGO_CRATE_NAME"), own)
+        .with_target("sqlx::pool", others);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(false);
+    // Tests start several servers in one process: the first call counts.
+    let _ = tracing_subscriber::registry()
+        .with(which)
+        .with(lines)
+        .try_init();
+}

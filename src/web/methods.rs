@@ -1,0 +1,70 @@
+//! 405 with `Allow` for methods that a known path does not take; Rocket itself answers 404.
+
+use std::collections::BTreeMap;
+
+use rocket::fairing::AdHoc;
+use rocket::http::Method;
+use rocket::http::uri::Origin;
+use rocket::route::{Handler, Outcome, Route};
+use rocket::{Build, Data, Request, Rocket};
+
+use crate::error::Error;
+
+const ALL: [Method; 9] = [
+    Method::Get,
+    Method::Head,
+    Method::Post,
+    Method::Put,
+    Method::Patch,
+    Method::Delete,
+    Method::Options,
+    Method::Trace,
+    Method::Connect,
+];
+
+/// Adds, beside every route that was mounted before, routes that refuse the other methods. Attach
+/// it last.
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("405 for other methods", |rocket| async {
+        refuse_others(rocket)
+    })
+}
+
+fn refuse_others(rocket: Rocket<Build>) -> Rocket<Build> {
+    let mut taken: BTreeMap<String, Vec<Method>> = BTreeMap::new();
+    // A route for all paths below another answers 404 of its own accord.
+    for route in rocket
+        .routes()
+        .filter(|route| !route.uri.as_str().contains("..>"))
+    {
+        taken
+            .entry(route.uri.as_str().to_owned())
+            .or_default()
+            .push(route.method);
+    }
+    let mut refusals = vec![];
+    for (path, mut allowed) in taken {
+        // Rocket answers HEAD wherever there is GET.
+        if allowed.contains(&Method::Get) {
+            allowed.push(Method::Head);
+        }
+        allowed.sort_by_key(|method| ALL.iter().position(|other| other == method));
+        allowed.dedup();
+        for method in ALL.into_iter().filter(|method| !allowed.contains(method)) {
+            // A rank of its own, behind all others: it neither collides nor comes first.
+            let rank = 1000 + isize::try_from(refusals.len()).unwrap_or(0);
+            refusals.push(Route::ranked(rank, method, &path, Refuse(allowed.clone())));
+        }
+    }
+    rocket.mount(Origin::ROOT, refusals)
+}
+
+#[derive(Clone)]
+struct Refuse(Vec<Method>);
+
+#[rocket::async_trait]
+impl Handler for Refuse {
+    async fn handle<'r>(&self, request: &'r Request<'_>, _: Data<'r>) -> Outcome<'r> {
+        Outcome::Error(Error::MethodNotAllowed(self.0.clone()).stash(request))
+    }
+}

@@ -1,0 +1,11 @@
+//! How HTTP is spoken here, whatever is said: who is asking, what a body holds, which headers go
+//! out, how errors look, what is logged.
+
+pub mod body;
+pub mod catchers;
+pub mod client;
+pub mod headers;
+pub mod log;
+pub mod methods;
+pub mod observe;
+pub mod origin;
