@@ -8,9 +8,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Starts logging to stderr, as much as Rocket's `log_level` asks for. Call it before
 /// `rocket::build()`, which would else start a logger of its own.
 ///
-/// Only our own lines are written, and warnings of the database driver. What Rocket logs of a
-/// request holds its query, at debug its headers and body: passwords and tokens. So it is silenced
-/// at every level, and so is hyper; there is no setting that turns them on.
+/// Only our own lines are written, and warnings of the database pool. What Rocket logs of a
+/// request holds its query, at debug its headers and body: passwords and tokens. It speaks through
+/// the `log` crate, which is given a logger that drops everything; no setting turns it on.
 pub fn start(level: LogLevel) {
     let (own, others) = match level {
         LogLevel::Off => (LevelFilter::OFF, LevelFilter::OFF),
@@ -27,8 +27,22 @@ pub fn start(level: LogLevel) {
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false);
     // Tests start several servers in one process: the first call counts.
+    let _ = log::set_logger(&Silence);
     let _ = tracing_subscriber::registry()
         .with(which)
         .with(lines)
         .try_init();
+}
+
+/// Takes the place that Rocket's own logger would fill.
+struct Silence;
+
+impl log::Log for Silence {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        false
+    }
+
+    fn log(&self, _: &log::Record<'_>) {}
+
+    fn flush(&self) {}
 }

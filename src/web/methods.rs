@@ -35,7 +35,7 @@ fn refuse_others(rocket: Rocket<Build>) -> Rocket<Build> {
     // A route for all paths below another answers 404 of its own accord.
     for route in rocket
         .routes()
-        .filter(|route| !route.uri.as_str().contains("..>"))
+        .filter(|route| !route.uri.path().contains("..>"))
     {
         taken
             .entry(route.uri.as_str().to_owned())

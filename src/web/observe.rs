@@ -40,7 +40,7 @@ pub fn log(request: &Request<'_>, status: Status) {
     let duration_ms = started
         .0
         .map_or(0.0, |at| at.elapsed().as_secs_f64() * 1000.0);
-    let route = request.route().map_or("-", |route| route.uri.as_str());
+    let route = request.route().map_or("-", |route| route.uri.path());
     tracing::info!(
         method = %request.method(),
         route,
