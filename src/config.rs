@@ -125,6 +125,13 @@ impl Default for Settings {
     }
 }
 
+/// The configuration's part that is ours.
+#[derive(Deserialize)]
+struct Tables {
+    #[serde(default)]
+    app: Settings,
+}
+
 /// What happens at a login of a user who has `tokens_per_user` tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -148,10 +155,7 @@ impl Settings {
     pub fn load(figment: &Figment) -> Result<Self, Unfit> {
         let unfit = |error: rocket::figment::Error| Unfit(one_line(&error));
         figment.extract::<Config>().map_err(unfit)?;
-        let settings: Self = match figment.extract_inner("app") {
-            Err(error) if error.missing() && figment.find_value("app").is_err() => Self::default(),
-            settings => settings.map_err(unfit)?,
-        };
+        let Tables { app: settings } = figment.extract().map_err(unfit)?;
         settings.check()?;
         Ok(settings)
     }
@@ -225,19 +229,17 @@ impl Settings {
 
     /// The origin that browsers see: `public_url`, else what Rocket listens on.
     pub fn origin(&self, rocket: &Config) -> String {
-        match &self.public_url {
-            Some(PublicUrl(url)) => url.origin().ascii_serialization(),
-            None => {
-                let host = match rocket.address {
-                    any if any.is_unspecified() => "localhost".to_owned(),
-                    IpAddr::V4(address) => address.to_string(),
-                    IpAddr::V6(address) => format!("[{address}]"),
-                };
-                match rocket.port {
-                    80 => format!("http://{host}"),
-                    port => format!("http://{host}:{port}"),
-                }
-            }
+        if let Some(PublicUrl(url)) = &self.public_url {
+            return url.origin().ascii_serialization();
+        }
+        let host = match rocket.address {
+            any if any.is_unspecified() => "localhost".to_owned(),
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        };
+        match rocket.port {
+            80 => format!("http://{host}"),
+            port => format!("http://{host}:{port}"),
         }
     }
 
@@ -346,14 +348,26 @@ pub fn check_secret_key(figment: &Figment) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// A figment error names its key and where the value came from; several become one line.
+/// Each error with its key and where the value came from, on one line.
 fn one_line(error: &rocket::figment::Error) -> String {
-    let lines: Vec<String> = error
+    let line = |error: rocket::figment::Error| {
+        let place = error
+            .metadata
+            .as_ref()
+            .map(|data| format!(" (in {})", data.name));
+        format!(
+            "{}: {}{}",
+            error.path.join("."),
+            error.kind,
+            place.unwrap_or_default()
+        )
+    };
+    error
         .clone()
         .into_iter()
-        .map(|error| error.to_string())
-        .collect();
-    lines.join("; ")
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// A folder that ships with the application (`templates`, `static`): in the working directory, or

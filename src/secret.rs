@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 const RANDOM_LENGTH: usize = 43;
 /// Base62 characters that a CRC-32 takes: 62⁶ > 2³².
 const CHECKSUM_LENGTH: usize = 6;
+const HEX: &[u8; 16] = b"0123456789abcdef";
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// The plaintext of a token: who holds it is let in.
@@ -83,12 +84,12 @@ pub struct Digest(String);
 
 impl Digest {
     fn of(secret: &str) -> Self {
-        Self(
-            Sha256::digest(secret)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        )
+        let mut hex = String::with_capacity(64);
+        for byte in Sha256::digest(secret) {
+            hex.push(char::from(HEX[usize::from(byte >> 4)]));
+            hex.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+        Self(hex)
     }
 
     /// The hexadecimal form, 64 characters.

@@ -16,6 +16,8 @@ use crate::error::Error;
 
 /// Where the admin is.
 pub const BASE: &str = "/admin";
+/// Its front page.
+pub const HOME: &str = "/admin/";
 
 /// Answers whatever else is asked for under the admin's path: sign-in for strangers, who learn
 /// nothing of which pages there are, and 404 for admins.

@@ -8,7 +8,7 @@ use rocket::{State, get, post, routes, uri};
 use rocket_dyn_templates::{Template, context};
 
 use super::page::Done;
-use super::{BASE, dashboard};
+use super::{BASE, HOME};
 use crate::auth::Auth;
 use crate::auth::guard::{Admin, SameOrigin, cookie_name};
 use crate::auth::sessions::{Issued, Reason, Which};
@@ -162,7 +162,7 @@ async fn setup(
     setup.close();
     let issued = auth.sign_in_admin(&name, &password, &caller).await?;
     keep(cookies, auth.settings(), &issued);
-    let home = Redirect::to(uri!("/admin", dashboard::show));
+    let home = Redirect::to(HOME);
     Ok(Ok(Flash::success(
         home,
         "You are the first admin. Welcome!",
@@ -187,10 +187,9 @@ fn cookie(settings: &Settings, value: &str) -> Cookie<'static> {
 /// Where sign-in leads: back to where one came from, if that is a page of the admin, else to its
 /// front page.
 fn after_sign_in(next: Option<&str>) -> String {
-    next.filter(|next| is_page_here(next)).map_or_else(
-        || uri!("/admin", dashboard::show).to_string(),
-        str::to_owned,
-    )
+    next.filter(|next| is_page_here(next))
+        .unwrap_or(HOME)
+        .to_owned()
 }
 
 /// Whether it is a path of the admin, written so plainly that no browser can take it for anything

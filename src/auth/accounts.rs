@@ -1,6 +1,7 @@
 //! Users and their passwords. Whatever shuts a user out ends tokens in the same transaction.
 
 use sqlx::AnyConnection;
+use sqlx::error::DatabaseError;
 
 use super::Auth;
 use super::sessions::{Reason, Session, Which, end_within};
@@ -304,6 +305,6 @@ fn about(user: &User) -> About<'_> {
 fn is_serialization_failure(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(DatabaseError::code)
         .is_some_and(|code| code == "40001")
 }

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::models::event::{self, Actor};
 use crate::models::now;
 
-const PRUNING: Duration = Duration::from_secs(60 * 60);
+const PRUNING: Duration = Duration::from_hours(1);
 const SLOWEST_FLUSH: Duration = Duration::from_secs(1);
 const FASTEST_FLUSH: Duration = Duration::from_millis(50);
 const DELETED_AT_ONCE: i64 = 5000;

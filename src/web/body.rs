@@ -1,6 +1,8 @@
 //! What a request's body holds: fields by name, sent as JSON or as a form, read into checked
 //! values with every complaint at once.
 
+use std::borrow::Cow;
+
 use rocket::data::{Data, FromData, Outcome, ToByteUnit};
 use rocket::http::RawStr;
 use rocket::request::Request;
@@ -98,7 +100,7 @@ fn form(text: &str) -> Result<Map<String, Value>, Error> {
     let decoded = |text| {
         RawStr::new(text)
             .url_decode()
-            .map(|text| text.into_owned())
+            .map(Cow::into_owned)
             .map_err(|_| Error::Malformed("it is not UTF-8"))
     };
     text.split('&')

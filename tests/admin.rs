@@ -1,0 +1,357 @@
+//! The admin's pages, as a browser without JavaScript uses them.
+
+use multitoken::auth::setup::Setup;
+use multitoken::models::event::Actor;
+use multitoken::models::user::Role;
+use rocket::http::{Method, Status};
+use serde_json::json;
+
+use crate::support::app::form;
+use crate::support::{PASSWORD, on_both, on_both_with};
+
+#[test]
+fn signed_out_one_is_led_to_sign_in_and_back() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        for path in ["/admin", "/admin/users?q=a", "/admin/no/such/page"] {
+            let answer = app.page(path, "").await;
+            assert_eq!(answer.status, Status::SeeOther, "{path}");
+            let next = form(&[("next", path)]);
+            let location = answer.header("Location").unwrap();
+            assert_eq!(location.replace("%20", "+"), format!("/admin/login?{next}"));
+            let fields = [("username", "root"), ("password", PASSWORD)];
+            let back = app.submit(location, "", &fields).await;
+            assert_eq!(back.header("Location"), Some(path));
+        }
+        let fields = [("username", "root"), ("password", PASSWORD)];
+        for next in [
+            "//evil.example",
+            "https://evil.example",
+            "/auth/me",
+            "/admin\\x",
+        ] {
+            let path = format!("/admin/login?{}", form(&[("next", next)]));
+            let answer = app.submit(&path, "", &fields).await;
+            assert_eq!(answer.header("Location"), Some("/admin/"), "{next}");
+        }
+    });
+}
+
+#[test]
+fn only_admins_get_in_and_others_see_what_a_wrong_password_shows() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        app.user("alice", Role::User).await;
+        let mut pages = vec![];
+        for (name, password) in [
+            ("root", "wrong"),
+            ("alice", PASSWORD),
+            ("nobody", PASSWORD),
+            ("", ""),
+            ("\u{0}", "x"),
+        ] {
+            let fields = [("username", name), ("password", password)];
+            let answer = app.submit("/admin/login", "", &fields).await;
+            assert_eq!(answer.status, Status::BadRequest, "{name}");
+            assert_eq!(answer.cookie(), "");
+            pages.push(
+                answer
+                    .text
+                    .replace(&format!("value=\"{name}\""), "value=\"\""),
+            );
+        }
+        pages.pop();
+        pages.dedup();
+        assert_eq!(pages.len(), 1);
+        assert_eq!(app.number("SELECT COUNT(*) FROM tokens").await, 0);
+    });
+}
+
+#[test]
+fn an_admins_session_is_a_token_in_a_guarded_cookie() {
+    on_both_with(
+        json!({"public_url": "https://app.example.com"}),
+        async |app| {
+            app.user("root", Role::Admin).await;
+            let fields = [("username", "root"), ("password", PASSWORD)];
+            let answer = app.submit("/admin/login", "", &fields).await;
+            let set = answer.header("Set-Cookie").unwrap();
+            for part in ["__Host-", "HttpOnly", "Secure", "SameSite=Lax", "Path=/"] {
+                assert!(set.contains(part), "{part} is missing in {set}");
+            }
+            assert!(answer.header("Strict-Transport-Security").is_some());
+            let clients = app
+                .texts("SELECT client FROM tokens WHERE kind = 'admin'")
+                .await;
+            assert!(
+                clients.len() == 1 && clients[0].starts_with("browser-"),
+                "{clients:?}"
+            );
+
+            let cookie = answer.cookie();
+            assert_eq!(app.page("/admin/", &cookie).await.status, Status::Ok);
+            let out = app.submit("/admin/logout", &cookie, &[]).await;
+            assert_eq!(out.header("Location"), Some("/admin/login"));
+            assert_eq!(app.page("/admin/", &cookie).await.status, Status::SeeOther);
+            assert_eq!(app.number("SELECT COUNT(*) FROM tokens").await, 0);
+        },
+    );
+}
+
+#[test]
+fn other_origins_change_nothing() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let alice = app.user("alice", Role::User).await;
+        let token = app.login("alice", "laptop").await;
+        let cookie = app.admin_login("root").await;
+        let id = app
+            .texts("SELECT id FROM tokens WHERE client = 'laptop'")
+            .await
+            .remove(0);
+        let ours = "http://127.0.0.1:8000";
+        let refused: [&[(&str, &str)]; 7] = [
+            &[],
+            &[("Sec-Fetch-Site", "cross-site"), ("Origin", ours)],
+            &[("Sec-Fetch-Site", "same-site")],
+            &[("Sec-Fetch-Site", "none")],
+            &[("Origin", "http://evil.example")],
+            &[("Origin", "null")],
+            &[
+                ("Sec-Fetch-Site", "same-origin"),
+                ("Sec-Fetch-Site", "same-origin"),
+            ],
+        ];
+        let paths = [
+            format!("/admin/users/{alice}/disable"),
+            format!("/admin/users/{alice}/enable"),
+            format!("/admin/users/{alice}/revoke-tokens"),
+            format!("/admin/tokens/{id}/revoke"),
+            "/admin/logout".to_owned(),
+            "/admin/login".to_owned(),
+            "/admin/setup?key=x".to_owned(),
+        ];
+        for path in &paths {
+            for headers in refused {
+                let kind = ("Content-Type", "application/x-www-form-urlencoded");
+                let mut headers = headers.to_vec();
+                headers.extend([("Cookie", cookie.as_str()), kind]);
+                let body = form(&[("confirm", "yes"), ("username", "root")]);
+                let answer = app.send(Method::Post, path, &headers, body).await;
+                assert_eq!(answer.status, Status::Forbidden, "{path} {headers:?}");
+            }
+        }
+        assert!(app.works(&token).await);
+        assert_eq!(app.page("/admin/", &cookie).await.status, Status::Ok);
+        // Where the browser sends no Sec-Fetch-Site, Origin speaks for it.
+        let path = format!("/admin/tokens/{id}/revoke");
+        let headers = [("Cookie", cookie.as_str()), ("Origin", ours)];
+        assert_eq!(
+            app.send(Method::Post, &path, &headers, "").await.status,
+            Status::SeeOther
+        );
+        assert!(!app.works(&token).await);
+    });
+}
+
+#[test]
+fn users_are_listed_with_their_tokens_client_by_client() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let alice = app.user("<b>Älice</b>", Role::User).await;
+        let token = app.login("<B>älice</B>", "lap\"top").await;
+        let cookie = app.admin_login("root").await;
+        let list = app.page("/admin/users", &cookie).await;
+        assert!(
+            list.text.contains("&lt;b&gt;Älice&lt;&#x2F;b&gt;"),
+            "{}",
+            list.text
+        );
+        assert!(list.text.contains("2 users"));
+        let page = app
+            .page(&format!("/admin/users/{alice}"), &cookie)
+            .await
+            .text;
+        assert!(page.contains("lap&quot;top") && page.contains(&token[token.len() - 4..]));
+        assert!(!page.contains(&token) && !page.contains("<b>Älice"));
+        let found = app
+            .page("/admin/users?q=%3CB%3E%C3%84l", &cookie)
+            .await
+            .text;
+        assert!(
+            found.contains("1 user ") && !found.contains(">root</bdi></a>"),
+            "{found}"
+        );
+        for query in [
+            "q=%00",
+            "page=0",
+            "page=x",
+            "page=501",
+            "q=%25",
+            "q=_&page=3",
+            "q=\\",
+            "x=y",
+        ] {
+            let answer = app.page(&format!("/admin/users?{query}"), &cookie).await;
+            assert_eq!(answer.status, Status::Ok, "{query}");
+        }
+        let none = app.page("/admin/users?q=%25", &cookie).await.text;
+        assert!(none.contains("No username begins with"), "% is no wildcard");
+        for path in [
+            "/admin/users/nonsense",
+            "/admin/nothing",
+            &format!("/admin/users/{alice}x"),
+        ] {
+            assert_eq!(
+                app.page(path, &cookie).await.status,
+                Status::NotFound,
+                "{path}"
+            );
+        }
+        assert_eq!(app.page("/admin/", &cookie).await.status, Status::Ok);
+    });
+}
+
+#[test]
+fn revoking_one_token_asks_first_and_spares_the_others() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        app.user("alice", Role::User).await;
+        let (laptop, phone) = (
+            app.login("alice", "laptop").await,
+            app.login("alice", "phone").await,
+        );
+        let cookie = app.admin_login("root").await;
+        let id = app
+            .texts("SELECT id FROM tokens WHERE client = 'laptop'")
+            .await
+            .remove(0);
+        let path = format!("/admin/tokens/{id}/revoke");
+        let question = app.page(&path, &cookie).await;
+        assert!(question.text.contains("laptop") && question.text.contains("alice"));
+        assert!(app.works(&laptop).await, "asking changes nothing");
+        let done = app.submit(&path, &cookie, &[("confirm", "yes")]).await;
+        assert_eq!(done.status, Status::SeeOther);
+        assert!(!app.works(&laptop).await && app.works(&phone).await);
+        let flash = format!("{cookie}; {}", done.cookie());
+        let after = app
+            .page(done.header("Location").unwrap(), &flash)
+            .await
+            .text;
+        assert!(
+            after.contains("role=\"status\"") && after.contains("is revoked"),
+            "{after}"
+        );
+        let again = app.submit(&path, &cookie, &[]).await;
+        assert_eq!(again.status, Status::SeeOther);
+        let trail = app
+            .texts("SELECT actor_name FROM events WHERE action = 'token.ended'")
+            .await;
+        assert_eq!(trail, ["root"]);
+    });
+}
+
+#[test]
+fn revoking_all_and_disabling_end_that_users_tokens_only() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let alice = app.user("alice", Role::User).await;
+        app.user("bob", Role::User).await;
+        let bobs = app.login("bob", "laptop").await;
+        let cookie = app.admin_login("root").await;
+        let act = async |action: &str| {
+            let path = format!("/admin/users/{alice}/{action}");
+            app.submit(&path, &cookie, &[("confirm", "yes")])
+                .await
+                .status
+        };
+        let token = app.login("alice", "laptop").await;
+        for question in ["revoke-tokens", "disable"] {
+            let path = format!("/admin/users/{alice}/{question}");
+            assert_eq!(app.page(&path, &cookie).await.status, Status::Ok);
+        }
+        assert!(app.works(&token).await);
+        assert_eq!(act("revoke-tokens").await, Status::SeeOther);
+        assert!(!app.works(&token).await);
+        let token = app.login("alice", "laptop").await;
+        assert_eq!(act("disable").await, Status::SeeOther);
+        assert!(!app.works(&token).await);
+        assert_eq!(
+            app.try_login("alice", PASSWORD, "x").await.status,
+            Status::BadRequest
+        );
+        assert_eq!(act("enable").await, Status::SeeOther);
+        assert!(!app.works(&token).await, "enabling brings no token back");
+        app.login("alice", "laptop").await;
+        assert!(app.works(&bobs).await);
+    });
+}
+
+#[test]
+fn the_last_active_admin_stays() {
+    on_both(async |app| {
+        let root = app.user("root", Role::Admin).await;
+        let cookie = app.admin_login("root").await;
+        let path = format!("/admin/users/{root}/disable");
+        let refused = app.submit(&path, &cookie, &[("confirm", "yes")]).await;
+        let flash = format!("{cookie}; {}", refused.cookie());
+        let page = app.page(refused.header("Location").unwrap(), &flash).await;
+        assert!(page.text.contains("last active admin"), "{}", page.text);
+        let actor = Actor::command_line();
+        assert!(app.auth().demote(root, &actor).await.is_err());
+        assert!(app.auth().delete_user(root, &actor).await.is_err());
+        assert_eq!(app.page("/admin/", &cookie).await.status, Status::Ok);
+    });
+}
+
+#[test]
+fn a_demoted_admin_is_out_of_the_admin_but_not_of_the_api() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let other = app.user("other", Role::Admin).await;
+        let (token, cookie) = (
+            app.login("other", "laptop").await,
+            app.admin_login("other").await,
+        );
+        app.auth()
+            .demote(other, &Actor::command_line())
+            .await
+            .unwrap();
+        assert_eq!(app.page("/admin/", &cookie).await.status, Status::SeeOther);
+        assert!(app.works(&token).await);
+    });
+}
+
+#[test]
+fn the_set_up_link_makes_one_admin_and_is_dead_then() {
+    on_both(async |app| {
+        let setup: &Setup = app.client.rocket().state().unwrap();
+        assert_eq!(
+            app.page("/admin/setup?key=", "").await.status,
+            Status::NotFound
+        );
+        let key = setup.open();
+        let path = format!("/admin/setup?key={key}");
+        assert_eq!(app.page(&path, "").await.status, Status::Ok);
+        assert_eq!(
+            app.page("/admin/setup?key=x", "").await.status,
+            Status::NotFound
+        );
+        assert_eq!(app.page("/admin/setup", "").await.status, Status::NotFound);
+        let weak = app
+            .submit(&path, "", &[("username", "root"), ("password", "12345678")])
+            .await;
+        assert_eq!(weak.status, Status::BadRequest);
+        assert!(weak.text.contains("too common"), "{}", weak.text);
+        let fields = [("username", "root"), ("password", PASSWORD)];
+        let done = app.submit(&path, "", &fields).await;
+        assert_eq!(done.status, Status::SeeOther);
+        assert_eq!(app.page("/admin/", &done.cookie()).await.status, Status::Ok);
+        assert_eq!(app.page(&path, "").await.status, Status::NotFound);
+        assert_eq!(
+            app.submit(&path, "", &fields).await.status,
+            Status::NotFound
+        );
+        assert_eq!(app.texts("SELECT username FROM users").await, ["root"]);
+    });
+}

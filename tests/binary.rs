@@ -1,0 +1,363 @@
+//! The real binary: starting, serving on a socket, the command line, the log.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use sqlx::Connection;
+
+use crate::support::PASSWORD;
+use crate::support::postgres::Postgres;
+use crate::support::server::{Server, command, free_port, run, sqlite, stderr, stdout};
+
+/// Runs `test` with the URL of a fresh SQLite and of a fresh PostgreSQL.
+fn on_each_url(test: impl AsyncFn(String)) {
+    let postgres = Postgres::get();
+    rocket::async_test(async {
+        let folder = tempfile::tempdir().unwrap();
+        test(sqlite(folder.path())).await;
+        if let Some(postgres) = postgres {
+            test(postgres.database().await).await;
+        }
+    });
+}
+
+async fn login(server: &Server, name: &str, client: &str) -> String {
+    let body = json!({"username": name, "password": PASSWORD, "client": client});
+    let post = reqwest::Client::new()
+        .post(format!("{}/auth/login/", server.origin))
+        .json(&body);
+    let answer: Value = post.send().await.unwrap().json().await.unwrap();
+    answer["auth_token"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{answer}"))
+        .to_owned()
+}
+
+async fn me(server: &Server, token: &str) -> u16 {
+    let get = reqwest::Client::new().get(format!("{}/auth/me/", server.origin));
+    get.bearer_auth(token)
+        .send()
+        .await
+        .unwrap()
+        .status()
+        .as_u16()
+}
+
+#[test]
+fn it_serves_and_commands_beside_it_take_effect() {
+    on_each_url(async |url| {
+        let server = Server::start(&url).await;
+        let make = ["user", "create", "alice", "--password-stdin"];
+        let made = server.run(&make, &format!("{PASSWORD}\n"));
+        assert_eq!(made.status.code(), Some(0), "{}", stderr(&made));
+        let again = server.run(&make, &format!("{PASSWORD}\n"));
+        assert_eq!(again.status.code(), Some(1));
+        assert!(stderr(&again).contains("already exists"));
+
+        let (laptop, phone) = (
+            login(&server, "alice", "laptop").await,
+            login(&server, "alice", "phone").await,
+        );
+        assert_eq!(
+            (me(&server, &laptop).await, me(&server, &phone).await),
+            (200, 200)
+        );
+        let list = server.run(
+            &[
+                "token", "list", "--user", "ALICE", "--client", "laptop", "--json",
+            ],
+            "",
+        );
+        assert!(!stdout(&list).contains(&laptop));
+        let list: Value = serde_json::from_str(&stdout(&list)).unwrap();
+        assert_eq!(list.as_array().unwrap().len(), 1);
+        let id = list[0]["id"].as_str().unwrap().to_owned();
+        let revoked = server.run(&["token", "revoke", &id], "");
+        assert_eq!(
+            (revoked.status.code(), stdout(&revoked).as_str()),
+            (Some(0), "1 token revoked\n")
+        );
+        assert_eq!(
+            (me(&server, &laptop).await, me(&server, &phone).await),
+            (401, 200)
+        );
+        assert_eq!(
+            server.run(&["token", "revoke", &id], "").status.code(),
+            Some(1)
+        );
+
+        assert_eq!(
+            server.run(&["user", "disable", "alice"], "").status.code(),
+            Some(0)
+        );
+        assert_eq!(me(&server, &phone).await, 401);
+        assert_eq!(
+            server.run(&["user", "enable", "alice"], "").status.code(),
+            Some(0)
+        );
+        let kept = login(&server, "alice", "laptop").await;
+        let set = ["user", "set-password", "alice", "--generate-password"];
+        let keeping = server.run(&[&set[..], &["--keep-tokens"]].concat(), "");
+        assert_eq!(stdout(&keeping).trim().len(), 24);
+        assert_eq!(me(&server, &kept).await, 200);
+        assert_eq!(server.run(&set, "").status.code(), Some(0));
+        assert_eq!(me(&server, &kept).await, 401);
+
+        let shown = server.run(&["user", "show", "alice", "--json"], "");
+        let shown: Value = serde_json::from_str(&stdout(&shown)).unwrap();
+        assert!(shown["id"].is_string() && shown["username"] == "alice");
+        assert_eq!(
+            server.run(&["user", "promote", "alice"], "").status.code(),
+            Some(0)
+        );
+        assert_eq!(
+            server.run(&["user", "demote", "alice"], "").status.code(),
+            Some(1),
+            "the last"
+        );
+        assert!(stdout(&server.run(&["user", "list"], "")).contains("alice"));
+        assert_eq!(
+            server.run(&["user", "delete", "alice"], "").status.code(),
+            Some(2),
+            "asks"
+        );
+        assert!(server.run(&["token", "prune"], "").status.success());
+        assert_eq!(server.terminate(), Some(0));
+    });
+}
+
+#[test]
+fn what_is_not_understood_exits_with_2_and_what_is_refused_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = sqlite(folder.path());
+    for args in [
+        &["nonsense"][..],
+        &["user", "create"],
+        &[
+            "user",
+            "create",
+            "a",
+            "--password-stdin",
+            "--generate-password",
+        ],
+        &["token", "revoke"],
+        &["token", "revoke", "--client", "x"],
+        &["user", "create", "alice"],
+    ] {
+        assert_eq!(run(&url, args, "").status.code(), Some(2), "{args:?}");
+    }
+    for args in [
+        &["user", "show", "nobody"][..],
+        &["user", "disable", "nobody"],
+        &["token", "revoke", "nonsense"],
+        &["token", "list", "--user", "nobody"],
+        &["user", "create", "a\u{7}b", "--generate-password"],
+    ] {
+        let output = run(&url, args, "");
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(stdout(&output).is_empty() && !output.stderr.is_empty());
+    }
+    for weak in ["short\n", "password\n", &"x".repeat(1025)] {
+        let output = run(&url, &["user", "create", "alice", "--password-stdin"], weak);
+        assert_eq!(output.status.code(), Some(1));
+    }
+    assert_eq!(
+        stdout(&run(&url, &["user", "list", "--json"], "")).trim(),
+        "[]"
+    );
+}
+
+#[test]
+fn migrations_are_listed_without_touching_anything_and_applied() {
+    on_each_url(async |url| {
+        let pending = stdout(&run(&url, &["migrate", "--status"], ""));
+        assert!(
+            pending.contains("pending") && !pending.contains("applied"),
+            "{pending}"
+        );
+        assert!(run(&url, &["migrate"], "").status.success());
+        let applied = stdout(&run(&url, &["migrate", "--status"], ""));
+        assert!(
+            applied.contains("applied") && !applied.contains("pending"),
+            "{applied}"
+        );
+    });
+}
+
+#[test]
+fn several_processes_may_start_at_once_on_one_fresh_database() {
+    on_each_url(async |url| {
+        let starts: Vec<_> = (0..8)
+            .map(|number| {
+                let name = format!("user{number}");
+                command(&url, &["user", "create", &name, "--generate-password"])
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        for start in starts {
+            let output = start.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+        }
+        let users = stdout(&run(&url, &["user", "list", "--json"], ""));
+        let users: Value = serde_json::from_str(&users).unwrap();
+        assert_eq!(users.as_array().unwrap().len(), 8);
+    });
+}
+
+#[test]
+fn a_start_that_can_not_work_says_why_and_exits_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = sqlite(folder.path());
+    let start = |url: &str, variables: &[(&str, &str)]| {
+        let mut command = command(url, &["serve"]);
+        command
+            .env("ROCKET_PORT", free_port().to_string())
+            .envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    assert!(start(&url, &[("ROCKET_PORT", &port)]).contains(&port));
+    assert!(start(&url, &[("ROCKET_PORT", "many")]).contains("port:"));
+    assert!(start(&url, &[("ROCKET_APP", "{tokne_ttl=\"1d\"}")]).contains("tokne_ttl"));
+    assert!(start(&url, &[("ROCKET_APP", "{token_ttl=\"soon\"}")]).contains("app.token_ttl:"));
+    assert!(start(&url, &[("ROCKET_PROFILE", "release")]).contains("secret_key"));
+    let key = "hPRYyVRiMyxpw5sBB1XeCMN1kFsDCqKvBi2QJxBVHQk=";
+    let published = [("ROCKET_PROFILE", "release"), ("ROCKET_SECRET_KEY", key)];
+    assert!(start(&url, &published).contains("published"));
+    assert!(start("mysql://localhost/x", &[]).contains("postgres://"));
+    let away = format!("postgres://u:canary-password@127.0.0.1:{}/db", free_port());
+    let said = start(&away, &[]);
+    assert!(
+        said.contains("cannot connect") && !said.contains("canary-password"),
+        "{said}"
+    );
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let blocked = format!("sqlite:{}/file/test.db", folder.path().display());
+    assert!(start(&blocked, &[]).contains("cannot use"));
+}
+
+#[test]
+fn a_newer_schema_is_left_alone() {
+    on_each_url(async |url| {
+        assert!(run(&url, &["migrate"], "").status.success());
+        sqlx::any::install_default_drivers();
+        let mut db = sqlx::AnyConnection::connect(&url).await.unwrap();
+        sqlx::query("UPDATE _sqlx_migrations SET version = 9999")
+            .execute(&mut db)
+            .await
+            .unwrap();
+        let output = command(&url, &["serve"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = stderr(&output);
+        assert!(
+            said.contains("newer version") && said.contains("9999"),
+            "{said}"
+        );
+    });
+}
+
+#[test]
+fn nothing_secret_is_logged_at_any_level() {
+    on_each_url(async |url| {
+        let server = Server::start(&url).await;
+        assert!(
+            server.log().contains("/admin/setup?key="),
+            "{}",
+            server.log()
+        );
+        let printed = server.log().len();
+        let key = server
+            .log()
+            .split("key=")
+            .nth(1)
+            .unwrap()
+            .split_whitespace()
+            .next()
+            .unwrap()
+            .to_owned();
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+        let token = login(&server, "alice", "laptop").await;
+        let client = reqwest::Client::new();
+        let post = |path: &str| client.post(format!("{}{path}", server.origin));
+        for body in [
+            "{\"password\":\"canary-one\"",
+            "[\"canary-one\"]",
+            "canary-one",
+        ] {
+            let json = post("/auth/login").header("Content-Type", "application/json");
+            json.body(body).send().await.unwrap();
+        }
+        let fields = [("username", "canary-one"), ("password", "canary-one")];
+        post("/admin/login?next=canary-one")
+            .form(&fields)
+            .send()
+            .await
+            .unwrap();
+        post(&format!("/admin/setup?key={key}"))
+            .form(&fields)
+            .send()
+            .await
+            .unwrap();
+        post("/auth/canary-one")
+            .bearer_auth("canary-one")
+            .send()
+            .await
+            .unwrap();
+        let unknown = reqwest::Method::from_bytes(b"BREW").unwrap();
+        client
+            .request(unknown, format!("{}/canary-one", server.origin))
+            .send()
+            .await
+            .unwrap();
+        me(&server, &token).await;
+        let log = server.log();
+        let lines = &log[printed..];
+        assert!(
+            lines.contains("route=\"/auth/login\" status=400"),
+            "{lines}"
+        );
+        for secret in ["canary-one", PASSWORD, &token, &key] {
+            assert!(!lines.contains(secret), "{secret} is in the log:\n{lines}");
+        }
+        assert_eq!(
+            lines.matches("status=").count(),
+            lines.lines().filter(|l| l.contains(" request ")).count()
+        );
+        assert_eq!(server.terminate(), Some(0));
+    });
+}
+
+#[test]
+fn requests_that_are_no_http_get_an_answer_with_our_headers() {
+    rocket::async_test(async {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(&sqlite(folder.path())).await;
+        let address = server.origin.trim_start_matches("http://").to_owned();
+        let speak = |text: &[u8]| {
+            let mut stream = TcpStream::connect(&address).unwrap();
+            stream.write_all(text).unwrap();
+            let mut answer = String::new();
+            let _ = stream.read_to_string(&mut answer);
+            answer.to_lowercase()
+        };
+        let answer = speak(b"BREW /auth/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert!(answer.starts_with("http/1.1 4"), "{answer}");
+        assert!(answer.contains("content-security-policy") && !answer.contains("\r\nserver:"));
+        let binary = b"GET /auth/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer \xff\xfe\r\n\r\n";
+        let answer = speak(binary);
+        assert!(
+            answer.starts_with("http/1.1 401") && !answer.contains("invalid_token"),
+            "{answer}"
+        );
+        assert!(speak(b"nonsense\r\n\r\n").starts_with("http/1.1 400"));
+        assert_eq!(server.terminate(), Some(0));
+    });
+}

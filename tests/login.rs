@@ -1,0 +1,294 @@
+//! Signing in and out over JSON.
+
+use multitoken::models::user::Role;
+use rocket::http::{Method, Status};
+use serde_json::json;
+
+use crate::support::app::form;
+use crate::support::{PASSWORD, on_both, on_both_with};
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+
+#[test]
+fn login_answers_a_token_and_stores_only_its_digest() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        let answer = app.try_login("Alice", PASSWORD, " laptop ").await;
+        assert_eq!(answer.status, Status::Ok);
+        assert_eq!(answer.header("Cache-Control"), Some("no-store"));
+        let body = answer.json();
+        assert_eq!(body["token_type"], "Bearer");
+        assert_eq!(body["client"], "laptop");
+        assert!(body["expires_at"].as_str().unwrap().ends_with('Z'));
+        let token = body["auth_token"].as_str().unwrap();
+        assert!(token.starts_with("mtk_") && token.len() == 53, "{token}");
+
+        let me = app.get("/auth/me/", token).await.json();
+        assert_eq!(me["username"], "alice");
+        assert_eq!(me["role"], "user");
+        assert_eq!(me["client"], "laptop");
+        let digests = app.texts("SELECT digest FROM tokens").await;
+        assert_eq!(digests.len(), 1);
+        assert!(digests[0].len() == 64 && !digests[0].contains(token));
+        assert_eq!(
+            app.number("SELECT COUNT(*) FROM events WHERE action = 'token.issued'")
+                .await,
+            1
+        );
+    });
+}
+
+#[test]
+fn login_takes_forms_and_paths_with_and_without_slash() {
+    on_both(async |app| {
+        app.user("älice", Role::User).await;
+        let fields = [
+            ("username", "ÄLICE"),
+            ("password", PASSWORD),
+            ("client", "a&b=c d"),
+        ];
+        for path in ["/auth/login/", "/auth/login"] {
+            let answer = app.send(Method::Post, path, &[FORM], form(&fields)).await;
+            assert_eq!(answer.status, Status::Ok, "{path}: {}", answer.text);
+            assert_eq!(answer.json()["client"], "a&b=c d");
+        }
+    });
+}
+
+#[test]
+fn a_second_login_of_the_same_client_replaces_its_token_and_no_other() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        app.user("bob", Role::User).await;
+        let first = app.login("alice", "laptop").await;
+        let phone = app.login("alice", "phone").await;
+        let bobs = app.login("bob", "laptop").await;
+        let ids = app.texts("SELECT id FROM tokens ORDER BY id").await;
+        let second = app.login("alice", "laptop").await;
+        assert!(!app.works(&first).await);
+        for token in [&second, &phone, &bobs] {
+            assert!(app.works(token).await);
+        }
+        let now = app.texts("SELECT id FROM tokens ORDER BY id").await;
+        assert_eq!(now.len(), 3);
+        assert!(!now.contains(&ids[0]), "the new token has a new id");
+        let reasons = app
+            .texts("SELECT reason FROM events WHERE action = 'token.ended'")
+            .await;
+        assert_eq!(reasons, ["replaced by a new login"]);
+    });
+}
+
+#[test]
+fn a_refused_login_does_not_tell_why() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        let disabled = app.user("carol", Role::User).await;
+        let actor = multitoken::models::event::Actor::command_line();
+        app.auth().disable(disabled, &actor).await.unwrap();
+
+        let wrong = app
+            .try_login("alice", "wrong horse battery", "laptop")
+            .await;
+        assert_eq!(wrong.status, Status::BadRequest);
+        let message = "Unable to log in with provided credentials.";
+        assert_eq!(wrong.json()["non_field_errors"], json!([message]));
+        assert_eq!(
+            wrong.header("Content-Type"),
+            Some("application/problem+json")
+        );
+        for (name, password) in [
+            ("nobody", PASSWORD),
+            ("carol", PASSWORD),
+            ("carol", "wrong"),
+        ] {
+            let answer = app.try_login(name, password, "laptop").await;
+            assert_eq!(answer.status, wrong.status);
+            assert_eq!(
+                answer.but_for_request_id(),
+                wrong.but_for_request_id(),
+                "{name}"
+            );
+        }
+        // Names of nobody are not written down: people type passwords there.
+        let names = app
+            .texts(
+                "SELECT COALESCE(subject_name, '-') FROM events
+                               WHERE action = 'login.failed' ORDER BY id",
+            )
+            .await;
+        assert_eq!(names, ["alice", "-", "carol", "carol"]);
+        assert_eq!(app.number("SELECT COUNT(*) FROM tokens").await, 0);
+    });
+}
+
+#[test]
+fn every_unfit_field_is_named_at_once() {
+    on_both(async |app| {
+        let required = json!(["This field is required."]);
+        let blank = json!(["This field may not be blank."]);
+        let cases = [
+            (
+                json!({}),
+                [required.clone(), required.clone(), required.clone()],
+            ),
+            (
+                json!({"username": " ", "password": "", "client": ""}),
+                [blank.clone(), blank.clone(), blank],
+            ),
+            (
+                json!({"username": 5, "password": null, "client": ["x"]}),
+                [
+                    json!(["Not a valid string."]),
+                    json!(["Not a valid string."]),
+                    json!(["Not a valid string."]),
+                ],
+            ),
+            (
+                json!({"username": "x".repeat(151), "client": "x".repeat(256)}),
+                [
+                    json!(["Ensure this field has no more than 150 characters."]),
+                    required,
+                    json!(["Ensure this field has no more than 255 characters."]),
+                ],
+            ),
+        ];
+        for (body, [username, password, client]) in cases {
+            let answer = app
+                .send(Method::Post, "/auth/login/", &[JSON], body.to_string())
+                .await;
+            assert_eq!(answer.status, Status::BadRequest);
+            let got = answer.json();
+            assert_eq!(got["username"], username, "{body}");
+            assert_eq!(got["password"], password, "{body}");
+            assert_eq!(got["client"], client, "{body}");
+            assert_eq!(got["status"], 400);
+        }
+        for text in ["a\u{0}b", "a\u{202e}b", "a\nb"] {
+            let answer = app.try_login(text, PASSWORD, text).await.json();
+            assert!(
+                answer["username"].is_array() && answer["client"].is_array(),
+                "{text:?}"
+            );
+        }
+        assert_eq!(app.number("SELECT COUNT(*) FROM events").await, 0);
+    });
+}
+
+#[test]
+fn bodies_that_can_not_be_read_are_refused_by_kind() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        let deep = "[".repeat(4000);
+        for body in [
+            "",
+            "{",
+            "[]",
+            "\"x\"",
+            "{\"username\":NaN}",
+            "{\"client\":\"\\ud800\"}",
+            &deep,
+        ] {
+            let answer = app.send(Method::Post, "/auth/login", &[JSON], body).await;
+            assert_eq!(answer.status, Status::BadRequest, "{body:.40}");
+        }
+        let bad = [
+            &b"username=%ff"[..],
+            b"username=\xff",
+            b"{\"username\":\"\xff\"}",
+        ];
+        for (kind, body) in [FORM, FORM, JSON].into_iter().zip(bad) {
+            let answer = app.send(Method::Post, "/auth/login", &[kind], body).await;
+            assert_eq!(answer.status, Status::BadRequest);
+        }
+        for kind in [
+            "text/plain",
+            "multipart/form-data; boundary=x",
+            "application/xml",
+            "nonsense",
+        ] {
+            let answer = app
+                .send(
+                    Method::Post,
+                    "/auth/login",
+                    &[("Content-Type", kind)],
+                    "x=y",
+                )
+                .await;
+            assert_eq!(answer.status, Status::UnsupportedMediaType, "{kind}");
+        }
+        let sized = |length: usize| {
+            let body = json!({"username": "alice", "password": PASSWORD, "client": "c", "x": ""});
+            let pad = length - body.to_string().len();
+            body.to_string()
+                .replace("\"x\":\"\"", &format!("\"x\":\"{}\"", "y".repeat(pad)))
+        };
+        let fits = app
+            .send(Method::Post, "/auth/login", &[JSON], sized(8192))
+            .await;
+        assert_eq!(fits.status, Status::Ok, "{}", fits.text);
+        let over = app
+            .send(Method::Post, "/auth/login", &[JSON], sized(8193))
+            .await;
+        assert_eq!(over.status, Status::PayloadTooLarge);
+    });
+}
+
+#[test]
+fn a_stale_authorization_header_is_ignored_at_login() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        let body = json!({"username": "alice", "password": PASSWORD, "client": "laptop"});
+        assert_eq!(
+            app.post("/auth/login/", "mtk_nonsense", body).await.status,
+            Status::Ok
+        );
+    });
+}
+
+#[test]
+fn the_oldest_token_makes_room_where_there_are_too_many() {
+    on_both_with(json!({"tokens_per_user": 2}), async |app| {
+        app.user("alice", Role::User).await;
+        let first = app.login("alice", "one").await;
+        let second = app.login("alice", "two").await;
+        let third = app.login("alice", "three").await;
+        assert!(!app.works(&first).await);
+        assert!(app.works(&second).await && app.works(&third).await);
+        let reasons = app
+            .texts("SELECT reason FROM events WHERE action = 'token.ended'")
+            .await;
+        assert_eq!(reasons, ["too many tokens"]);
+    });
+}
+
+#[test]
+fn or_the_login_is_refused() {
+    let settings = json!({"tokens_per_user": 2, "tokens_full": "reject"});
+    on_both_with(settings, async |app| {
+        app.user("alice", Role::User).await;
+        let first = app.login("alice", "one").await;
+        app.login("alice", "two").await;
+        let refused = app.try_login("alice", PASSWORD, "three").await;
+        assert_eq!(refused.status, Status::Forbidden);
+        assert!(app.works(&first).await);
+        assert_eq!(app.number("SELECT COUNT(*) FROM tokens").await, 2);
+        // A client that has a token already takes no more room.
+        app.login("alice", "one").await;
+    });
+}
+
+#[test]
+fn an_outdated_hash_is_renewed_by_the_right_password_only() {
+    on_both_with(json!({"hash_memory_kib": 16}), async |app| {
+        app.user("alice", Role::User).await;
+        app.execute("UPDATE users SET password_hash = '$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$Fz0PvtqkpGbYzK+EIdtLqMaf4tkuCpcEcIJWTOa2dsE'").await;
+        assert_eq!(
+            app.try_login("alice", "wrong", "laptop").await.status,
+            Status::BadRequest
+        );
+        let hash = app.texts("SELECT password_hash FROM users").await;
+        assert!(hash[0].contains("m=8,"), "{hash:?}");
+    });
+}

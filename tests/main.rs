@@ -1,0 +1,15 @@
+//! Black-box tests over HTTP, a file a subject, in one binary. A test that uses `on_both` runs on
+//! SQLite and on a throw-away PostgreSQL, each time on a fresh database.
+
+// A test may stop where something is not as it must be.
+#![allow(clippy::unwrap_used)]
+
+mod admin;
+mod binary;
+mod browser;
+mod house;
+mod login;
+mod races;
+mod session;
+mod speech;
+mod support;

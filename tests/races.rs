@@ -1,0 +1,140 @@
+//! What happens at the same time.
+
+use multitoken::error::Error;
+use multitoken::identity::Username;
+use multitoken::models::event::Actor;
+use multitoken::models::user::Role;
+use multitoken::password::Password;
+use rocket::futures::future::{join, join_all};
+use rocket::http::Status;
+use serde_json::json;
+
+use crate::support::{PASSWORD, on_both, on_both_with};
+
+#[test]
+fn many_logins_of_one_client_leave_one_row_and_one_working_token() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        let answers = join_all((0..40).map(|_| app.try_login("alice", PASSWORD, "laptop"))).await;
+        let mut working = 0;
+        for answer in &answers {
+            assert_eq!(answer.status, Status::Ok, "{}", answer.text);
+            working += i32::from(
+                app.works(answer.json()["auth_token"].as_str().unwrap())
+                    .await,
+            );
+        }
+        assert_eq!(
+            (working, app.number("SELECT COUNT(*) FROM tokens").await),
+            (1, 1)
+        );
+    });
+}
+
+#[test]
+fn many_logins_at_once_keep_to_the_limit() {
+    on_both_with(
+        json!({"tokens_per_user": 3, "tokens_full": "reject"}),
+        async |app| {
+            app.user("alice", Role::User).await;
+            let clients: Vec<String> = (0..20).map(|number| format!("client {number}")).collect();
+            let logins = clients
+                .iter()
+                .map(|client| app.try_login("alice", PASSWORD, client));
+            let answers = join_all(logins).await;
+            let let_in = answers
+                .iter()
+                .filter(|answer| answer.status == Status::Ok)
+                .count();
+            assert_eq!(
+                (let_in, app.number("SELECT COUNT(*) FROM tokens").await),
+                (3, 3)
+            );
+        },
+    );
+}
+
+#[test]
+fn of_the_last_two_admins_only_one_can_be_taken_away() {
+    on_both(async |app| {
+        let (one, two) = (
+            app.user("one", Role::Admin).await,
+            app.user("two", Role::Admin).await,
+        );
+        let actor = Actor::command_line();
+        let (first, second) = join(
+            app.auth().disable(one, &actor),
+            app.auth().demote(two, &actor),
+        )
+        .await;
+        let refused = [first.map(|_| ()).is_err(), second.is_err()];
+        assert_eq!(
+            refused.iter().filter(|&&refused| refused).count(),
+            1,
+            "{refused:?}"
+        );
+        let left = "SELECT COUNT(*) FROM users WHERE role = 'admin' AND disabled_at IS NULL";
+        assert_eq!(app.number(left).await, 1);
+    });
+}
+
+#[test]
+fn of_many_first_admins_one_is_made() {
+    on_both(async |app| {
+        let actor = Actor::command_line();
+        let names: Vec<_> = (0..8)
+            .map(|n| Username::parse(&format!("boss {n}")).unwrap())
+            .collect();
+        let password = Password::new(PASSWORD);
+        let made = join_all(
+            names
+                .iter()
+                .map(|name| app.auth().create_first_admin(name, &password, &actor)),
+        )
+        .await;
+        for result in &made {
+            assert!(
+                matches!(result, Ok(_) | Err(Error::Conflict(_))),
+                "{result:?}"
+            );
+        }
+        assert_eq!(made.iter().filter(|result| result.is_ok()).count(), 1);
+        assert_eq!(app.number("SELECT COUNT(*) FROM users").await, 1);
+    });
+}
+
+#[test]
+fn two_logins_that_renew_a_hash_both_succeed() {
+    on_both_with(json!({"hash_memory_kib": 64}), async |app| {
+        let id = app.user("alice", Role::User).await;
+        for _ in 0..5 {
+            // The same password, hashed with other parameters.
+            let weak = multitoken::config::Settings {
+                hash_memory_kib: 8,
+                hash_iterations: 1,
+                ..app.auth().settings().clone()
+            };
+            let weak = multitoken::auth::Auth::new(app.auth().pool().clone(), weak).unwrap();
+            let user = {
+                let mut db = app.auth().pool().read().await.unwrap();
+                multitoken::models::user::find(&mut db, id)
+                    .await
+                    .unwrap()
+                    .unwrap()
+            };
+            let keep = multitoken::auth::accounts::Tokens::Keep;
+            let password = Password::new(PASSWORD);
+            weak.set_password(&user, &password, keep, &Actor::command_line())
+                .await
+                .unwrap();
+            let (one, two) = join(
+                app.try_login("alice", PASSWORD, "one"),
+                app.try_login("alice", PASSWORD, "two"),
+            )
+            .await;
+            assert_eq!((one.status, two.status), (Status::Ok, Status::Ok));
+            let hash = app.texts("SELECT password_hash FROM users").await;
+            assert!(hash[0].contains("m=64,"), "{hash:?}");
+        }
+    });
+}

@@ -1,0 +1,157 @@
+//! How HTTP is spoken: errors, methods, headers, whoever asks.
+
+use multitoken::models::user::Role;
+use rocket::http::{Method, Status};
+
+use crate::support::{App, on_both};
+
+#[test]
+fn errors_are_problem_details_or_pages_by_who_asks() {
+    on_both(async |app| {
+        let html = [("Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")];
+        let is_page = async |app: &App, path: &str, headers: &[(&str, &str)]| {
+            let answer = app.send(Method::Get, path, headers, "").await;
+            assert_eq!(answer.status, Status::NotFound, "{path}");
+            match answer.header("Content-Type").unwrap() {
+                "application/problem+json" => {
+                    let body = answer.json();
+                    for member in ["type", "title", "status", "detail", "request_id"] {
+                        assert!(!body[member].is_null(), "{member}");
+                    }
+                    assert_eq!(body["request_id"], answer.header("X-Request-Id").unwrap());
+                    false
+                }
+                kind => kind.starts_with("text/html"),
+            }
+        };
+        assert!(!is_page(&app, "/auth/nothing", &html).await);
+        assert!(is_page(&app, "/nothing", &html).await);
+        assert!(!is_page(&app, "/nothing", &[]).await);
+        assert!(!is_page(&app, "/nothing", &[("Accept", "application/json")]).await);
+        assert!(is_page(&app, "/admin/setup?key=wrong", &[]).await);
+    });
+}
+
+#[test]
+fn known_paths_refuse_other_methods_and_say_which_they_take() {
+    on_both(async |app| {
+        for (method, path, allowed) in [
+            (Method::Get, "/auth/login/", "POST"),
+            (Method::Head, "/auth/login", "POST"),
+            (Method::Options, "/auth/logout/", "POST"),
+            (Method::Post, "/auth/me/", "GET, HEAD"),
+            (Method::Put, "/auth/tokens", "GET, HEAD"),
+            (
+                Method::Get,
+                "/auth/tokens/01a20b47-0ace-7599-b4a7-bd71f3e71044/",
+                "DELETE",
+            ),
+            (Method::Delete, "/admin/users", "GET, HEAD"),
+            (Method::Patch, "/admin/login", "GET, HEAD, POST"),
+            (Method::Post, "/healthz", "GET, HEAD"),
+        ] {
+            let answer = app.send(method, path, &[], "").await;
+            assert_eq!(answer.status, Status::MethodNotAllowed, "{method} {path}");
+            assert_eq!(answer.header("Allow"), Some(allowed), "{method} {path}");
+        }
+        assert_eq!(
+            app.send(Method::Head, "/healthz", &[], "").await.status,
+            Status::Ok
+        );
+    });
+}
+
+#[test]
+fn every_answer_carries_the_security_headers() {
+    on_both(async |app| {
+        for (method, path) in [
+            (Method::Get, "/healthz"),
+            (Method::Get, "/auth/me"),
+            (Method::Get, "/nothing"),
+            (Method::Get, "/admin/"),
+            (Method::Get, "/admin/login"),
+            (Method::Get, "/static/admin.css"),
+            (Method::Put, "/auth/me"),
+        ] {
+            let answer = app.send(method, path, &[], "").await;
+            let csp = answer.header("Content-Security-Policy").expect(path);
+            assert!(
+                csp.contains("default-src 'none'") && !csp.contains("unsafe"),
+                "{path}"
+            );
+            assert!(csp.contains("frame-ancestors 'none'") && csp.contains("base-uri 'none'"));
+            assert_eq!(
+                answer.header("X-Content-Type-Options"),
+                Some("nosniff"),
+                "{path}"
+            );
+            assert_eq!(
+                answer.header("Referrer-Policy"),
+                Some("same-origin"),
+                "{path}"
+            );
+            assert_eq!(
+                answer.header("Cross-Origin-Opener-Policy"),
+                Some("same-origin")
+            );
+            assert_eq!(answer.header("Server"), None, "{path}");
+            assert!(answer.header("X-Request-Id").is_some(), "{path}");
+        }
+    });
+}
+
+#[test]
+fn a_sane_request_id_is_taken_over_and_no_other() {
+    on_both(async |app| {
+        let ask = async |id: &str| {
+            app.send(Method::Get, "/healthz", &[("X-Request-Id", id)], "")
+                .await
+        };
+        assert_eq!(
+            ask("proxy-1.2_3").await.header("X-Request-Id"),
+            Some("proxy-1.2_3")
+        );
+        assert_ne!(ask("a b").await.header("X-Request-Id"), Some("a b"));
+    });
+}
+
+#[test]
+fn paths_written_otherwise_meet_the_same_guard() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        for path in ["//auth/me", "/%61uth/me", "/auth//me/", "/auth/me/?x=y"] {
+            let status = app.send(Method::Get, path, &[], "").await.status;
+            assert!(
+                [Status::Unauthorized, Status::NotFound].contains(&status),
+                "{path}: {status}"
+            );
+        }
+        for path in [
+            "//admin",
+            "/%61dmin/users",
+            "/admin/..;/users",
+            "/ADMIN/",
+            "/admin./",
+        ] {
+            let status = app.send(Method::Get, path, &[], "").await.status;
+            assert!(
+                [Status::SeeOther, Status::NotFound].contains(&status),
+                "{path}: {status}"
+            );
+        }
+    });
+}
+
+#[test]
+fn readiness_demands_the_schema() {
+    on_both(async |app| {
+        assert_eq!(app.get("/readyz", "").await.status, Status::Ok);
+        app.execute("UPDATE _sqlx_migrations SET version = 99")
+            .await;
+        assert_eq!(
+            app.get("/readyz", "").await.status,
+            Status::ServiceUnavailable
+        );
+        assert_eq!(app.get("/healthz", "").await.status, Status::Ok);
+    });
+}

@@ -1,0 +1,137 @@
+//! The real binary, on a socket.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A server process; it is ended when dropped.
+pub struct Server {
+    process: Child,
+    pub origin: String,
+    url: String,
+    stderr: Arc<Mutex<String>>,
+}
+
+/// A command on the database at `url`, with hashes that take no time.
+pub fn command(url: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_multitoken"));
+    command
+        .args(args)
+        .env("DATABASE_URL", url)
+        .env("ROCKET_APP", "{hash_memory_kib=8,hash_iterations=1}")
+        .env("ROCKET_LOG_LEVEL", "debug");
+    command
+}
+
+/// Runs a command to its end, with `input` on stdin.
+pub fn run(url: &str, args: &[&str], input: &str) -> Output {
+    let mut child = command(url, args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that reads nothing may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+impl Server {
+    pub async fn start(url: &str) -> Self {
+        let port = free_port();
+        let mut process = command(url, &[])
+            .env("ROCKET_PORT", port.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = collect(process.stderr.take().unwrap());
+        let origin = format!("http://127.0.0.1:{port}");
+        let mut server = Self {
+            process,
+            origin,
+            url: url.to_owned(),
+            stderr,
+        };
+        server.wait_until_it_answers().await;
+        server
+    }
+
+    async fn wait_until_it_answers(&mut self) {
+        let start = Instant::now();
+        while reqwest::get(format!("{}/readyz", self.origin))
+            .await
+            .is_err()
+        {
+            let ended = self.process.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended: {}", self.log());
+            assert!(
+                start.elapsed() < Duration::from_secs(30),
+                "no answer: {}",
+                self.log()
+            );
+            rocket::tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What it wrote to stderr so far.
+    pub fn log(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Runs a subcommand beside it, on the same database.
+    pub fn run(&self, args: &[&str], input: &str) -> Output {
+        run(&self.url, args, input)
+    }
+
+    /// Asks it to end, as an operator's service manager does, and gives the exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let id = self.process.id().to_string();
+        Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn collect(stderr: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let collected = text.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            collected.lock().unwrap().push_str(&(line + "\n"));
+        }
+    });
+    text
+}
+
+/// The URL of an SQLite database in `folder`.
+pub fn sqlite(folder: &Path) -> String {
+    format!("sqlite:{}/data/test.db", folder.display())
+}
