@@ -48,7 +48,7 @@ pub fn figment() -> Figment {
     }
 }
 
-/// The settings of the application. CONTRACT: each key's meaning is its field's.
+/// The settings of the application: each field is a key of the `app` table.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {

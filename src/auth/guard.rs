@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn authorization_is_read_as_the_contract_says() {
+    fn authorization_is_read_as_django_clients_write_it() {
         for header in [
             "Bearer x",
             "bearer x",

@@ -23,6 +23,10 @@ impl Postgres {
             needs::missing("PostgreSQL's server", "postgresql");
             return None;
         };
+        if needs::root() && needs::executable("sudo", &[]).is_none() {
+            needs::missing("sudo, which root starts PostgreSQL with,", "sudo");
+            return None;
+        }
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let server = running.upgrade().unwrap_or_else(|| {
             let folder = initdb.parent().unwrap_or(Path::new("/")).to_owned();
