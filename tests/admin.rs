@@ -200,6 +200,7 @@ fn users_are_listed_with_their_tokens_client_by_client() {
         for path in [
             "/admin/users/nonsense",
             "/admin/nothing",
+            "/admin/..%2f%5c*:",
             &format!("/admin/users/{alice}x"),
         ] {
             assert_eq!(

@@ -8,8 +8,9 @@ pub mod tokens;
 pub mod users;
 
 use rocket::fairing::AdHoc;
+use rocket::http::uri::Segments;
+use rocket::http::uri::fmt::Path;
 use rocket::{get, routes};
-use std::path::PathBuf;
 
 use crate::auth::guard::Admin;
 use crate::error::Error;
@@ -28,6 +29,6 @@ pub fn stage() -> AdHoc {
 }
 
 #[get("/<_path..>", rank = 500)]
-fn anything_else(_admin: Admin, _path: PathBuf) -> Error {
+fn anything_else(_admin: Admin, _path: Segments<'_, Path>) -> Error {
     Error::NotFound
 }
