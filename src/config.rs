@@ -1,30 +1,25 @@
 //! Typed settings: Rocket's figment, the application's `app` table in it, and their checks.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use ipnet::IpNet;
 use rocket::Config;
-use rocket::config::SecretKey;
+use rocket::figment::error::Kind;
 use rocket::figment::providers::{Env, Format, Serialized, Toml};
 use rocket::figment::{Figment, Profile};
-use serde::{Deserialize, Deserializer, de};
-use url::Url;
+use serde::Deserialize;
 
-use crate::secret;
+use crate::secret::{self, NameKey};
+
+mod key;
+mod value;
+
+pub use key::check_secret_key;
+pub use value::{Lifetime, WebOrigin};
 
 /// Where the database is when nothing says otherwise.
 const DEFAULT_DATABASE: &str = "sqlite:data/multitoken.db";
-/// `secret_key`s that documentation and examples print (Rocket's guides 0.4 and 0.5, the
-/// syntect server's compose files): whoever has read them has them.
-const PUBLISHED_KEYS: &[&str] = &[
-    "hPRYyVRiMyxpw5sBB1XeCMN1kFsDCqKvBi2QJxBVHQk=",
-    "itlYmFR2vYKrOmFhupMIn/hyB6lYCCTXz4yaQX89XVg=",
-    "8Xui8SN4mI+7egV/9dlfYYLGQJeEx4+DwmSQLwDVXJg=",
-    "SeerutKeyIsI7releuantAndknvsuZPluaseIgnorYA=",
-];
 
 /// The settings of Rocket and of the application, from the least to the most specific: built-in
 /// defaults, `Rocket.toml` (or the file that `ROCKET_CONFIG` names), `ROCKET_*`, `DATABASE_URL`.
@@ -55,7 +50,7 @@ pub struct Settings {
     /// The title in the admin.
     pub name: String,
     /// The origin that browsers see, if it is not made of `address` and `port`.
-    pub public_url: Option<PublicUrl>,
+    pub public_url: Option<WebOrigin>,
     /// What a token begins with.
     pub token_prefix: String,
     /// A token's absolute life.
@@ -86,14 +81,17 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Reserved.
     pub token_cache: bool,
-    /// Reserved.
-    pub cors_origins: Vec<PublicUrl>,
-    /// Reserved.
+    /// Origins whose pages may call the JSON API.
+    pub cors_origins: Vec<WebOrigin>,
+    /// Failed logins to an account in five minutes, past which it takes no more from strangers.
     pub login_failures_per_account: u32,
-    /// Reserved.
+    /// Failed logins from an address in five minutes, past which it gets no more.
     pub login_failures_per_address: u32,
     /// Reserved.
     pub metrics: bool,
+    /// Made of `secret_key`: stands in for names that must not be written down.
+    #[serde(skip)]
+    pub name_key: NameKey,
 }
 
 impl Default for Settings {
@@ -121,6 +119,7 @@ impl Default for Settings {
             login_failures_per_account: 10,
             login_failures_per_address: 50,
             metrics: false,
+            name_key: NameKey::default(),
         }
     }
 }
@@ -155,8 +154,9 @@ impl Settings {
     pub fn load(figment: &Figment) -> Result<Self, Unfit> {
         let unfit = |error: rocket::figment::Error| Unfit(one_line(&error));
         figment.extract::<Config>().map_err(unfit)?;
-        let Tables { app: settings } = figment.extract().map_err(unfit)?;
+        let Tables { app: mut settings } = figment.extract().map_err(unfit)?;
         settings.check()?;
+        settings.name_key = key::name_key(figment);
         Ok(settings)
     }
 
@@ -203,34 +203,32 @@ impl Settings {
             "app.hash_memory_kib: takes a number from 8 × hash_lanes up",
         )?;
         demand(
-            self.hash_threads != Some(0),
-            "app.hash_threads: takes a number from 1 up",
+            self.login_failures_per_account > 0,
+            "app.login_failures_per_account: takes a number from 1 up",
+        )?;
+        demand(
+            self.login_failures_per_address > 0,
+            "app.login_failures_per_address: takes a number from 1 up",
+        )?;
+        demand(
+            self.hash_threads.is_none_or(|n| (1..=1024).contains(&n)),
+            "app.hash_threads: takes a number from 1 to 1024",
         )
     }
 
     /// The keys that are set but that this version does not act on yet.
     pub fn not_in_force(&self) -> Vec<&'static str> {
-        let default = Self::default();
-        let mut keys = vec![];
         if self.metrics {
-            keys.push("metrics");
+            vec!["metrics"]
+        } else {
+            vec![]
         }
-        if !self.cors_origins.is_empty() {
-            keys.push("cors_origins");
-        }
-        if self.login_failures_per_account != default.login_failures_per_account {
-            keys.push("login_failures_per_account");
-        }
-        if self.login_failures_per_address != default.login_failures_per_address {
-            keys.push("login_failures_per_address");
-        }
-        keys
     }
 
     /// The origin that browsers see: `public_url`, else what Rocket listens on.
     pub fn origin(&self, rocket: &Config) -> String {
-        if let Some(PublicUrl(url)) = &self.public_url {
-            return url.origin().ascii_serialization();
+        if let Some(origin) = &self.public_url {
+            return origin.to_string();
         }
         let host = match rocket.address {
             any if any.is_unspecified() => "localhost".to_owned(),
@@ -245,122 +243,38 @@ impl Settings {
 
     /// Whether browsers reach the application by https.
     pub fn is_https(&self) -> bool {
-        self.public_url
-            .as_ref()
-            .is_some_and(|PublicUrl(url)| url.scheme() == "https")
+        self.public_url.as_ref().is_some_and(WebOrigin::is_https)
     }
 }
 
-/// How long something lives: a number with a unit (`90d`, `30m`, `2h 30m`), or `never` ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lifetime(Option<Duration>);
-
-impl Lifetime {
-    /// A life of that many seconds.
-    pub const fn seconds(seconds: u64) -> Self {
-        Self(Some(Duration::from_secs(seconds)))
-    }
-
-    /// When what begins at `start` ends, both in unix seconds; none if never.
-    pub fn end_after(self, start: i64) -> Option<i64> {
-        let seconds = i64::try_from(self.0?.as_secs()).unwrap_or(i64::MAX);
-        Some(start.saturating_add(seconds))
-    }
-
-    /// The length itself; none if it never ends.
-    pub fn length(self) -> Option<Duration> {
-        self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for Lifetime {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if text == "never" {
-            return Ok(Self(None));
-        }
-        match humantime::parse_duration(&text) {
-            Ok(life) if life >= Duration::from_secs(1) => Ok(Self(Some(life))),
-            _ => Err(de::Error::custom(format!(
-                "\"{text}\" is no length of time from a second up; write 90d, 12h, 30m or never"
-            ))),
-        }
-    }
-}
-
-/// An origin: scheme, host and port of a http or https URL.
-#[derive(Debug, Clone)]
-pub struct PublicUrl(Url);
-
-impl<'de> Deserialize<'de> for PublicUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Url::parse(&text)
-            .ok()
-            .filter(|url| {
-                matches!(url.scheme(), "http" | "https")
-                    && url.path() == "/"
-                    && url.query().is_none()
-                    && url.fragment().is_none()
-                    && url.username().is_empty()
-                    && url.password().is_none()
-            })
-            .map(Self)
-            .ok_or_else(|| {
-                de::Error::custom(format!(
-                    "\"{text}\" is no origin; write https://app.example.com, without a path"
-                ))
-            })
-    }
-}
-
-impl fmt::Display for PublicUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.origin().ascii_serialization())
-    }
-}
-
-/// Refuses what would let anyone forge what the key protects: no key of one's own outside the
-/// debug profile, or one that everybody can read.
-///
-/// # Errors
-/// The key is missing or published.
-pub fn check_secret_key(figment: &Figment) -> Result<(), Unfit> {
-    const MEND: &str = "make one with `openssl rand -base64 32` and set it as ROCKET_SECRET_KEY";
-    if figment.profile() == Config::DEBUG_PROFILE {
-        return Ok(());
-    }
-    let config: Config = figment.extract().map_err(|error| Unfit(one_line(&error)))?;
-    if !config.secret_key.is_provided() {
-        return Err(Unfit(format!(
-            "secret_key: the {} profile needs one of its own; {MEND}",
-            figment.profile()
-        )));
-    }
-    let published = PUBLISHED_KEYS.iter().any(|key| {
-        Figment::from(("key", *key))
-            .extract_inner::<SecretKey>("key")
-            .is_ok_and(|key| key == config.secret_key)
-    });
-    if published {
-        return Err(Unfit(format!("secret_key: this one is published; {MEND}")));
-    }
-    Ok(())
-}
-
-/// Each error with its key and where the value came from, on one line.
+/// Each error with its key and where the value came from, on one line. Values that may be secret
+/// are left out.
 fn one_line(error: &rocket::figment::Error) -> String {
     let line = |error: rocket::figment::Error| {
-        let place = error
-            .metadata
-            .as_ref()
-            .map(|data| format!(" (in {})", data.name));
-        format!(
-            "{}: {}{}",
-            error.path.join("."),
-            error.kind,
-            place.unwrap_or_default()
-        )
+        let key = error.path.join(".");
+        let what = match &error.kind {
+            Kind::InvalidType(_, wanted) | Kind::InvalidValue(_, wanted)
+                if ["secret_key", "databases", "tls"]
+                    .iter()
+                    .any(|secret| key.starts_with(secret)) =>
+            {
+                format!("this value does not do; it takes {wanted}")
+            }
+            // A line that is no TOML comes with its text, which may be anything.
+            kind => {
+                let text = kind.to_string();
+                let lines: Vec<&str> = text.lines().collect();
+                match lines[..] {
+                    [first, _, .., last] => format!("{first}: {last}"),
+                    _ => text,
+                }
+            }
+        };
+        let place = error.metadata.as_ref().map(|data| &data.name);
+        match place {
+            Some(place) => format!("{key}: {what} (in {place})"),
+            None => format!("{key}: {what}"),
+        }
     };
     error
         .clone()
@@ -395,8 +309,6 @@ pub fn folder(name: &str) -> Result<PathBuf, Unfit> {
 
 #[cfg(test)]
 mod tests {
-    use rocket::figment::value::Value;
-
     use super::*;
 
     fn load(key: &str, value: &str) -> Result<Settings, Unfit> {
@@ -423,6 +335,12 @@ mod tests {
             ("hash_iterations", "0"),
             ("hash_lanes", "0"),
             ("hash_threads", "0"),
+            ("hash_threads", "1025"),
+            ("token_ttl", "\"1001y\""),
+            ("login_failures_per_account", "0"),
+            ("login_failures_per_address", "0"),
+            ("cors_origins", "[\"*\"]"),
+            ("cors_origins", "[\"null\"]"),
             ("trusted_proxies", "[\"everyone\"]"),
         ] {
             let error = load(key, value).expect_err(key).to_string();
@@ -453,26 +371,17 @@ mod tests {
     }
 
     #[test]
-    fn outside_debug_a_secret_key_of_ones_own_is_demanded() {
-        let release = |key: Option<Value>| {
-            let figment = Figment::from(Config::release_default()).select("release");
-            match key {
-                Some(key) => check_secret_key(&figment.merge(("secret_key", key))),
-                None => check_secret_key(&figment),
+    fn secret_values_are_not_repeated_in_messages() {
+        for key in ["secret_key", "databases.multitoken.url"] {
+            // The right length for a key, and no base64.
+            let canary = "canary!!".repeat(11);
+            let figment = Figment::from(Config::debug_default()).merge((key, &canary));
+            let figment = figment.merge((format!("databases.multitoken.{canary}"), 5));
+            if let Err(error) = Settings::load(&figment) {
+                let said = error.to_string();
+                assert!(said.starts_with("secret_key: this value"), "{said}");
+                assert!(!said.contains("canary"), "{said}");
             }
-        };
-        assert!(
-            release(None)
-                .unwrap_err()
-                .to_string()
-                .contains("secret_key")
-        );
-        for key in PUBLISHED_KEYS {
-            let error = release(Some((*key).into())).unwrap_err().to_string();
-            assert!(error.contains("published"), "{error}");
         }
-        assert!(release(Some(vec![0_u8; 64].into())).is_err());
-        let own: [u8; 32] = rand::random();
-        assert!(release(Some(own.to_vec().into())).is_ok());
     }
 }

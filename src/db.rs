@@ -1,6 +1,6 @@
 //! The database: one pool over SQLite or PostgreSQL, its migrations, its transactions.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use rocket::figment::Figment;
 use rocket_db_pools::Database;
 use serde::Deserialize;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::error::DatabaseError;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Transaction};
@@ -36,6 +37,20 @@ pub enum Engine {
     Sqlite,
     /// PostgreSQL, or what speaks its protocol.
     Postgres,
+}
+
+impl Engine {
+    /// Rows that a transaction of the upkeep changes at most.
+    ///
+    /// PostgreSQL locks them one by one, and whoever ends a user's tokens locks them in another
+    /// order: with several rows the two might wait for each other. SQLite has one lock for all, and
+    /// a commit there costs more than a row; this many take a few milliseconds.
+    pub fn rows_at_once(self) -> usize {
+        match self {
+            Self::Sqlite => 200,
+            Self::Postgres => 1,
+        }
+    }
 }
 
 /// The database can't be used; the text says why and how to mend it, and holds no password.
@@ -110,6 +125,9 @@ fn default_timeout() -> u64 {
     5
 }
 
+/// Seconds that a time-out may be set to; far longer ones overflow the clock.
+const LONGEST_TIMEOUT: u64 = 24 * 60 * 60;
+
 /// More connections than this only queue for SQLite's one writer.
 const SQLITE_CONNECTIONS: u32 = 8;
 
@@ -128,6 +146,13 @@ impl Pool {
         let settings: PoolSettings = figment
             .extract()
             .map_err(|error| Fault::Settings(error.to_string()))?;
+        if settings.connect_timeout > LONGEST_TIMEOUT
+            || settings.idle_timeout.unwrap_or(0) > LONGEST_TIMEOUT
+        {
+            return Err(Fault::Settings(format!(
+                "connect_timeout and idle_timeout take up to {LONGEST_TIMEOUT} seconds"
+            )));
+        }
         let target = Target::parse(&settings.url)?;
         target.create_and_migrate().await?;
 
@@ -298,11 +323,16 @@ impl Target {
             }
             return Ok(Self::Sqlite { path: path.into() });
         }
-        match Url::parse(url) {
-            Ok(url) if matches!(url.scheme(), "postgres" | "postgresql") => {
-                Ok(Self::Postgres { url })
+        let parsed = Url::parse(url).ok();
+        let postgres = parsed
+            .filter(|url| matches!(url.scheme(), "postgres" | "postgresql") && url.has_authority());
+        match postgres {
+            // A password with a `/` or the like in it ends up where the database's name should be.
+            Some(url) if url.path().contains(['@', ':']) || url.path().matches('/').count() > 1 => {
+                Err(unfit("has a password that must be percent-encoded"))
             }
-            _ => Err(unfit("is of no known kind")),
+            Some(url) => Ok(Self::Postgres { url }),
+            None => Err(unfit("is of no known kind")),
         }
     }
 
@@ -411,7 +441,28 @@ fn lock_beside(database: &Path) -> Result<File, Fault> {
     let mut path = database.as_os_str().to_owned();
     path.push(".lock");
     let path = PathBuf::from(path);
-    let file = File::create(&path).map_err(fault(&path))?;
+    let file = open_private(&path).map_err(fault(&path))?;
     file.lock().map_err(fault(&path))?;
+    // SQLite would make it readable by everybody on the machine; what it puts beside it takes
+    // after it.
+    open_private(database).map_err(fault(database))?;
     Ok(file)
+}
+
+/// Opens a file, making it one that only this process's user may read and write.
+fn open_private(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Whether a transaction was undone because it could not be fitted in between others (SQLSTATE
+/// 40001) or because two waited for each other (40P01): it may be tried again.
+pub fn may_be_tried_again(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(DatabaseError::code)
+        .is_some_and(|code| code == "40001" || code == "40P01")
 }

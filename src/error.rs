@@ -93,6 +93,9 @@ pub enum Error {
     /// The body is neither JSON nor a URL-encoded form.
     #[error("unsupported media type")]
     UnsupportedMediaType,
+    /// Logins to the account, or from the address, failed too often; try again in so many seconds.
+    #[error("too many failed logins")]
+    Throttled(u64),
     /// More passwords wait to be hashed than the queue takes.
     #[error("the hashing queue is full")]
     Overloaded,
@@ -118,6 +121,7 @@ impl Error {
             Self::Conflict(_) => Status::Conflict,
             Self::TooLarge(_) => Status::PayloadTooLarge,
             Self::UnsupportedMediaType => Status::UnsupportedMediaType,
+            Self::Throttled(_) => Status::TooManyRequests,
             Self::Overloaded | Self::Database(_) => Status::ServiceUnavailable,
             Self::Internal(_) => Status::InternalServerError,
         }
@@ -142,6 +146,11 @@ impl Error {
             Self::TooLarge(limit) => format!("The body is longer than {limit} bytes."),
             Self::UnsupportedMediaType => {
                 "Send JSON or application/x-www-form-urlencoded, and say so in Content-Type.".into()
+            }
+            Self::Throttled(seconds) => {
+                let minutes = seconds.div_ceil(60);
+                let unit = if minutes == 1 { "minute" } else { "minutes" };
+                format!("Too many failed attempts. Try again in {minutes} {unit}.")
             }
             Self::Overloaded | Self::Database(_) => {
                 "The service cannot answer right now. Try again shortly.".into()
@@ -184,6 +193,7 @@ impl Error {
                 let names: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
                 vec![("Allow", names.join(", "))]
             }
+            Self::Throttled(seconds) => vec![("Retry-After", seconds.to_string())],
             Self::Overloaded => vec![("Retry-After", "1".into())],
             Self::Database(_) => vec![("Retry-After", "5".into())],
             _ => vec![],

@@ -44,9 +44,11 @@ pub fn rocket(figment: Figment) -> Result<Rocket<Build>, Unfit> {
         .manage(settings)
         .attach(Db::init())
         .attach(Template::fairing())
+        .attach(web::methods::AsItCame)
         // What is observed is the answer as it goes out, so the observer comes last.
         .attach(Shield::new())
         .attach(web::headers::Headers)
+        .attach(web::cors::Cors)
         .attach(web::observe::Observer)
         .attach(web::catchers::stage())
         .attach(auth::stage())
@@ -57,6 +59,7 @@ pub fn rocket(figment: Figment) -> Result<Rocket<Build>, Unfit> {
         .attach(admin::session::stage())
         .attach(admin::dashboard::stage())
         .attach(admin::users::stage())
+        .attach(admin::account::stage())
         .attach(admin::tokens::stage())
         .attach(admin::stage())
         .attach(AdHoc::on_ignite("static files", |rocket| async {

@@ -100,7 +100,10 @@ static COMMON: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
 pub struct Hasher {
     argon2: Argon2<'static>,
     running: Arc<Semaphore>,
-    /// Permits for running and waiting together.
+    /// Permits for those whose turn it is: one more than run, so that the next one can get ready
+    /// while the others hash.
+    turns: Arc<Semaphore>,
+    /// Permits for all that have or await a turn.
     admitted: Arc<Semaphore>,
 }
 
@@ -112,9 +115,9 @@ const QUEUE_PER_THREAD: usize = 64;
 pub enum Verdict {
     /// Another password.
     Wrong,
-    /// The password, hashed with today's parameters.
+    /// The password, hashed with today's parameters or stronger ones.
     Right,
-    /// The password, hashed with other parameters than today's: worth hashing anew.
+    /// The password, hashed with less memory or fewer passes than today: worth hashing anew.
     RightButOutdated,
 }
 
@@ -138,16 +141,48 @@ impl Hasher {
         Ok(Self {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             running: Arc::new(Semaphore::new(threads)),
+            turns: Arc::new(Semaphore::new(threads + 1)),
             admitted: Arc::new(Semaphore::new(threads * (1 + QUEUE_PER_THREAD))),
         })
     }
 
-    /// Hashes a new password into a PHC string, with a random salt of 16 bytes.
+    /// Waits in the queue for a turn at hashing.
     ///
     /// # Errors
     /// [`Error::Overloaded`] at once if too many wait already.
+    pub async fn turn(&self) -> Result<Turn, Error> {
+        let admitted = self.admitted.clone().try_acquire_owned();
+        let admitted = admitted.map_err(|_| Error::Overloaded)?;
+        let turn = self.turns.clone().acquire_owned().await;
+        let turn = turn.map_err(|_| Error::Overloaded)?;
+        Ok(Turn {
+            hasher: self.clone(),
+            permits: Arc::new([admitted, turn]),
+        })
+    }
+
+    /// Waits for a turn and hashes a new password.
+    ///
+    /// # Errors
+    /// As [`Hasher::turn`].
     pub async fn hash(&self, password: &Password) -> Result<String, Error> {
-        let argon2 = self.argon2.clone();
+        self.turn().await?.hash(password).await
+    }
+}
+
+/// A turn at hashing. Others wait until it is dropped.
+pub struct Turn {
+    hasher: Hasher,
+    permits: Arc<[OwnedSemaphorePermit; 2]>,
+}
+
+impl Turn {
+    /// Hashes a new password into a PHC string, with a random salt of 16 bytes.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub async fn hash(&self, password: &Password) -> Result<String, Error> {
+        let argon2 = self.hasher.argon2.clone();
         let password = password.0.clone();
         self.run(move || {
             let hash: PasswordHash = argon2
@@ -162,24 +197,26 @@ impl Hasher {
     /// work for a hash that nothing fits, so that the time it takes doesn't tell.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] at once if too many wait already.
+    /// [`Error::Internal`].
     pub async fn verify(&self, password: &Password, phc: Option<String>) -> Result<Verdict, Error> {
-        let argon2 = self.argon2.clone();
+        let argon2 = self.hasher.argon2.clone();
         let password = password.0.clone();
         self.run(move || {
-            let today = ParamsString::try_from(argon2.params())
-                .map_err(|_| Error::Internal("Argon2 parameters can't be written"))?;
-            let known = phc.is_some();
-            let hash = match &phc {
-                Some(phc) => PasswordHash::new(phc)
-                    .map_err(|_| Error::Internal("a stored password hash can't be read"))?,
-                None => nobodys_hash(today.clone())?,
+            let stored = phc.as_deref().and_then(readable);
+            let known = stored.is_some();
+            let hash = match stored {
+                Some(hash) => hash,
+                None => nobodys_hash(argon2.params())?,
             };
-            let right = argon2.verify_password(password.as_bytes(), &hash).is_ok();
-            Ok(match (right && known, hash.params == today) {
+            let right = argon2.verify_password(password.as_bytes(), &hash).is_ok() && known;
+            let outdated = is_outdated(&hash, argon2.params());
+            if outdated && !right {
+                make_up_for(&hash, &argon2);
+            }
+            Ok(match (right, outdated) {
                 (false, _) => Verdict::Wrong,
-                (true, true) => Verdict::Right,
-                (true, false) => Verdict::RightButOutdated,
+                (true, false) => Verdict::Right,
+                (true, true) => Verdict::RightButOutdated,
             })
         })
         .await
@@ -189,21 +226,13 @@ impl Hasher {
         &self,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let admitted: OwnedSemaphorePermit = self
-            .admitted
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| Error::Overloaded)?;
-        let running = self
-            .running
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(|_| Error::Overloaded)?;
+        let running = self.hasher.running.clone().acquire_owned().await;
+        let running = running.map_err(|_| Error::Overloaded)?;
+        let permits = self.permits.clone();
         spawn_blocking(move || {
             // Held by the thread, not by the request: a client that leaves doesn't make room for
             // another hash while its own still runs.
-            let _permits = (admitted, running);
+            let _held = (permits, running);
             work()
         })
         .await
@@ -211,8 +240,41 @@ impl Hasher {
     }
 }
 
+/// Whether a hash is weaker than one of today's. A stronger one is not replaced: one process with
+/// lesser settings would undo what the others do.
+fn is_outdated(hash: &PasswordHash, today: &Params) -> bool {
+    Params::try_from(hash).map_or(true, |then| {
+        then.m_cost() < today.m_cost() || then.t_cost() < today.t_cost()
+    })
+}
+
+/// A stored hash. One that can't be read fits no password, and is as good as none for whoever asks.
+fn readable(phc: &str) -> Option<PasswordHash> {
+    PasswordHash::new(phc)
+        .inspect_err(|error| tracing::error!("a stored password hash can't be read: {error}"))
+        .ok()
+}
+
+/// Does the work that a weaker hash was cheaper by than today's: who guesses can't tell by the time
+/// that there is an account whose owner has not signed in since the parameters rose. Argon2's time
+/// goes with memory × passes.
+fn make_up_for(hash: &PasswordHash, argon2: &Argon2<'_>) {
+    let today = argon2.params();
+    let cost = |params: &Params| u64::from(params.m_cost()) * u64::from(params.t_cost());
+    let done = Params::try_from(hash).map_or(0, |then| cost(&then));
+    let missing = cost(today).saturating_sub(done) / u64::from(today.t_cost());
+    let memory = u32::try_from(missing).unwrap_or(u32::MAX);
+    // What is missing is too little to matter where these are no parameters.
+    if let Ok(params) = Params::new(memory, today.t_cost(), today.p_cost(), None) {
+        let filler = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let _ = filler.hash_password_into(b"", &[0; 16], &mut [0; 32]);
+    }
+}
+
 /// A hash of today's parameters that no password has: its output is random.
-fn nobodys_hash(params: ParamsString) -> Result<PasswordHash, Error> {
+fn nobodys_hash(params: &Params) -> Result<PasswordHash, Error> {
+    let params = ParamsString::try_from(params)
+        .map_err(|_| Error::Internal("Argon2 parameters can't be written"))?;
     let unreadable = |_| Error::Internal("a hash can't be made up");
     Ok(PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
@@ -277,7 +339,8 @@ mod tests {
         assert_ne!(phc, weak.hash(&right).await.unwrap(), "the salt is random");
 
         let verdict = |hasher: Hasher, text: &'static str, phc: Option<String>| async move {
-            hasher.verify(&Password::new(text), phc).await.unwrap()
+            let turn = hasher.turn().await.unwrap();
+            turn.verify(&Password::new(text), phc).await.unwrap()
         };
         let phc = Some(phc);
         assert_eq!(
@@ -289,8 +352,13 @@ mod tests {
             Verdict::Wrong
         );
         assert_eq!(
-            verdict(strong, "correct horse", phc).await,
+            verdict(strong.clone(), "correct horse", phc).await,
             Verdict::RightButOutdated
+        );
+        let stronger = Some(strong.hash(&right).await.unwrap());
+        assert_eq!(
+            verdict(weak.clone(), "correct horse", stronger).await,
+            Verdict::Right
         );
         assert_eq!(verdict(weak, "correct horse", None).await, Verdict::Wrong);
     }

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use hmac::{Hmac, KeyInit, Mac};
 use rand::distr::{Alphanumeric, SampleString};
 use sha2::{Digest as _, Sha256};
 
@@ -84,12 +85,7 @@ pub struct Digest(String);
 
 impl Digest {
     fn of(secret: &str) -> Self {
-        let mut hex = String::with_capacity(64);
-        for byte in Sha256::digest(secret) {
-            hex.push(char::from(HEX[usize::from(byte >> 4)]));
-            hex.push(char::from(HEX[usize::from(byte & 15)]));
-        }
-        Self(hex)
+        Self(hex(&Sha256::digest(secret)))
     }
 
     /// The hexadecimal form, 64 characters.
@@ -101,6 +97,53 @@ impl Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Digest(…)")
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(HEX[usize::from(value)]);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
+/// Makes pseudonyms for names that must not be written down, because no account has them: people
+/// type their password where the username goes.
+///
+/// It is HMAC-SHA-256 (RFC 2104): without the key nobody can try guesses on a pseudonym.
+#[derive(Clone)]
+pub struct NameKey([u8; 64]);
+
+impl NameKey {
+    /// The key that belongs to a secret.
+    pub fn derive(secret: &[u8]) -> Self {
+        let digest = Sha256::new()
+            .chain_update(b"names of accounts that do not exist")
+            .chain_update(secret)
+            .finalize();
+        let mut key = [0; 64];
+        key[..digest.len()].copy_from_slice(&digest);
+        Self(key)
+    }
+
+    /// What stands in for `name`: 16 hexadecimal digits, always the same ones.
+    pub fn pseudonym(&self, name: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new(&self.0.into());
+        mac.update(name.as_bytes());
+        hex(&mac.finalize().into_bytes()[..8])
+    }
+}
+
+impl Default for NameKey {
+    fn default() -> Self {
+        Self::derive(b"")
+    }
+}
+
+impl fmt::Debug for NameKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NameKey(…)")
     }
 }
 
@@ -176,8 +219,17 @@ mod tests {
     fn debug_shows_nothing() {
         let secret = Secret::generate("mtk");
         assert_eq!(
-            format!("{secret:?} {:?}", secret.digest()),
-            "Secret(…) Digest(…)"
+            format!("{secret:?} {:?} {:?}", secret.digest(), NameKey::default()),
+            "Secret(…) Digest(…) NameKey(…)"
         );
+    }
+
+    #[test]
+    fn a_pseudonym_depends_on_key_and_name() {
+        let (one, two) = (NameKey::derive(b"one"), NameKey::derive(b"two"));
+        assert_eq!(one.pseudonym("hunter2"), one.pseudonym("hunter2"));
+        assert_ne!(one.pseudonym("hunter2"), two.pseudonym("hunter2"));
+        assert_ne!(one.pseudonym("hunter2"), one.pseudonym("hunter3"));
+        assert_eq!(one.pseudonym("hunter2").len(), 16);
     }
 }

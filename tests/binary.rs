@@ -250,7 +250,7 @@ fn a_newer_schema_is_left_alone() {
         assert!(run(&url, &["migrate"], "").status.success());
         sqlx::any::install_default_drivers();
         let mut db = sqlx::AnyConnection::connect(&url).await.unwrap();
-        sqlx::query("UPDATE _sqlx_migrations SET version = 9999")
+        sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 2")
             .execute(&mut db)
             .await
             .unwrap();

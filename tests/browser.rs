@@ -176,19 +176,25 @@ async fn walk(page: &WebDriver, server: &Server) -> WebDriverResult<()> {
         .await?
         .click()
         .await?;
+    arrives_at(page, "/admin/login").await?;
     page.goto(format!("{}/admin/users?q=ali", server.origin))
         .await?;
     assert!(page.current_url().await?.path().ends_with("/admin/login"));
     enter(page, "root").await?;
-    assert!(
-        page.current_url()
-            .await?
-            .as_str()
-            .ends_with("/admin/users?q=ali"),
-        "{}",
-        page.current_url().await?
-    );
+    arrives_at(page, "/admin/users?q=ali").await?;
     assert_eq!(page.find_all(By::Css("tbody tr")).await?.len(), 1);
+    Ok(())
+}
+
+/// Waits until the browser is there: it goes on while a click is answered already.
+async fn arrives_at(page: &WebDriver, path: &str) -> WebDriverResult<()> {
+    let start = Instant::now();
+    while !page.current_url().await?.as_str().ends_with(path) {
+        let waited = start.elapsed();
+        let url = page.current_url().await?;
+        assert!(waited < Duration::from_secs(10), "at {url}, not {path}");
+        rocket::tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     Ok(())
 }
 

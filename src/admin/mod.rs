@@ -1,7 +1,9 @@
 //! The admin: server-rendered pages that work without JavaScript, a module a subject, each with
 //! its `stage()`.
 
+pub mod account;
 pub mod dashboard;
+mod flash;
 mod page;
 pub mod session;
 pub mod tokens;

@@ -1,10 +1,11 @@
 //! What every page of the admin has in common.
 
-use rocket::request::{FlashMessage, FromRequest, Outcome};
+use rocket::Request;
+use rocket::request::{FromRequest, Outcome};
 use rocket::serde::Serialize;
-use rocket::{Request, response::Flash, response::Redirect};
 use rocket_dyn_templates::Template;
 
+use super::flash::Notice;
 use crate::auth::guard::Admin;
 use crate::config::Settings;
 
@@ -28,11 +29,11 @@ impl<'r> FromRequest<'r> for Frame {
             Outcome::Forward(status) => return Outcome::Forward(status),
         };
         // Taking the message out ends it, so it is taken only by a page that shows it.
-        let flash = FlashMessage::from_request(request).await.succeeded();
+        let notice = Notice::from_request(request).await.succeeded();
         Outcome::Success(Self {
             admin,
             app: app_name(request),
-            flash: flash.map(|flash| (flash.kind().to_owned(), flash.message().to_owned())),
+            flash: notice.and_then(|Notice(left)| left),
         })
     }
 }
@@ -74,9 +75,6 @@ impl Frame {
         )
     }
 }
-
-/// Where a change leads: back to a page, with a sentence of what became of it.
-pub type Done = Flash<Redirect>;
 
 /// "1 token", "3 tokens".
 pub fn tokens(count: u64) -> String {

@@ -1,16 +1,17 @@
 //! Coming in and going out: sign-in, sign-out, and set-up of the first admin.
 
 use rocket::fairing::AdHoc;
-use rocket::http::{Cookie, CookieJar, SameSite, Status};
-use rocket::request::FlashMessage;
-use rocket::response::{Flash, Redirect};
+use rocket::http::uri::Origin;
+use rocket::http::{CookieJar, Status};
+use rocket::response::Redirect;
 use rocket::{State, get, post, routes, uri};
 use rocket_dyn_templates::{Template, context};
+use url::{Position, Url};
 
-use super::page::Done;
+use super::flash::{Done, Notice};
 use super::{BASE, HOME};
 use crate::auth::Auth;
-use crate::auth::guard::{Admin, SameOrigin, cookie_name};
+use crate::auth::guard::{Admin, COOKIE, SameOrigin, Visitor};
 use crate::auth::sessions::{Issued, Reason, Which};
 use crate::auth::setup::Setup;
 use crate::config::Settings;
@@ -21,6 +22,7 @@ use crate::models::token::Kind;
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
 use crate::web::client::Caller;
+use crate::web::cookies::cookie;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
@@ -53,14 +55,14 @@ impl Form for Entered {
 #[get("/login?<next>")]
 fn sign_in_form(
     auth: &State<Auth>,
-    admin: Result<Admin, ()>,
-    flash: Option<FlashMessage<'_>>,
+    visitor: Visitor,
+    notice: Notice,
     next: Option<&str>,
 ) -> Result<Template, Redirect> {
-    if admin.is_ok() {
+    if visitor.0.is_some() {
         return Err(Redirect::to(after_sign_in(next)));
     }
-    let notice = flash.map(|flash| flash.message().to_owned());
+    let notice = notice.0.map(|(_, sentence)| sentence);
     Ok(Template::render(
         "admin/login",
         context! { app: &auth.settings().name, next, notice, errors: [""; 0], username: "" },
@@ -71,18 +73,24 @@ fn sign_in_form(
 async fn sign_in(
     auth: &State<Auth>,
     _ours: SameOrigin,
+    visitor: Visitor,
     caller: Caller,
     cookies: &CookieJar<'_>,
     next: Option<&str>,
     entered: Body<Entered>,
 ) -> Result<Result<Redirect, Again>, Error> {
     let Body(Entered { username, password }) = entered;
-    let refused = match Username::parse(&username) {
+    let signed_in = match Username::parse(&username) {
         Ok(name) => auth.sign_in_admin(&name, &password, &caller).await,
         Err(_) => Err(Error::InvalidCredentials),
     };
-    match refused {
+    match signed_in {
         Ok(issued) => {
+            // The browser forgets the token that it had; so do we.
+            if let Some(earlier) = visitor.0 {
+                let own = Which::Own(earlier.token_id, earlier.user_id);
+                auth.end(own, Reason::Replaced, &earlier.actor()).await?;
+            }
             keep(cookies, auth.settings(), &issued);
             Ok(Ok(Redirect::to(after_sign_in(next))))
         }
@@ -106,9 +114,9 @@ async fn sign_out(
 ) -> Result<Done, Error> {
     let own = Which::Own(admin.token_id, admin.user_id);
     auth.end(own, Reason::Logout, &admin.actor()).await?;
-    cookies.remove(cookie(auth.settings(), ""));
+    cookies.remove(cookie(auth.settings(), COOKIE, ""));
     let sign_in = uri!("/admin", sign_in_form(next = _));
-    Ok(Flash::success(Redirect::to(sign_in), "You are signed out."))
+    Ok(Done::success(Redirect::to(sign_in), "You are signed out."))
 }
 
 #[get("/setup?<key>")]
@@ -163,25 +171,11 @@ async fn setup(
     let issued = auth.sign_in_admin(&name, &password, &caller).await?;
     keep(cookies, auth.settings(), &issued);
     let home = Redirect::to(HOME);
-    Ok(Ok(Flash::success(
-        home,
-        "You are the first admin. Welcome!",
-    )))
+    Ok(Ok(Done::success(home, "You are the first admin. Welcome!")))
 }
 
 fn keep(cookies: &CookieJar<'_>, settings: &Settings, issued: &Issued) {
-    cookies.add(cookie(settings, issued.secret.reveal()));
-}
-
-/// The cookie that holds an admin's token. It ends with the browser's session; the server ends the
-/// token sooner. `Lax` keeps a link from a mail to a page here working; changes demand more.
-fn cookie(settings: &Settings, value: &str) -> Cookie<'static> {
-    Cookie::build((cookie_name(settings), value.to_owned()))
-        .path("/")
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .secure(settings.is_https())
-        .build()
+    cookies.add(cookie(settings, COOKIE, issued.secret.reveal()));
 }
 
 /// Where sign-in leads: back to where one came from, if that is a page of the admin, else to its
@@ -192,15 +186,24 @@ fn after_sign_in(next: Option<&str>) -> String {
         .to_owned()
 }
 
-/// Whether it is a path of the admin, written so plainly that no browser can take it for anything
-/// else: browsers read `\` as `/`, skip tabs and line breaks, and take `//host` for another host.
+/// Whether it is a path of the admin, and every browser reads it as the very path that we do.
+///
+/// Browsers read `\` as `/`, skip tabs and line breaks, take `//host` for another host and resolve
+/// `..`, also as `%2e%2e`. So the question is put to an implementation of the rules that they follow
+/// (the URL standard of the WHATWG): what it would change in any way is refused.
 fn is_page_here(next: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
     let path = next.split(['?', '#']).next().unwrap_or_default();
     let below = path
         .strip_prefix(BASE)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    below && next.bytes().all(plain) && !path.contains("//") && !path.contains("..")
+    let unchanged = || {
+        let here = Url::parse("https://here.invalid/").ok()?;
+        let resolved = here.join(next).ok()?;
+        Some(resolved.origin() == here.origin() && &resolved[Position::BeforePath..] == next)
+    };
+    // Rocket redirects only to what it reads as a path itself.
+    let readable = Origin::parse(next).is_ok();
+    below && readable && !path.contains("//") && unchanged() == Some(true)
 }
 
 #[cfg(test)]
@@ -230,6 +233,12 @@ mod tests {
             "https://evil.example/admin",
             "/admin/\u{e9}",
             "/admin/../auth/logout",
+            "/admin/%2e%2e/auth/logout",
+            "/admin/.%2E/x",
+            "/admin/\"",
+            "/admin/|",
+            "/admin/^",
+            "/admin/#a#b",
             "javascript:alert(1)",
         ] {
             assert!(!is_page_here(next), "{next:?}");

@@ -1,11 +1,12 @@
 //! One token: asking before it is revoked, and revoking it.
 
 use rocket::fairing::AdHoc;
-use rocket::response::{Flash, Redirect};
+use rocket::response::Redirect;
 use rocket::{State, get, post, routes, uri};
 use rocket_dyn_templates::{Template, context};
 
-use super::page::{Done, Frame};
+use super::flash::Done;
+use super::page::Frame;
 use super::{BASE, users};
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
@@ -59,7 +60,7 @@ async fn revoke(
         "The token of {} for {} is revoked.",
         token.username, token.client
     );
-    Ok(Flash::success(user, message))
+    Ok(Done::success(user, message))
 }
 
 async fn find(auth: &State<Auth>, id: TokenId) -> Result<Option<Token>, Error> {
@@ -70,5 +71,5 @@ async fn find(auth: &State<Auth>, id: TokenId) -> Result<Option<Token>, Error> {
 /// Revoking again, or what a new login has replaced, is harmless.
 fn gone() -> Done {
     let list = uri!("/admin", users::list(q = _, page = _));
-    Flash::success(Redirect::to(list), "That token has ended already.")
+    Done::success(Redirect::to(list), "That token has ended already.")
 }

@@ -1,16 +1,13 @@
-//! Users, and each one's tokens client by client.
+//! The list of users, and each one's tokens client by client.
 
 use rocket::fairing::AdHoc;
-use rocket::response::{Flash, Redirect};
-use rocket::{State, get, post, routes, uri};
+use rocket::{State, get, routes};
 use rocket_dyn_templates::{Template, context};
 use serde::Serialize;
 
 use super::BASE;
-use super::page::{Done, Frame, tokens};
+use super::page::Frame;
 use crate::auth::Auth;
-use crate::auth::guard::Admin;
-use crate::auth::sessions::{Reason, Which};
 use crate::error::Error;
 use crate::identity::{TokenId, UserId, canonical, is_control};
 use crate::models::event::{self, Event};
@@ -25,23 +22,13 @@ const EVENTS: i64 = 15;
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: users", |rocket| async {
-        rocket.mount(
-            BASE,
-            routes![
-                list,
-                show,
-                ask_disable,
-                disable,
-                enable,
-                ask_revoke_tokens,
-                revoke_tokens
-            ],
-        )
+        rocket.mount(BASE, routes![list, show])
     })
 }
 
+/// A user as the pages show it.
 #[derive(Serialize)]
-struct UserView {
+pub(super) struct UserView {
     id: String,
     username: String,
     role: &'static str,
@@ -186,103 +173,4 @@ pub(super) async fn show(
         events: events.into_iter().map(Happened::from).collect::<Vec<_>>(),
     };
     Ok(frame.render("admin/user", content))
-}
-
-#[get("/users/<id>/disable")]
-async fn ask_disable(
-    auth: &State<Auth>,
-    frame: Frame,
-    id: Result<UserId, Error>,
-) -> Result<Template, Error> {
-    ask(auth, frame, id?, "disable").await
-}
-
-#[get("/users/<id>/revoke-tokens")]
-async fn ask_revoke_tokens(
-    auth: &State<Auth>,
-    frame: Frame,
-    id: Result<UserId, Error>,
-) -> Result<Template, Error> {
-    ask(auth, frame, id?, "revoke-tokens").await
-}
-
-/// The page that asks before a grave action, with what it would do.
-async fn ask(
-    auth: &State<Auth>,
-    frame: Frame,
-    id: UserId,
-    action: &'static str,
-) -> Result<Template, Error> {
-    let mut db = auth.pool().read().await?;
-    let user = user::find(&mut db, id).await?.ok_or(Error::NotFound)?;
-    let tokens = token::list_live(&mut db, id, now()).await?;
-    let own_session = tokens
-        .iter()
-        .any(|token| token.id == frame.admin().token_id);
-    let content =
-        context! { user: UserView::from(user), action, tokens: tokens.len(), own_session };
-    Ok(frame.render("admin/confirm_user", content))
-}
-
-#[post("/users/<id>/disable")]
-async fn disable(
-    auth: &State<Auth>,
-    admin: Admin,
-    id: Result<UserId, Error>,
-) -> Result<Done, Error> {
-    let id = id?;
-    let user = find(auth, id).await?;
-    match auth.disable(id, &admin.actor()).await {
-        Ok(ended) => Ok(back(
-            id,
-            &format!("{} is disabled. {} ended.", user.username, tokens(ended)),
-        )),
-        Err(Error::Conflict(why)) => Ok(refused(id, why)),
-        Err(error) => Err(error),
-    }
-}
-
-#[post("/users/<id>/enable")]
-async fn enable(
-    auth: &State<Auth>,
-    admin: Admin,
-    id: Result<UserId, Error>,
-) -> Result<Done, Error> {
-    let id = id?;
-    let user = find(auth, id).await?;
-    auth.enable(id, &admin.actor()).await?;
-    Ok(back(
-        id,
-        &format!("{} is enabled and can sign in again.", user.username),
-    ))
-}
-
-#[post("/users/<id>/revoke-tokens")]
-async fn revoke_tokens(
-    auth: &State<Auth>,
-    admin: Admin,
-    id: Result<UserId, Error>,
-) -> Result<Done, Error> {
-    let id = id?;
-    let user = find(auth, id).await?;
-    let ended = auth
-        .end(Which::OfUser(id, None), Reason::Revoked, &admin.actor())
-        .await?;
-    Ok(back(
-        id,
-        &format!("{} of {} revoked.", tokens(ended), user.username),
-    ))
-}
-
-async fn find(auth: &State<Auth>, id: UserId) -> Result<User, Error> {
-    let mut db = auth.pool().read().await?;
-    user::find(&mut db, id).await?.ok_or(Error::NotFound)
-}
-
-fn back(id: UserId, message: &str) -> Done {
-    Flash::success(Redirect::to(uri!("/admin", show(id))), message)
-}
-
-fn refused(id: UserId, why: &str) -> Done {
-    Flash::error(Redirect::to(uri!("/admin", show(id))), why)
 }

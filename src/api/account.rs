@@ -68,7 +68,7 @@ async fn change_password(
 ) -> Result<Json<PasswordChanged>, Error> {
     let Body(PasswordChange { current, new }) = change;
     let revoked = auth
-        .change_password(user.session(), &current, &new, &user.actor())
+        .change_password(user.session(), &current, &new, user.caller())
         .await?;
     Ok(Json(PasswordChanged { revoked }))
 }

@@ -1,17 +1,18 @@
 //! Users and their passwords. Whatever shuts a user out ends tokens in the same transaction.
 
 use sqlx::AnyConnection;
-use sqlx::error::DatabaseError;
 
 use super::Auth;
-use super::sessions::{Reason, Session, Which, end_within};
+use super::sessions::{Reason, Refused, Session, Which, end_within};
+use crate::db::may_be_tried_again;
 use crate::error::{Error, FieldErrors};
-use crate::identity::{UserId, Username};
+use crate::identity::{TokenId, UserId, Username};
 use crate::models::event::{self, About, Action, Actor};
 use crate::models::now;
-use crate::models::token::Kind;
-use crate::models::user::{self, Role, User};
-use crate::password::{self, Password, Verdict};
+use crate::models::token::{self, Kind};
+use crate::models::user::{self, Credentials, Role, User};
+use crate::password::{self, Password, Turn, Verdict};
+use crate::web::client::Caller;
 
 const LAST_ADMIN: &str = "This is the last active admin. Make another one first.";
 const NAME_TAKEN: &str = "A user with that username already exists.";
@@ -19,8 +20,9 @@ const NAME_TAKEN: &str = "A user with that username already exists.";
 /// What becomes of a user's tokens when somebody else sets the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tokens {
-    /// They end, as they should where the old password may be known to others.
-    End,
+    /// They end, as they should where the old password may be known to others; but for the session
+    /// of an admin who sets the own password.
+    EndAllBut(Option<TokenId>),
     /// They go on.
     Keep,
 }
@@ -38,7 +40,8 @@ impl Auth {
         role: Role,
         actor: &Actor,
     ) -> Result<UserId, Error> {
-        let hash = self.hash_new("password", username, password).await?;
+        self.demand_fit("password", username, password)?;
+        let hash = self.hasher.hash(password).await?;
         let mut tx = self.pool.write().await?;
         let id = create(&mut tx, username, &hash, role, actor).await?;
         tx.commit().await?;
@@ -56,7 +59,8 @@ impl Auth {
         actor: &Actor,
     ) -> Result<UserId, Error> {
         const SET_UP: &str = "There is an admin already.";
-        let hash = self.hash_new("password", username, password).await?;
+        self.demand_fit("password", username, password)?;
+        let hash = self.hasher.hash(password).await?;
         // No row of theirs exists yet that two could both lock, hence the strictest transaction.
         let mut tx = self.pool.write_alone().await?;
         if user::any_admin(&mut tx).await? {
@@ -68,7 +72,7 @@ impl Auth {
             Err(error) => Err(error),
         };
         done.map_err(|error| match error {
-            Error::Database(error) if is_serialization_failure(&error) => Error::Conflict(SET_UP),
+            Error::Database(error) if may_be_tried_again(&error) => Error::Conflict(SET_UP),
             error => error,
         })
     }
@@ -163,58 +167,96 @@ impl Auth {
     /// Changes the password of who is signed in, ends all their other tokens, and says how many.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with `current_password` or `new_password`; [`Error::InvalidToken`] if
-    /// the user was changed meanwhile; [`Error::Overloaded`]; [`Error::Database`].
+    /// [`Error::Invalid`] with `new_password`; [`Error::InvalidToken`] if the user was changed
+    /// meanwhile; else as [`Auth::confirm`].
     pub async fn change_password(
         &self,
         session: &Session,
         current: &Password,
         new: &Password,
-        actor: &Actor,
+        caller: &Caller,
     ) -> Result<u64, Error> {
-        let id = session.user_id;
-        let found = {
-            let mut db = self.pool.read().await?;
-            user::credentials(&mut db, id)
-                .await?
-                .ok_or(Error::InvalidToken)?
-        };
-        let subject = About {
+        let (id, actor) = (session.user_id, session.actor(caller));
+        let about = About {
             subject: Some((id, &session.username)),
             ..About::default()
         };
-        let checked = Some(found.password_hash.clone());
-        if self.hasher.verify(current, checked).await? == Verdict::Wrong {
-            let about = About {
-                reason: Some("wrong current password"),
-                ..subject
-            };
+        // A login that renews the hash meanwhile makes the first round miss.
+        for _ in 0..2 {
+            let (turn, checked) = self.check_own_password(session, current, caller).await?;
+            self.demand_fit("new_password", &username_of(&checked.username)?, new)?;
+            let hash = turn.hash(new).await?;
+            drop(turn);
+            let now = now();
             let mut tx = self.pool.write().await?;
-            event::insert(&mut tx, Action::LoginFailed, actor, about, now()).await?;
-            tx.commit().await?;
+            if user::change_password(&mut tx, id, &checked.password_hash, &hash).await? {
+                event::insert(&mut tx, Action::PasswordChanged, &actor, about, now).await?;
+                let which = Which::OfUser(id, Some(session.token_id));
+                let ended =
+                    end_within(&mut tx, which, Reason::PasswordChanged, &actor, now).await?;
+                tx.commit().await?;
+                return Ok(ended);
+            }
+        }
+        Err(Error::InvalidToken)
+    }
+
+    /// Takes the password of who is signed in again, for actions that ask for it, and notes when.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with `current_password`; [`Error::InvalidToken`] if there is no such user
+    /// any more; [`Error::Throttled`]; [`Error::Overloaded`]; [`Error::Database`].
+    pub async fn confirm(
+        &self,
+        session: &Session,
+        current: &Password,
+        caller: &Caller,
+    ) -> Result<(), Error> {
+        self.check_own_password(session, current, caller).await?;
+        let mut tx = self.pool.write().await?;
+        token::confirm(&mut tx, session.token_id, now()).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Checks the password of who is signed in. It counts against guessing as a login does: whoever
+    /// has stolen a token has not got the password yet.
+    async fn check_own_password(
+        &self,
+        session: &Session,
+        current: &Password,
+        caller: &Caller,
+    ) -> Result<(Turn, Credentials), Error> {
+        let id = session.user_id;
+        let (found, budgets) = {
+            let mut db = self.pool.read().await?;
+            let found = user::credentials(&mut db, id).await?;
+            let found = found.ok_or(Error::InvalidToken)?;
+            let name = username_of(&found.username)?;
+            let budgets = self.budgets(&mut db, &name, Some(id), caller).await?;
+            self.check_budgets(&mut db, &budgets).await?;
+            (found, budgets)
+        };
+        let turn = self.hasher.turn().await?;
+        let attempt = self.count_attempt(budgets).await?;
+        let hash = Some(found.password_hash.clone());
+        if turn.verify(current, hash).await? == Verdict::Wrong {
+            let refused = Refused {
+                user: Some((id, session.username.clone())),
+                reason: "wrong current password",
+            };
+            let actor = session.actor(caller);
+            self.record_failure(&actor, &refused, &attempt).await?;
             return Err(FieldErrors::one(
                 "current_password",
                 "This is not the current password.",
             ));
         }
-        let username = Username::parse(&found.username)
-            .map_err(|_| Error::Internal("a stored username is unfit"))?;
-        let hash = self.hash_new("new_password", &username, new).await?;
-
-        let now = now();
-        let mut tx = self.pool.write().await?;
-        if !user::change_password(&mut tx, id, &found.password_hash, &hash).await? {
-            return Err(Error::InvalidToken);
-        }
-        event::insert(&mut tx, Action::PasswordChanged, actor, subject, now).await?;
-        let which = Which::OfUser(id, Some(session.token_id));
-        let ended = end_within(&mut tx, which, Reason::PasswordChanged, actor, now).await?;
-        tx.commit().await?;
-        Ok(ended)
+        self.forgive(&attempt).await?;
+        Ok((turn, found))
     }
 
-    /// Sets a user's password, as an admin or the command line does, and says how many tokens that
-    /// ended.
+    /// Sets a user's password, as an admin or the command line does, ends the user's tokens but
+    /// those that are kept, and says how many.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Invalid`] with `password`; [`Error::Overloaded`];
@@ -226,9 +268,8 @@ impl Auth {
         tokens: Tokens,
         actor: &Actor,
     ) -> Result<u64, Error> {
-        let username = Username::parse(&user.username)
-            .map_err(|_| Error::Internal("a stored username is unfit"))?;
-        let hash = self.hash_new("password", &username, new).await?;
+        self.demand_fit("password", &username_of(&user.username)?, new)?;
+        let hash = self.hasher.hash(new).await?;
         let now = now();
         let mut tx = self.pool.write().await?;
         if !user::set_password(&mut tx, user.id, &hash).await? {
@@ -236,8 +277,8 @@ impl Auth {
         }
         event::insert(&mut tx, Action::PasswordReset, actor, about(user), now).await?;
         let ended = match tokens {
-            Tokens::End => {
-                let which = Which::OfUser(user.id, None);
+            Tokens::EndAllBut(kept) => {
+                let which = Which::OfUser(user.id, kept);
                 end_within(&mut tx, which, Reason::PasswordChanged, actor, now).await?
             }
             Tokens::Keep => 0,
@@ -246,19 +287,22 @@ impl Auth {
         Ok(ended)
     }
 
-    async fn hash_new(
+    fn demand_fit(
         &self,
         field: &'static str,
         username: &Username,
         password: &Password,
-    ) -> Result<String, Error> {
+    ) -> Result<(), Error> {
         let mut errors = FieldErrors::default();
         for complaint in password::complaints(&self.settings, username, password) {
             errors.add(field, complaint);
         }
-        errors.into_result(())?;
-        self.hasher.hash(password).await
+        errors.into_result(())
     }
+}
+
+fn username_of(stored: &str) -> Result<Username, Error> {
+    Username::parse(stored).map_err(|_| Error::Internal("a stored username is unfit"))
 }
 
 async fn create(
@@ -299,12 +343,4 @@ fn about(user: &User) -> About<'_> {
         subject: Some((user.id, &user.username)),
         ..About::default()
     }
-}
-
-/// PostgreSQL's word (SQLSTATE 40001) that a serializable transaction lost against another.
-fn is_serialization_failure(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(DatabaseError::code)
-        .is_some_and(|code| code == "40001")
 }

@@ -1,5 +1,6 @@
 //! The guards that handlers ask for: whoever is not let in never reaches the handler.
 
+use std::convert::Infallible;
 use std::ops::Deref;
 
 use rocket::Request;
@@ -8,11 +9,11 @@ use rocket::request::{FromRequest, Outcome};
 
 use super::Auth;
 use super::sessions::Session;
-use crate::config::Settings;
 use crate::error::Error;
 use crate::models::event::Actor;
 use crate::models::token::Kind;
 use crate::web::client::Caller;
+use crate::web::cookies;
 use crate::web::origin::is_same_origin;
 
 /// The user who asks, by the token in the `Authorization` header. Add this parameter to require
@@ -52,29 +53,30 @@ pub struct Admin {
     caller: Caller,
 }
 
+/// The admin whose browser asks, if there is one signed in. Add this parameter to pages for those
+/// who are not; it never fails, and never changes what the page answers otherwise.
+pub struct Visitor(pub Option<Admin>);
+
 /// A change that a page of ours asks for, signed in or not. Add this parameter to the few handlers
 /// that change something for whoever is not signed in yet.
 ///
 /// Fails with 403 ([`Error::CrossOrigin`]) otherwise.
 pub struct SameOrigin;
 
-/// The name of the cookie that holds an admin's token. With https it bears `__Host-`, by which
-/// browsers refuse one that another host or a plain connection set (RFC 6265bis, 4.1.3.2).
-pub fn cookie_name(settings: &Settings) -> &'static str {
-    if settings.is_https() {
-        "__Host-multitoken_admin"
-    } else {
-        "multitoken_admin"
-    }
-}
+/// The cookie that holds an admin's token.
+pub const COOKIE: &str = "admin";
 
 macro_rules! guard {
-    ($guard:ident, $kind:expr, $find:ident) => {
+    ($guard:ident, $find:ident) => {
         impl $guard {
             /// Who signs what the handler does.
             pub fn actor(&self) -> Actor {
-                let user = (self.session.user_id, self.session.username.clone());
-                Actor::of($kind, Some(user), &self.caller)
+                self.session.actor(&self.caller)
+            }
+
+            /// Where the request comes from.
+            pub fn caller(&self) -> &Caller {
+                &self.caller
             }
 
             /// The session itself.
@@ -112,8 +114,17 @@ macro_rules! guard {
     };
 }
 
-guard!(User, Kind::Api, find_user);
-guard!(Admin, Kind::Admin, find_admin);
+guard!(User, find_user);
+guard!(Admin, find_admin);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Visitor {
+    type Error = Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
+        Outcome::Success(Self(find_admin(request).await.ok()))
+    }
+}
 
 #[rocket::async_trait]
 impl<'r> FromRequest<'r> for SameOrigin {
@@ -145,15 +156,10 @@ async fn find_admin(request: &Request<'_>) -> Result<Admin, Error> {
     }
     let sign_in = || Error::SignInRequired(reads.then(|| request.uri().to_string()));
     let auth = auth(request)?;
-    let cookie = request
-        .cookies()
-        .get(cookie_name(auth.settings()))
-        .ok_or_else(sign_in)?;
+    let name = cookies::name(auth.settings(), COOKIE);
+    let token = cookies::sent(request, &name).ok_or_else(sign_in)?;
     let caller = Caller::of(request);
-    match auth
-        .authenticate(Kind::Admin, cookie.value(), &caller)
-        .await
-    {
+    match auth.authenticate(Kind::Admin, &token, &caller).await {
         Ok(session) => Ok(Admin { session, caller }),
         Err(Error::InvalidToken) => Err(sign_in()),
         Err(error) => Err(error),

@@ -16,6 +16,7 @@ pub mod accounts;
 pub mod guard;
 pub mod sessions;
 pub mod setup;
+mod throttle;
 pub mod upkeep;
 mod usage;
 

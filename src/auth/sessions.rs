@@ -11,6 +11,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use sqlx::AnyConnection;
 
 use super::Auth;
+use super::throttle::{Attempt, remember_address};
 use crate::config::{Lifetime, TokensFull};
 use crate::error::Error;
 use crate::identity::{ClientName, TokenId, UserId, Username};
@@ -25,6 +26,8 @@ use crate::web::client::Caller;
 /// A live token, and whose it is.
 #[derive(Debug, Clone)]
 pub struct Session {
+    /// Where the token is accepted.
+    pub kind: Kind,
     /// Whose token it is.
     pub user_id: UserId,
     /// That user's name.
@@ -37,6 +40,24 @@ pub struct Session {
     pub client: String,
     /// The absolute end, unix seconds; none if there is none.
     pub expires_at: Option<i64>,
+    /// When the password was last given, unix seconds.
+    pub confirmed_at: i64,
+}
+
+/// Seconds after the password was given in which grave actions don't ask for it again.
+const FRESH: i64 = 15 * 60;
+
+impl Session {
+    /// Whether the password was given so lately that a grave action need not ask for it.
+    pub fn password_is_fresh(&self, now: i64) -> bool {
+        now - self.confirmed_at < FRESH
+    }
+
+    /// Who signs what is done in this session.
+    pub fn actor(&self, caller: &Caller) -> Actor {
+        let user = (self.user_id, self.username.clone());
+        Actor::of(self.kind, Some(user), caller)
+    }
 }
 
 /// A token that was just issued: the only time that its plaintext is at hand.
@@ -104,7 +125,7 @@ impl Reason {
     }
 }
 
-/// Expired tokens deleted in one transaction, so that pruning many doesn't keep writers waiting.
+/// Expired tokens looked up at once.
 const PRUNED_AT_ONCE: i64 = 500;
 
 impl Auth {
@@ -112,8 +133,8 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`], the same and after the same work for an unknown user, a wrong
-    /// password and a disabled user; [`Error::TooManyTokens`]; [`Error::Overloaded`];
-    /// [`Error::Database`].
+    /// password and a disabled user; [`Error::Throttled`]; [`Error::TooManyTokens`];
+    /// [`Error::Overloaded`]; [`Error::Database`].
     pub async fn sign_in(
         &self,
         username: &Username,
@@ -155,43 +176,68 @@ impl Auth {
         // Two logins that both renew an outdated hash get in each other's way once: the later one
         // finds another hash than it checked. The second round settles it.
         for _ in 0..3 {
-            let found = {
+            let (found, budgets) = {
                 let mut db = self.pool.read().await?;
-                user::credentials_by_name(&mut db, username).await?
+                let found = user::credentials_by_name(&mut db, username).await?;
+                let id = found.as_ref().map(|user| user.id);
+                let budgets = self.budgets(&mut db, username, id, caller).await?;
+                self.check_budgets(&mut db, &budgets).await?;
+                (found, budgets)
             };
+            let turn = self.hasher.turn().await?;
+            let attempt = self.count_attempt(budgets).await?;
             let hash = found.as_ref().map(|user| user.password_hash.clone());
-            let verdict = self.hasher.verify(password, hash).await?;
+            let verdict = turn.verify(password, hash).await?;
             let user = match admit(found, verdict, kind) {
                 Ok(user) => user,
-                Err(refused) => return Err(self.refuse(kind, caller, &refused).await?),
+                Err(refused) => {
+                    let actor = Actor::of(kind, None, caller);
+                    self.record_failure(&actor, &refused, &attempt).await?;
+                    return Err(Error::InvalidCredentials);
+                }
             };
             let renewed = match verdict {
-                Verdict::RightButOutdated => self.hasher.hash(password).await?,
+                Verdict::RightButOutdated => turn.hash(password).await?,
                 Verdict::Right | Verdict::Wrong => user.password_hash.clone(),
             };
-            if let Some(issued) = self
-                .issue(&user, &renewed, kind, client.clone(), caller)
-                .await?
-            {
-                return Ok(issued);
+            drop(turn);
+            let issued = self
+                .issue(&user, &renewed, kind, client.clone(), caller, &attempt)
+                .await;
+            match issued {
+                Ok(Some(issued)) => return Ok(issued),
+                // Its transaction was undone, and with it what was taken back.
+                Ok(None) => self.forgive(&attempt).await?,
+                Err(error) => {
+                    self.forgive(&attempt).await?;
+                    return Err(error);
+                }
             }
         }
         Err(Error::InvalidCredentials)
     }
 
-    /// Writes down that a login was refused, and makes the error to answer with.
-    async fn refuse(&self, kind: Kind, caller: &Caller, refused: &Refused) -> Result<Error, Error> {
-        let actor = Actor::of(kind, None, caller);
+    /// Writes down that a password was refused, and that no more are taken if that is so now.
+    pub(super) async fn record_failure(
+        &self,
+        actor: &Actor,
+        refused: &Refused,
+        attempt: &Attempt,
+    ) -> Result<(), Error> {
         let subject = refused.user.as_ref().map(|(id, name)| (*id, name.as_str()));
-        let about = About {
+        let about = |reason| About {
             subject,
-            reason: Some(refused.reason),
+            reason: Some(reason),
             ..About::default()
         };
+        let now = now();
         let mut tx = self.pool.write().await?;
-        event::insert(&mut tx, Action::LoginFailed, &actor, about, now()).await?;
-        tx.commit().await?;
-        Ok(Error::InvalidCredentials)
+        let failed = about(refused.reason);
+        event::insert(&mut tx, Action::LoginFailed, actor, failed, now).await?;
+        if let Some(reason) = self.used_up(attempt) {
+            event::insert(&mut tx, Action::LoginThrottled, actor, about(reason), now).await?;
+        }
+        Ok(tx.commit().await?)
     }
 
     /// Stores a new token; none if the user changed since the password was checked.
@@ -202,6 +248,7 @@ impl Auth {
         kind: Kind,
         client: ClientName,
         caller: &Caller,
+        attempt: &Attempt,
     ) -> Result<Option<Issued>, Error> {
         let now = now();
         let actor = Actor::of(kind, Some((user.id, user.username.clone())), caller);
@@ -238,6 +285,8 @@ impl Auth {
             reason: None,
         };
         event::insert(&mut tx, Action::TokenIssued, &actor, about, now).await?;
+        remember_address(&mut tx, user.id, caller).await?;
+        attempt.forgive_within(&mut tx).await?;
         tx.commit().await?;
         Ok(Some(Issued {
             secret,
@@ -296,12 +345,14 @@ impl Auth {
         let ends_at = ends_at(bearer.expires_at, idle_ttl, now);
         self.usage.note(&bearer, now, ends_at, idle_ttl, caller);
         Ok(Session {
+            kind,
             user_id: bearer.user_id,
             username: bearer.username,
             role: bearer.role,
             token_id: bearer.token_id,
             client: bearer.client,
             expires_at: bearer.expires_at,
+            confirmed_at: bearer.confirmed_at,
         })
     }
 
@@ -324,13 +375,21 @@ impl Auth {
         let mut pruned = 0;
         loop {
             let now = now();
-            let mut tx = self.pool.write().await?;
-            let expired = token::delete_expired(&mut tx, now, PRUNED_AT_ONCE).await?;
-            let count = record_ended(&mut tx, actor, Reason::Expired, &expired, now).await?;
-            tx.commit().await?;
-            pruned += count;
-            if count == 0 {
+            let owners = {
+                let mut db = self.pool.read().await?;
+                token::owners_of_expired(&mut db, now, PRUNED_AT_ONCE).await?
+            };
+            if owners.is_empty() {
                 return Ok(pruned);
+            }
+            for some in owners.chunks(self.pool.engine().rows_at_once()) {
+                let mut tx = self.pool.write().await?;
+                for &owner in some {
+                    user::lock(&mut tx, owner).await?;
+                    let expired = token::delete_expired(&mut tx, owner, now).await?;
+                    pruned += record_ended(&mut tx, actor, Reason::Expired, &expired, now).await?;
+                }
+                tx.commit().await?;
             }
         }
     }
@@ -352,6 +411,12 @@ pub(super) async fn end_within(
     actor: &Actor,
     now: i64,
 ) -> Result<u64, Error> {
+    match which {
+        Which::One(_) | Which::Own(..) => {}
+        Which::OfUser(user, _) | Which::OfKind(user, _) | Which::OfClient(user, _) => {
+            user::lock(tx, user).await?;
+        }
+    }
     let ended = match which {
         Which::One(id) => token::delete(tx, id).await?,
         Which::Own(id, owner) => token::delete_own(tx, id, owner, now).await?,
@@ -381,10 +446,10 @@ async fn record_ended(
     Ok(ended.len() as u64)
 }
 
-/// A login that is refused; `user` is none where no such account exists.
-struct Refused {
-    user: Option<(UserId, String)>,
-    reason: &'static str,
+/// A password that is refused; `user` is none where no such account exists.
+pub(super) struct Refused {
+    pub(super) user: Option<(UserId, String)>,
+    pub(super) reason: &'static str,
 }
 
 /// The user, if the verdict and the account's state let them in by that door.

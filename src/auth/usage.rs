@@ -33,12 +33,11 @@ impl Usage {
             .length()
             .and_then(|life| i64::try_from(life.as_secs() / 10).ok())
             .unwrap_or(COARSENESS);
-        let due = bearer
-            .last_used_at
-            .is_none_or(|last| now - last >= tenth.min(COARSENESS));
-        if due {
+        let spacing = tenth.min(COARSENESS);
+        if bearer.last_used_at.is_none_or(|last| now - last >= spacing) {
             let last = Use {
                 at: now,
+                spacing,
                 ends_at,
                 address: caller.address.map(|address| address.to_string()),
                 user_agent: caller.user_agent.clone(),
@@ -74,14 +73,15 @@ impl Auth {
     }
 
     async fn write_usage(&self, batch: &HashMap<TokenId, Use>) -> Result<(), Error> {
-        // In the order of their ids: two processes that locked rows in different orders would wait
-        // for each other.
         let mut batch: Vec<_> = batch.iter().collect();
         batch.sort_by_key(|(id, _)| **id);
-        let mut tx = self.pool.write().await?;
-        for (id, last) in batch {
-            token::note_use(&mut tx, *id, last).await?;
+        for chunk in batch.chunks(self.pool.engine().rows_at_once()) {
+            let mut tx = self.pool.write().await?;
+            for (id, last) in chunk {
+                token::note_use(&mut tx, **id, last).await?;
+            }
+            tx.commit().await?;
         }
-        Ok(tx.commit().await?)
+        Ok(())
     }
 }

@@ -176,7 +176,7 @@ impl User {
                 let tokens = if keep_tokens {
                     Tokens::Keep
                 } else {
-                    Tokens::End
+                    Tokens::EndAllBut(None)
                 };
                 let ended = auth.set_password(&user, &made, tokens, &actor).await?;
                 output::message(&format!("Password of {name} set, {ended} tokens ended."));

@@ -25,6 +25,8 @@ pub enum Action {
     PasswordReset,
     /// A login was refused.
     LoginFailed,
+    /// Logins failed so often that no more are taken for a while; the reason says where.
+    LoginThrottled,
     /// A token was issued.
     TokenIssued,
     /// A token came to its end; the reason says how.
@@ -44,6 +46,7 @@ impl Action {
             Self::PasswordChanged => "password.changed",
             Self::PasswordReset => "password.reset",
             Self::LoginFailed => "login.failed",
+            Self::LoginThrottled => "login.throttled",
             Self::TokenIssued => "token.issued",
             Self::TokenEnded => "token.ended",
         }

@@ -5,7 +5,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub mod attempt;
 pub mod event;
+pub mod known_address;
 pub mod stats;
 pub mod token;
 pub mod user;

@@ -119,6 +119,8 @@ pub struct Bearer {
     pub last_used_at: Option<i64>,
     /// Unix seconds; none: never.
     pub expires_at: Option<i64>,
+    /// When the password was last given, unix seconds: at the login or later.
+    pub confirmed_at: i64,
     /// Whose it is.
     #[sqlx(try_from = "String")]
     pub user_id: UserId,
@@ -149,6 +151,8 @@ pub struct Ended {
 pub struct Use {
     /// Unix seconds.
     pub at: i64,
+    /// Seconds that have passed at least since the use that was noted before.
+    pub spacing: i64,
     /// The end that this use moves ahead; unix seconds.
     pub ends_at: i64,
     /// Where from.
@@ -195,6 +199,7 @@ pub async fn find_bearer(
 ) -> sqlx::Result<Option<Bearer>> {
     sqlx::query_as(
         "SELECT t.id AS token_id, t.client, t.created_at, t.last_used_at, t.expires_at,
+                COALESCE(t.confirmed_at, t.created_at) AS confirmed_at,
                 u.id AS user_id, u.username, u.role
          FROM tokens t JOIN users u ON u.id = t.user_id
          WHERE t.digest = $1 AND t.kind = $2 AND t.ends_at > $3 AND u.disabled_at IS NULL",
@@ -282,23 +287,37 @@ pub async fn count_live(
     .await
 }
 
-/// Notes a use. A token that was ended meanwhile stays ended, and one that was used later still
-/// (by way of another process) keeps that.
+/// Notes a use, if the last one that was noted (perhaps by another process) is old enough. A token
+/// that was ended meanwhile stays ended.
 ///
 /// # Errors
 /// The database failed.
 pub async fn note_use(db: &mut AnyConnection, id: TokenId, last: &Use) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE tokens SET last_used_at = $2, ends_at = $3, last_address = $4, user_agent = $5
-         WHERE id = $1 AND ends_at > $2 AND (last_used_at IS NULL OR last_used_at <= $2)",
+         WHERE id = $1 AND ends_at > $2 AND (last_used_at IS NULL OR last_used_at <= $2 - $6)",
     )
     .bind(id.to_string())
     .bind(last.at)
     .bind(last.ends_at)
     .bind(last.address.as_deref())
     .bind(last.user_agent.as_deref())
+    .bind(last.spacing)
     .execute(db)
     .await?;
+    Ok(())
+}
+
+/// Notes that the password was given again in the session of that token.
+///
+/// # Errors
+/// The database failed.
+pub async fn confirm(db: &mut AnyConnection, id: TokenId, now: i64) -> sqlx::Result<()> {
+    sqlx::query("UPDATE tokens SET confirmed_at = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(now)
+        .execute(db)
+        .await?;
     Ok(())
 }
 
@@ -428,23 +447,43 @@ pub async fn delete_oldest(
     .await
 }
 
-/// Deletes up to `limit` tokens that expired.
+/// Up to `limit` users who have tokens that expired.
+///
+/// # Errors
+/// The database failed.
+pub async fn owners_of_expired(
+    db: &mut AnyConnection,
+    now: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<UserId>> {
+    let ids: Vec<String> = sqlx::query_scalar(
+        "SELECT DISTINCT user_id FROM (
+             SELECT user_id FROM tokens WHERE ends_at <= $1 ORDER BY ends_at LIMIT $2) AS ended",
+    )
+    .bind(now)
+    .bind(limit)
+    .fetch_all(db)
+    .await?;
+    Ok(ids.iter().filter_map(|id| UserId::parse(id)).collect())
+}
+
+/// Deletes a user's tokens that expired; not one whose end is moved ahead meanwhile, by a use that
+/// was noted late.
 ///
 /// # Errors
 /// The database failed.
 pub async fn delete_expired(
     db: &mut AnyConnection,
+    user: UserId,
     now: i64,
-    limit: i64,
 ) -> sqlx::Result<Vec<Ended>> {
     sqlx::query_as(
-        "DELETE FROM tokens WHERE id IN (
-             SELECT id FROM tokens WHERE ends_at <= $1 ORDER BY ends_at LIMIT $2)
+        "DELETE FROM tokens WHERE user_id = $1 AND ends_at <= $2
          RETURNING id, user_id, client,
                    (SELECT username FROM users WHERE users.id = user_id) AS username",
     )
+    .bind(user.to_string())
     .bind(now)
-    .bind(limit)
     .fetch_all(db)
     .await
 }

@@ -246,11 +246,32 @@ pub async fn any_admin(db: &mut AnyConnection) -> sqlx::Result<bool> {
 /// # Errors
 /// The database failed.
 pub async fn lock_active_admins(db: &mut AnyConnection) -> sqlx::Result<u64> {
+    // One row first, the same for all who come here: they queue there, and can't lock the others
+    // in different orders and wait for each other.
+    sqlx::query(
+        "UPDATE users SET role = role WHERE id = (
+             SELECT MIN(id) FROM users WHERE role = 'admin' AND disabled_at IS NULL)",
+    )
+    .execute(&mut *db)
+    .await?;
     let done =
         sqlx::query("UPDATE users SET role = 'admin' WHERE role = 'admin' AND disabled_at IS NULL")
             .execute(db)
             .await?;
     Ok(done.rows_affected())
+}
+
+/// Locks the user's row until the transaction ends. Whoever touches several of a user's tokens does
+/// this first, so that no two lock them in different orders and wait for each other.
+///
+/// # Errors
+/// The database failed.
+pub async fn lock(db: &mut AnyConnection, id: UserId) -> sqlx::Result<()> {
+    sqlx::query("UPDATE users SET role = role WHERE id = $1")
+        .bind(id.to_string())
+        .execute(db)
+        .await?;
+    Ok(())
 }
 
 /// Locks the user's row until the transaction ends, if the user is still as `checked`: active, with

@@ -1,7 +1,8 @@
 //! Who is asking: the network address and what the client says of itself.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Once;
 
 use ipnet::IpNet;
 use rocket::request::{FromRequest, Outcome, Request};
@@ -22,18 +23,43 @@ pub struct Caller {
     pub request_id: String,
 }
 
+/// Whoever runs this behind a proxy and does not say so is told once.
+static FORWARDED_IN_VAIN: Once = Once::new();
+
 impl Caller {
+    /// The network that the caller counts as: an IPv4 address, or the /64 network of an IPv6 one,
+    /// which is what one customer is given at least (RFC 6177).
+    pub fn network(&self) -> String {
+        match self.address {
+            Some(IpAddr::V4(address)) => address.to_string(),
+            Some(IpAddr::V6(address)) => {
+                let prefix = Ipv6Addr::from_bits(address.to_bits() >> 64 << 64);
+                format!("{prefix}/64")
+            }
+            None => "unknown".into(),
+        }
+    }
+
     /// The caller of `request`.
     pub fn of(request: &Request<'_>) -> Self {
         let trusted = request
             .rocket()
             .state::<Settings>()
             .map(|s| s.trusted_proxies.as_slice());
+        let trusted = trusted.unwrap_or_default();
         let forwarded: Vec<&str> = request.headers().get("X-Forwarded-For").collect();
+        if trusted.is_empty() && !forwarded.is_empty() {
+            FORWARDED_IN_VAIN.call_once(|| {
+                tracing::warn!(
+                    "a request came with X-Forwarded-For, which is not believed; if a proxy stands \
+                     in front, name it in app.trusted_proxies, or all its clients count as one"
+                );
+            });
+        }
         Self {
             address: request
                 .remote()
-                .map(|peer| client_address(peer.ip(), &forwarded, trusted.unwrap_or_default())),
+                .map(|peer| client_address(peer.ip(), &forwarded, trusted)),
             user_agent: request.headers().get_one("User-Agent").map(readable),
             request_id: observe::request_id(request).to_owned(),
         }
@@ -111,6 +137,22 @@ mod tests {
         assert_eq!(from("10.0.0.1", &[]), "10.0.0.1");
         assert_eq!(from("fd00::1", &["[2001:db8::5]:4711"]), "2001:db8::5");
         assert_eq!(from("::ffff:10.0.0.1", &["203.0.113.7:80"]), "203.0.113.7");
+    }
+
+    #[test]
+    fn a_network_is_an_ipv4_address_or_half_an_ipv6_one() {
+        let network = |address: &str| {
+            let caller = Caller {
+                address: Some(address.parse().unwrap()),
+                user_agent: None,
+                request_id: String::new(),
+            };
+            caller.network()
+        };
+        assert_eq!(network("203.0.113.9"), "203.0.113.9");
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
     }
 
     #[test]

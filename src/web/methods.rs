@@ -1,8 +1,9 @@
-//! 405 with `Allow` for methods that a known path does not take; Rocket itself answers 404.
+//! A request's method is the one that it came with; and 405 with `Allow` for methods that a known
+//! path does not take, where Rocket itself answers 404.
 
 use std::collections::BTreeMap;
 
-use rocket::fairing::AdHoc;
+use rocket::fairing::{AdHoc, Fairing, Info, Kind};
 use rocket::http::Method;
 use rocket::http::uri::Origin;
 use rocket::route::{Handler, Outcome, Route};
@@ -21,6 +22,33 @@ const ALL: [Method; 9] = [
     Method::Trace,
     Method::Connect,
 ];
+
+/// Undoes what a form field `_method` did: Rocket takes it for the method, which nobody asked for
+/// here, and breaks off the answer where it says HEAD.
+pub struct AsItCame;
+
+#[rocket::async_trait]
+impl Fairing for AsItCame {
+    fn info(&self) -> Info {
+        Info {
+            name: "methods as they came",
+            kind: Kind::Request,
+        }
+    }
+
+    async fn on_request(&self, request: &mut Request<'_>, data: &mut Data<'_>) {
+        let is_form = request.content_type().is_some_and(|kind| kind.is_form());
+        if !is_form || request.method() == Method::Post {
+            return;
+        }
+        // Rocket looks at the first field of a POST, skipping empty ones, in as many bytes.
+        let start = data.peek("_method=delete".len()).await;
+        let first = start.iter().position(|&byte| byte != b'&');
+        if first.is_some_and(|at| start[at..].starts_with(b"_method=")) {
+            request.set_method(Method::Post);
+        }
+    }
+}
 
 /// Adds, beside every route that was mounted before, routes that refuse the other methods. Attach
 /// it last.

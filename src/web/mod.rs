@@ -4,6 +4,8 @@
 pub mod body;
 pub mod catchers;
 pub mod client;
+pub mod cookies;
+pub mod cors;
 pub mod headers;
 pub mod log;
 pub mod methods;

@@ -103,12 +103,11 @@ impl App {
         let mut request = self.client.req(method, path.to_owned()).body(body);
         request.set_remote("203.0.113.5:4711".parse().unwrap());
         for (name, value) in headers {
+            request.add_header(Header::new((*name).to_owned(), (*value).to_owned()));
             if *name == "Cookie" {
                 // The local client takes cookies one by one; it does not read the header.
                 let pairs = Cookie::split_parse_encoded((*value).to_owned()).flatten();
                 request = request.cookies(pairs.map(Cookie::into_owned).collect::<Vec<_>>());
-            } else {
-                request.add_header(Header::new((*name).to_owned(), (*value).to_owned()));
             }
         }
         let response = request.dispatch().await;

@@ -1,0 +1,221 @@
+//! What an admin does to one user: `GET /admin/users/<id>/<action>` asks, `POST` does it.
+
+use rocket::fairing::AdHoc;
+use rocket::http::Status;
+use rocket::request::FromParam;
+use rocket::response::Redirect;
+use rocket::{State, get, post, routes, uri};
+use rocket_dyn_templates::{Template, context};
+
+use super::BASE;
+use super::flash::Done;
+use super::page::{Frame, tokens};
+use super::users::{self, UserView};
+use crate::auth::Auth;
+use crate::auth::accounts::Tokens;
+use crate::auth::guard::Admin;
+use crate::auth::sessions::{Reason, Which};
+use crate::error::{Error, FieldErrors};
+use crate::identity::UserId;
+use crate::models::user::{self, User};
+use crate::models::{now, token};
+use crate::password::Password;
+use crate::web::body::{Body, Fields, Form};
+
+/// Mounts the routes.
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("admin: one user's account", |rocket| async {
+        rocket.mount(BASE, routes![ask, act])
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Disable,
+    Enable,
+    Promote,
+    Demote,
+    SetPassword,
+    RevokeTokens,
+    Delete,
+}
+
+impl Action {
+    const ALL: [Self; 7] = [
+        Self::Disable,
+        Self::Enable,
+        Self::Promote,
+        Self::Demote,
+        Self::SetPassword,
+        Self::RevokeTokens,
+        Self::Delete,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Enable => "enable",
+            Self::Promote => "promote",
+            Self::Demote => "demote",
+            Self::SetPassword => "password",
+            Self::RevokeTokens => "revoke-tokens",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// Whether somebody who finds a browser left open could do lasting harm with it: then the
+    /// admin's own password is asked for again (OWASP ASVS 5.0, 7.5.1).
+    fn is_grave(self) -> bool {
+        match self {
+            Self::Promote | Self::SetPassword | Self::RevokeTokens | Self::Delete => true,
+            Self::Disable | Self::Enable | Self::Demote => false,
+        }
+    }
+}
+
+impl<'a> FromParam<'a> for Action {
+    type Error = Error;
+
+    fn from_param(text: &'a str) -> Result<Self, Error> {
+        let named = |action: &Self| action.as_str() == text;
+        Self::ALL.into_iter().find(named).ok_or(Error::NotFound)
+    }
+}
+
+#[get("/users/<id>/<action>")]
+async fn ask(
+    auth: &State<Auth>,
+    frame: Frame,
+    id: Result<UserId, Error>,
+    action: Result<Action, Error>,
+) -> Result<Template, Error> {
+    let (user, action) = (find(auth, id?).await?, action?);
+    question(auth, frame, user, action, &FieldErrors::default()).await
+}
+
+/// What the question's form sends.
+struct Answer {
+    confirmed: bool,
+    /// The admin's own.
+    current: Password,
+    /// The user's new one.
+    new: Password,
+}
+
+impl Form for Answer {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self {
+            confirmed: fields.raw("confirm") == "yes",
+            current: Password::new(fields.raw("current_password")),
+            new: Password::new(fields.raw("password")),
+        })
+    }
+}
+
+#[post("/users/<id>/<action>", data = "<answer>")]
+async fn act(
+    auth: &State<Auth>,
+    frame: Frame,
+    id: Result<UserId, Error>,
+    action: Result<Action, Error>,
+    answer: Body<Answer>,
+) -> Result<Result<Done, (Status, Template)>, Error> {
+    let (user, action, Body(answer)) = (find(auth, id?).await?, action?, answer);
+    if action == Action::Delete && !answer.confirmed {
+        let page = question(auth, frame, user, action, &FieldErrors::default()).await?;
+        return Ok(Err((Status::Ok, page)));
+    }
+    let to = match action {
+        Action::Delete => Redirect::to(uri!("/admin", users::list(q = _, page = _))),
+        _ => Redirect::to(uri!("/admin", users::show(user.id))),
+    };
+    match perform(auth, frame.admin(), &user, action, &answer).await {
+        Ok(sentence) => Ok(Ok(Done::success(to, sentence))),
+        Err(Error::Conflict(why)) => {
+            let back = Redirect::to(uri!("/admin", users::show(user.id)));
+            Ok(Ok(Done::refused(back, why)))
+        }
+        Err(Error::Invalid(errors)) => {
+            let page = question(auth, frame, user, action, &errors).await?;
+            Ok(Err((Status::BadRequest, page)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn perform(
+    auth: &Auth,
+    admin: &Admin,
+    user: &User,
+    action: Action,
+    answer: &Answer,
+) -> Result<String, Error> {
+    if action.is_grave() && !admin.password_is_fresh(now()) {
+        auth.confirm(admin.session(), &answer.current, admin.caller())
+            .await?;
+    }
+    let (id, name, actor) = (user.id, &user.username, &admin.actor());
+    Ok(match action {
+        Action::Disable => {
+            let ended = auth.disable(id, actor).await?;
+            format!("{name} is disabled. {} ended.", tokens(ended))
+        }
+        Action::Enable => {
+            auth.enable(id, actor).await?;
+            format!("{name} is enabled and can sign in again.")
+        }
+        Action::Promote => {
+            auth.promote(id, actor).await?;
+            format!("{name} is an admin now.")
+        }
+        Action::Demote => {
+            auth.demote(id, actor).await?;
+            format!("{name} is no admin any more.")
+        }
+        Action::SetPassword => {
+            let kept = (id == admin.user_id).then_some(admin.token_id);
+            let end = Tokens::EndAllBut(kept);
+            let ended = auth.set_password(user, &answer.new, end, actor).await?;
+            format!("The password of {name} is set. {} ended.", tokens(ended))
+        }
+        Action::RevokeTokens => {
+            let all = Which::OfUser(id, None);
+            let ended = auth.end(all, Reason::Revoked, actor).await?;
+            format!("{} of {name} revoked.", tokens(ended))
+        }
+        Action::Delete => {
+            let ended = auth.delete_user(id, actor).await?;
+            format!("{name} is deleted. {} ended.", tokens(ended))
+        }
+    })
+}
+
+/// The page that asks before an action, with what it would do and what was wrong with the answer
+/// before.
+async fn question(
+    auth: &Auth,
+    frame: Frame,
+    user: User,
+    action: Action,
+    errors: &FieldErrors,
+) -> Result<Template, Error> {
+    let live = {
+        let mut db = auth.pool().read().await?;
+        token::list_live(&mut db, user.id, now()).await?.len()
+    };
+    let admin = frame.admin();
+    let content = context! {
+        own: user.id == admin.user_id,
+        action: action.as_str(),
+        tokens: live,
+        asks_password: action.is_grave() && !admin.password_is_fresh(now()),
+        errors: errors.messages().map(|(_, message)| message).collect::<Vec<_>>(),
+        user: UserView::from(user),
+    };
+    Ok(frame.render("admin/confirm_user", content))
+}
+
+async fn find(auth: &Auth, id: UserId) -> Result<User, Error> {
+    let mut db = auth.pool().read().await?;
+    user::find(&mut db, id).await?.ok_or(Error::NotFound)
+}

@@ -1,0 +1,78 @@
+//! What an action has to say on the page that it leads to.
+
+use std::convert::Infallible;
+
+use rocket::Request;
+use rocket::request::{FromRequest, Outcome};
+use rocket::response::{self, Redirect, Responder};
+
+use crate::config::Settings;
+use crate::web::cookies::{cookie, name};
+
+/// The cookie that carries the sentence from an action to the page, encrypted: nobody else can put
+/// words into the admin's frame. (Rocket's own is plain, and without `Secure` behind a proxy that
+/// speaks https for us.)
+const FLASH: &str = "flash";
+
+/// Where a change leads: back to a page, with a sentence of what became of it.
+pub struct Done {
+    to: Redirect,
+    kind: &'static str,
+    sentence: String,
+}
+
+impl Done {
+    /// It was done.
+    pub fn success(to: Redirect, sentence: impl Into<String>) -> Self {
+        let sentence = sentence.into();
+        Self {
+            to,
+            kind: "success",
+            sentence,
+        }
+    }
+
+    /// It was refused.
+    pub fn refused(to: Redirect, sentence: impl Into<String>) -> Self {
+        let sentence = sentence.into();
+        Self {
+            to,
+            kind: "error",
+            sentence,
+        }
+    }
+}
+
+impl<'r> Responder<'r, 'static> for Done {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        if let Some(settings) = request.rocket().state::<Settings>() {
+            let value = format!("{}:{}", self.kind, self.sentence);
+            request
+                .cookies()
+                .add_private(cookie(settings, FLASH, &value));
+        }
+        self.to.respond_to(request)
+    }
+}
+
+/// The sentence that the last action left, once. Add this parameter to a page that shows it; it
+/// never fails.
+pub struct Notice(pub Option<(String, String)>);
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Notice {
+    type Error = Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
+        Outcome::Success(Self(take(request)))
+    }
+}
+
+fn take(request: &Request<'_>) -> Option<(String, String)> {
+    let settings = request.rocket().state::<Settings>()?;
+    let cookies = request.cookies();
+    let left = cookies.get_private(&name(settings, FLASH))?;
+    cookies.remove_private(cookie(settings, FLASH, ""));
+    let (kind, sentence) = left.value().split_once(':')?;
+    Some((kind.to_owned(), sentence.to_owned()))
+}

@@ -1,0 +1,70 @@
+//! The `known_addresses` table: where a user has signed in from.
+
+use sqlx::AnyConnection;
+
+use crate::identity::UserId;
+
+/// Whether the user has signed in from there.
+///
+/// # Errors
+/// The database failed.
+pub async fn is_known(db: &mut AnyConnection, user: UserId, network: &str) -> sqlx::Result<bool> {
+    let known: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM known_addresses WHERE user_id = $1 AND network = $2",
+    )
+    .bind(user.to_string())
+    .bind(network)
+    .fetch_one(db)
+    .await?;
+    Ok(known > 0)
+}
+
+/// Notes that the user signed in from there, and forgets all but the `most` latest places.
+///
+/// # Errors
+/// The database failed.
+pub async fn note(
+    db: &mut AnyConnection,
+    user: UserId,
+    network: &str,
+    now: i64,
+    most: i64,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO known_addresses (user_id, network, seen_at) VALUES ($1, $2, $3)
+         ON CONFLICT (user_id, network) DO UPDATE SET seen_at = excluded.seen_at",
+    )
+    .bind(user.to_string())
+    .bind(network)
+    .bind(now)
+    .execute(&mut *db)
+    .await?;
+    sqlx::query(
+        "DELETE FROM known_addresses WHERE user_id = $1 AND network NOT IN (
+             SELECT network FROM known_addresses WHERE user_id = $1
+             ORDER BY seen_at DESC, network LIMIT $2)",
+    )
+    .bind(user.to_string())
+    .bind(most)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Forgets up to `limit` places where nobody signed in since `time` (unix seconds), and says how
+/// many.
+///
+/// # Errors
+/// The database failed.
+pub async fn delete_before(db: &mut AnyConnection, time: i64, limit: i64) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "DELETE FROM known_addresses WHERE (user_id, network) IN (
+             SELECT user_id, network FROM known_addresses WHERE seen_at < $1
+             ORDER BY seen_at LIMIT $2)",
+    )
+    .bind(time)
+    .bind(limit)
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
