@@ -102,7 +102,9 @@ mod tests {
         }
         let own: [u8; 32] = rand::random();
         assert!(release(Some(own.to_vec().into())).is_ok());
-        let hex: String = own.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = own
+            .iter()
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert!(release(Some(hex.into())).is_ok());
     }
 }

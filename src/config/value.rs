@@ -30,7 +30,7 @@ impl Lifetime {
 
 const SHORTEST: Duration = Duration::from_secs(1);
 /// 1000 years of 365.25 days: later times have no place in a calendar of four digits.
-const LONGEST: Duration = Duration::from_secs(1000 * 31_557_600);
+const LONGEST: Duration = Duration::from_hours(1000 * 8_766);
 
 impl<'de> Deserialize<'de> for Lifetime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
