@@ -1,7 +1,7 @@
 //! What an admin does to one user: `GET /admin/users/<id>/<action>` asks, `POST` does it.
 
 use rocket::fairing::AdHoc;
-use rocket::http::Status;
+use rocket::http::{CookieJar, Status};
 use rocket::request::FromParam;
 use rocket::response::Redirect;
 use rocket::{State, get, post, routes, uri};
@@ -10,6 +10,7 @@ use rocket_dyn_templates::{Template, context};
 use super::BASE;
 use super::flash::Done;
 use super::page::{Frame, tokens};
+use super::session;
 use super::users::{self, UserView};
 use crate::auth::Auth;
 use crate::auth::accounts::Tokens;
@@ -118,6 +119,7 @@ async fn act(
     frame: Frame,
     id: Result<UserId, Error>,
     action: Result<Action, Error>,
+    cookies: &CookieJar<'_>,
     answer: Body<Answer>,
 ) -> Result<Result<Done, (Status, Template)>, Error> {
     let (user, action, Body(answer)) = (find(auth, id?).await?, action?, answer);
@@ -129,7 +131,7 @@ async fn act(
         Action::Delete => Redirect::to(uri!("/admin", users::list(q = _, page = _))),
         _ => Redirect::to(uri!("/admin", users::show(user.id))),
     };
-    match perform(auth, frame.admin(), &user, action, &answer).await {
+    match perform(auth, frame.admin(), cookies, &user, action, &answer).await {
         Ok(sentence) => Ok(Ok(Done::success(to, sentence))),
         Err(Error::Conflict(why)) => {
             let back = Redirect::to(uri!("/admin", users::show(user.id)));
@@ -146,13 +148,16 @@ async fn act(
 async fn perform(
     auth: &Auth,
     admin: &Admin,
+    cookies: &CookieJar<'_>,
     user: &User,
     action: Action,
     answer: &Answer,
 ) -> Result<String, Error> {
     if action.is_grave() && !admin.password_is_fresh(now()) {
-        auth.confirm(admin.session(), &answer.current, admin.caller())
+        let secret = auth
+            .confirm(admin.session(), &answer.current, admin.caller())
             .await?;
+        session::keep(cookies, auth.settings(), &secret);
     }
     let (id, name, actor) = (user.id, &user.username, &admin.actor());
     Ok(match action {

@@ -12,7 +12,7 @@ use super::flash::{Done, Notice};
 use super::{BASE, HOME};
 use crate::auth::Auth;
 use crate::auth::guard::{Admin, COOKIE, SameOrigin, Visitor};
-use crate::auth::sessions::{Issued, Reason, Which};
+use crate::auth::sessions::{Reason, Which};
 use crate::auth::setup::Setup;
 use crate::config::Settings;
 use crate::error::Error;
@@ -20,6 +20,7 @@ use crate::identity::Username;
 use crate::models::event::Actor;
 use crate::models::token::Kind;
 use crate::password::Password;
+use crate::secret::Secret;
 use crate::web::body::{Body, Fields, Form};
 use crate::web::client::Caller;
 use crate::web::cookies::cookie;
@@ -91,7 +92,7 @@ async fn sign_in(
                 let own = Which::Own(earlier.token_id, earlier.user_id);
                 auth.end(own, Reason::Replaced, &earlier.actor()).await?;
             }
-            keep(cookies, auth.settings(), &issued);
+            keep(cookies, auth.settings(), &issued.secret);
             Ok(Ok(Redirect::to(after_sign_in(next))))
         }
         Err(Error::InvalidCredentials) => {
@@ -169,13 +170,14 @@ async fn setup(
     };
     setup.close();
     let issued = auth.sign_in_admin(&name, &password, &caller).await?;
-    keep(cookies, auth.settings(), &issued);
+    keep(cookies, auth.settings(), &issued.secret);
     let home = Redirect::to(HOME);
     Ok(Ok(Done::success(home, "You are the first admin. Welcome!")))
 }
 
-fn keep(cookies: &CookieJar<'_>, settings: &Settings, issued: &Issued) {
-    cookies.add(cookie(settings, COOKIE, issued.secret.reveal()));
+/// Has the browser keep an admin's token.
+pub(super) fn keep(cookies: &CookieJar<'_>, settings: &Settings, secret: &Secret) {
+    cookies.add(cookie(settings, COOKIE, secret.reveal()));
 }
 
 /// Where sign-in leads: back to where one came from, if that is a page of the admin, else to its

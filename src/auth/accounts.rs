@@ -9,9 +9,10 @@ use crate::error::{Error, FieldErrors};
 use crate::identity::{TokenId, UserId, Username};
 use crate::models::event::{self, About, Action, Actor};
 use crate::models::now;
-use crate::models::token::{self, Kind};
+use crate::models::token::Kind;
 use crate::models::user::{self, Credentials, Role, User};
 use crate::password::{self, Password, Turn, Verdict};
+use crate::secret::Secret;
 use crate::web::client::Caller;
 
 const LAST_ADMIN: &str = "This is the last active admin. Make another one first.";
@@ -201,21 +202,20 @@ impl Auth {
         Err(Error::InvalidToken)
     }
 
-    /// Takes the password of who is signed in again, for actions that ask for it, and notes when.
+    /// Takes the password of who is signed in again, for actions that ask for it, and gives the
+    /// session a new token in place of the one it had.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with `current_password`; [`Error::InvalidToken`] if there is no such user
-    /// any more; [`Error::Throttled`]; [`Error::Overloaded`]; [`Error::Database`].
+    /// [`Error::Invalid`] with `current_password`; [`Error::InvalidToken`] if the session has ended
+    /// meanwhile; [`Error::Throttled`]; [`Error::Overloaded`]; [`Error::Database`].
     pub async fn confirm(
         &self,
         session: &Session,
         current: &Password,
         caller: &Caller,
-    ) -> Result<(), Error> {
+    ) -> Result<Secret, Error> {
         self.check_own_password(session, current, caller).await?;
-        let mut tx = self.pool.write().await?;
-        token::confirm(&mut tx, session.token_id, now()).await?;
-        Ok(tx.commit().await?)
+        self.renew(session).await
     }
 
     /// Checks the password of who is signed in. It counts against guessing as a login does: whoever

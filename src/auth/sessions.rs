@@ -295,6 +295,18 @@ impl Auth {
         }))
     }
 
+    /// Gives a session whose password was just checked a new secret; the old one is worth nothing.
+    pub(super) async fn renew(&self, session: &Session) -> Result<Secret, Error> {
+        let secret = Secret::generate(&self.settings.token_prefix);
+        let (digest, hint) = (secret.digest(), secret.hint());
+        let mut tx = self.pool.write().await?;
+        if !token::renew(&mut tx, session.token_id, &digest, hint, now()).await? {
+            return Err(Error::InvalidToken);
+        }
+        tx.commit().await?;
+        Ok(secret)
+    }
+
     /// Sees to it that one more token is within `tokens_per_user`. Each kind has its own count:
     /// apps can't push an admin out of the admin page, and an admin is never refused there.
     async fn make_room(

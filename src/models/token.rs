@@ -308,17 +308,29 @@ pub async fn note_use(db: &mut AnyConnection, id: TokenId, last: &Use) -> sqlx::
     Ok(())
 }
 
-/// Notes that the password was given again in the session of that token.
+/// Puts another secret in a live token's place and notes that the password was given again. False if
+/// the token has ended.
 ///
 /// # Errors
 /// The database failed.
-pub async fn confirm(db: &mut AnyConnection, id: TokenId, now: i64) -> sqlx::Result<()> {
-    sqlx::query("UPDATE tokens SET confirmed_at = $2 WHERE id = $1")
-        .bind(id.to_string())
-        .bind(now)
-        .execute(db)
-        .await?;
-    Ok(())
+pub async fn renew(
+    db: &mut AnyConnection,
+    id: TokenId,
+    digest: &Digest,
+    hint: &str,
+    now: i64,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE tokens SET digest = $2, hint = $3, confirmed_at = $4
+         WHERE id = $1 AND ends_at > $4",
+    )
+    .bind(id.to_string())
+    .bind(digest.as_hex())
+    .bind(hint)
+    .bind(now)
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Deletes the token with that id.
