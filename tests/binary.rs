@@ -4,46 +4,13 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::Connection;
 
 use crate::support::PASSWORD;
-use crate::support::postgres::Postgres;
-use crate::support::server::{Server, command, free_port, run, sqlite, stderr, stdout};
-
-/// Runs `test` with the URL of a fresh SQLite and of a fresh PostgreSQL.
-fn on_each_url(test: impl AsyncFn(String)) {
-    let postgres = Postgres::get();
-    rocket::async_test(async {
-        let folder = tempfile::tempdir().unwrap();
-        test(sqlite(folder.path())).await;
-        if let Some(postgres) = postgres {
-            test(postgres.database().await).await;
-        }
-    });
-}
-
-async fn login(server: &Server, name: &str, client: &str) -> String {
-    let body = json!({"username": name, "password": PASSWORD, "client": client});
-    let post = reqwest::Client::new()
-        .post(format!("{}/auth/login/", server.origin))
-        .json(&body);
-    let answer: Value = post.send().await.unwrap().json().await.unwrap();
-    answer["auth_token"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{answer}"))
-        .to_owned()
-}
-
-async fn me(server: &Server, token: &str) -> u16 {
-    let get = reqwest::Client::new().get(format!("{}/auth/me/", server.origin));
-    get.bearer_auth(token)
-        .send()
-        .await
-        .unwrap()
-        .status()
-        .as_u16()
-}
+use crate::support::server::{
+    Server, command, free_port, on_each_url, run, sqlite, stderr, stdout,
+};
 
 #[test]
 fn it_serves_and_commands_beside_it_take_effect() {
@@ -57,11 +24,11 @@ fn it_serves_and_commands_beside_it_take_effect() {
         assert!(stderr(&again).contains("already exists"));
 
         let (laptop, phone) = (
-            login(&server, "alice", "laptop").await,
-            login(&server, "alice", "phone").await,
+            server.login("alice", "laptop").await,
+            server.login("alice", "phone").await,
         );
         assert_eq!(
-            (me(&server, &laptop).await, me(&server, &phone).await),
+            (server.me(&laptop).await, server.me(&phone).await),
             (200, 200)
         );
         let list = server.run(
@@ -80,7 +47,7 @@ fn it_serves_and_commands_beside_it_take_effect() {
             (Some(0), "1 token revoked\n")
         );
         assert_eq!(
-            (me(&server, &laptop).await, me(&server, &phone).await),
+            (server.me(&laptop).await, server.me(&phone).await),
             (401, 200)
         );
         assert_eq!(
@@ -92,18 +59,18 @@ fn it_serves_and_commands_beside_it_take_effect() {
             server.run(&["user", "disable", "alice"], "").status.code(),
             Some(0)
         );
-        assert_eq!(me(&server, &phone).await, 401);
+        assert_eq!(server.me(&phone).await, 401);
         assert_eq!(
             server.run(&["user", "enable", "alice"], "").status.code(),
             Some(0)
         );
-        let kept = login(&server, "alice", "laptop").await;
+        let kept = server.login("alice", "laptop").await;
         let set = ["user", "set-password", "alice", "--generate-password"];
         let keeping = server.run(&[&set[..], &["--keep-tokens"]].concat(), "");
         assert_eq!(stdout(&keeping).trim().len(), 24);
-        assert_eq!(me(&server, &kept).await, 200);
+        assert_eq!(server.me(&kept).await, 200);
         assert_eq!(server.run(&set, "").status.code(), Some(0));
-        assert_eq!(me(&server, &kept).await, 401);
+        assert_eq!(server.me(&kept).await, 401);
 
         let shown = server.run(&["user", "show", "alice", "--json"], "");
         let shown: Value = serde_json::from_str(&stdout(&shown)).unwrap();
@@ -284,7 +251,7 @@ fn nothing_secret_is_logged_at_any_level() {
             .unwrap()
             .to_owned();
         server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
-        let token = login(&server, "alice", "laptop").await;
+        let token = server.login("alice", "laptop").await;
         let client = reqwest::Client::new();
         let post = |path: &str| client.post(format!("{}{path}", server.origin));
         for body in [
@@ -317,7 +284,7 @@ fn nothing_secret_is_logged_at_any_level() {
             .send()
             .await
             .unwrap();
-        me(&server, &token).await;
+        server.me(&token).await;
         let log = server.log();
         let lines = &log[printed..];
         assert!(

@@ -4,7 +4,6 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 
 use crate::support::PASSWORD;
@@ -113,20 +112,8 @@ async fn walk(page: &WebDriver, server: &Server) -> WebDriverResult<()> {
 
     // A client signs in.
     server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
-    let client = reqwest::Client::new();
-    let login = json!({"username": "alice", "password": PASSWORD, "client": "laptop"});
-    let post = client
-        .post(format!("{}/auth/login/", server.origin))
-        .json(&login);
-    let body: Value = post.send().await.unwrap().json().await.unwrap();
-    let token = body["auth_token"].as_str().unwrap();
-    let me = async || {
-        let get = client
-            .get(format!("{}/auth/me/", server.origin))
-            .bearer_auth(token);
-        get.send().await.unwrap().status().as_u16()
-    };
-    assert_eq!(me().await, 200);
+    let token = server.login("alice", "laptop").await;
+    assert_eq!(server.me(&token).await, 200);
 
     // Its token is on the user's page, and is revoked there.
     page.query(By::LinkText("Users"))
@@ -154,7 +141,7 @@ async fn walk(page: &WebDriver, server: &Server) -> WebDriverResult<()> {
         .await?
         .click()
         .await?;
-    assert_eq!(me().await, 200, "asking changes nothing");
+    assert_eq!(server.me(&token).await, 200, "asking changes nothing");
     page.query(By::Css(".confirm button"))
         .first()
         .await?
@@ -168,7 +155,7 @@ async fn walk(page: &WebDriver, server: &Server) -> WebDriverResult<()> {
             .await?
             .contains("revoked")
     );
-    assert_eq!(me().await, 401);
+    assert_eq!(server.me(&token).await, 401);
 
     // Out, and in again by way of the page that was asked for.
     page.query(By::Css(".bar button"))

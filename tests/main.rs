@@ -13,3 +13,4 @@ mod races;
 mod session;
 mod speech;
 mod support;
+mod throttle;

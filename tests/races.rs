@@ -1,5 +1,8 @@
 //! What happens at the same time.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use multitoken::error::Error;
 use multitoken::identity::Username;
 use multitoken::models::event::Actor;
@@ -7,15 +10,19 @@ use multitoken::models::user::Role;
 use multitoken::password::Password;
 use rocket::futures::future::{join, join_all};
 use rocket::http::Status;
-use serde_json::json;
+use rocket::tokio::spawn;
+use rocket::tokio::time::sleep;
+use serde_json::{Value, json};
 
+use crate::support::server::{Server, on_each_url};
 use crate::support::{PASSWORD, on_both, on_both_with};
 
 #[test]
 fn many_logins_of_one_client_leave_one_row_and_one_working_token() {
-    on_both(async |app| {
+    // Two threads' queue holds a hundred.
+    on_both_with(json!({"hash_threads": 2}), async |app| {
         app.user("alice", Role::User).await;
-        let answers = join_all((0..40).map(|_| app.try_login("alice", PASSWORD, "laptop"))).await;
+        let answers = join_all((0..100).map(|_| app.try_login("alice", PASSWORD, "laptop"))).await;
         let mut working = 0;
         for answer in &answers {
             assert_eq!(answer.status, Status::Ok, "{}", answer.text);
@@ -137,4 +144,54 @@ fn two_logins_that_renew_a_hash_both_succeed() {
             assert!(hash[0].contains("m=64,"), "{hash:?}");
         }
     });
+}
+
+#[test]
+fn a_revocation_lets_in_no_request_that_starts_after_its_answer() {
+    on_each_url(async |url| {
+        let server = Arc::new(Server::start(&url).await);
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+        let (victim, other) = (
+            server.login("alice", "phone").await,
+            server.login("alice", "laptop").await,
+        );
+        let asking: Vec<_> = (0..20)
+            .map(|_| spawn(ask_fifty_times(server.clone(), victim.clone())))
+            .collect();
+        sleep(Duration::from_millis(100)).await;
+        let client = reqwest::Client::new();
+        let revoke = client.post(format!("{}/auth/logout/others/", server.origin));
+        let revoked = revoke.bearer_auth(&other).send().await.unwrap();
+        let answered = Instant::now();
+        assert_eq!(
+            revoked.json::<Value>().await.unwrap(),
+            json!({"revoked": 1})
+        );
+
+        let (mut before, mut after) = (0, 0);
+        for (started, status) in join_all(asking).await.into_iter().flat_map(Result::unwrap) {
+            if started > answered {
+                assert_eq!(status, 401, "let in after the revocation was answered");
+                after += 1;
+            } else if status == 200 {
+                before += 1;
+            }
+        }
+        assert!(before > 20 && after > 100, "{before} before, {after} after");
+        assert_eq!(Arc::into_inner(server).unwrap().terminate(), Some(0));
+    });
+}
+
+/// When each of fifty requests was started, and what it got.
+async fn ask_fifty_times(server: Arc<Server>, token: String) -> Vec<(Instant, u16)> {
+    let client = reqwest::Client::new();
+    let mut asked = vec![];
+    for _ in 0..50 {
+        let get = client.get(format!("{}/auth/me/", server.origin));
+        let started = Instant::now();
+        let answer = get.bearer_auth(&token).send().await.unwrap();
+        asked.push((started, answer.status().as_u16()));
+        sleep(Duration::from_millis(5)).await;
+    }
+    asked
 }

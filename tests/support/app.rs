@@ -1,5 +1,7 @@
 //! The application in this process, spoken to through Rocket's local client.
 
+use std::net::SocketAddr;
+
 use multitoken::auth::Auth;
 use multitoken::identity::{UserId, Username};
 use multitoken::models::event::Actor;
@@ -14,6 +16,8 @@ use tempfile::TempDir;
 
 use super::postgres::Postgres;
 
+/// Where the requests of tests come from.
+pub const PROXY: &str = "203.0.113.5";
 /// Every test user's password.
 pub const PASSWORD: &str = "correct horse battery";
 
@@ -101,7 +105,7 @@ impl App {
         body: impl AsRef<[u8]>,
     ) -> Answer {
         let mut request = self.client.req(method, path.to_owned()).body(body);
-        request.set_remote("203.0.113.5:4711".parse().unwrap());
+        request.set_remote(SocketAddr::new(PROXY.parse().unwrap(), 4711));
         for (name, value) in headers {
             request.add_header(Header::new((*name).to_owned(), (*value).to_owned()));
             if *name == "Cookie" {
@@ -145,6 +149,18 @@ impl App {
         let body = json!({ "username": name, "password": password, "client": client });
         let json = [("Content-Type", "application/json")];
         self.send(Method::Post, "/auth/login/", &json, body.to_string())
+            .await
+    }
+
+    /// The same by way of a proxy that says where it comes from; `trusted_proxies` has to name
+    /// [`PROXY`].
+    pub async fn try_login_from(&self, address: &str, name: &str, password: &str) -> Answer {
+        let body = json!({ "username": name, "password": password, "client": "laptop" });
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("X-Forwarded-For", address),
+        ];
+        self.send(Method::Post, "/auth/login/", &headers, body.to_string())
             .await
     }
 

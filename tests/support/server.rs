@@ -7,6 +7,11 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
+use super::PASSWORD;
+use super::postgres::Postgres;
+
 /// A server process; it is ended when dropped.
 pub struct Server {
     process: Child,
@@ -58,9 +63,15 @@ pub fn free_port() -> u16 {
 
 impl Server {
     pub async fn start(url: &str) -> Self {
+        Self::start_with(url, &[]).await
+    }
+
+    /// Starts one with these environment variables too.
+    pub async fn start_with(url: &str, variables: &[(&str, &str)]) -> Self {
         let port = free_port();
         let mut process = command(url, &[])
             .env("ROCKET_PORT", port.to_string())
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -93,6 +104,35 @@ impl Server {
             );
             rocket::tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Its process's id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Signs in over JSON and gives the token.
+    pub async fn login(&self, name: &str, client: &str) -> String {
+        let body = json!({"username": name, "password": PASSWORD, "client": client});
+        let post = reqwest::Client::new().post(format!("{}/auth/login/", self.origin));
+        let answer: Value = post.json(&body).send().await.unwrap().json().await.unwrap();
+        let token = answer["auth_token"].as_str();
+        token.unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// The status of a guarded request with that token.
+    pub async fn me(&self, token: &str) -> u16 {
+        let get = reqwest::Client::new().get(format!("{}/auth/me/", self.origin));
+        let answer = get.bearer_auth(token).send().await.unwrap();
+        answer.status().as_u16()
+    }
+
+    /// Tries to sign in over JSON, and gives the status.
+    pub async fn try_login(&self, name: &str, password: &str) -> u16 {
+        let body = json!({"username": name, "password": password, "client": "laptop"});
+        let post = reqwest::Client::new().post(format!("{}/auth/login/", self.origin));
+        let answer = post.json(&body).send().await.unwrap();
+        answer.status().as_u16()
     }
 
     /// What it wrote to stderr so far.
@@ -134,4 +174,16 @@ fn collect(stderr: impl Read + Send + 'static) -> Arc<Mutex<String>> {
 /// The URL of an SQLite database in `folder`.
 pub fn sqlite(folder: &Path) -> String {
     format!("sqlite:{}/data/test.db", folder.display())
+}
+
+/// Runs `test` with the URL of a fresh SQLite and of a fresh PostgreSQL.
+pub fn on_each_url(test: impl AsyncFn(String)) {
+    let postgres = Postgres::get();
+    rocket::async_test(async {
+        let folder = tempfile::tempdir().unwrap();
+        test(sqlite(folder.path())).await;
+        if let Some(postgres) = postgres {
+            test(postgres.database().await).await;
+        }
+    });
 }

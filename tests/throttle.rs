@@ -1,0 +1,278 @@
+//! Guessing passwords is slowed down, and nobody else is.
+
+use multitoken::models::event::Actor;
+use multitoken::models::user::Role;
+use rocket::futures::future::join_all;
+use rocket::http::Status;
+use serde_json::json;
+
+use crate::support::app::{Answer, PROXY};
+use crate::support::server::{Server, on_each_url};
+use crate::support::{App, PASSWORD, on_both, on_both_with};
+
+const ROWS: &str = "SELECT COUNT(*) FROM attempts";
+const COUNTED: &str = "SELECT COALESCE(CAST(SUM(failures) AS BIGINT), 0) FROM attempts";
+const THROTTLED: &str = "SELECT COUNT(*) FROM events WHERE action = 'login.throttled'";
+
+fn is_throttled(answer: &Answer) -> bool {
+    if answer.status != Status::TooManyRequests {
+        return false;
+    }
+    let wait: u64 = answer.header("Retry-After").unwrap().parse().unwrap();
+    assert!((1..=300).contains(&wait), "{wait}");
+    true
+}
+
+async fn guess(app: &App, name: &str, times: usize) {
+    for number in 0..times {
+        let answer = app.try_login(name, "wrong", "laptop").await;
+        assert_eq!(answer.status, Status::BadRequest, "guess {number}");
+    }
+}
+
+#[test]
+fn an_account_takes_ten_failures_whether_it_exists_or_not() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        let disabled = app.user("carol", Role::User).await;
+        let actor = Actor::command_line();
+        app.auth().disable(disabled, &actor).await.unwrap();
+        let mut answers = vec![];
+        for name in ["alice", "nobody", "carol"] {
+            guess(&app, name, 9).await;
+            // Another form of the same name is no way around.
+            guess(&app, &name.to_uppercase(), 1).await;
+            let refused = app.try_login(name, "wrong", "laptop").await;
+            assert!(is_throttled(&refused), "{name}");
+            let right = app.try_login(name, PASSWORD, "laptop").await;
+            assert!(is_throttled(&right), "the password tells nothing now");
+            let mut body = refused.but_for_request_id();
+            body["detail"] = json!("");
+            answers.push(body);
+        }
+        answers.dedup();
+        assert_eq!(answers.len(), 1);
+        // What was refused was not hashed, not counted and not written down.
+        let failed = "SELECT COUNT(*) FROM events WHERE action = 'login.failed'";
+        assert_eq!(app.number(failed).await, 30);
+        assert_eq!(app.number(COUNTED).await, 60);
+        assert_eq!(app.number(THROTTLED).await, 3);
+        let reason = app
+            .texts("SELECT DISTINCT reason FROM events WHERE action = 'login.throttled'")
+            .await;
+        assert_eq!(reason, ["too many failures for the account"]);
+    });
+}
+
+#[test]
+fn a_burst_of_guesses_does_not_slip_through() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        let guesses = (0..60).map(|_| app.try_login("alice", "wrong", "laptop"));
+        let answers = join_all(guesses).await;
+        let hashed = answers.iter().filter(|a| a.status == Status::BadRequest);
+        assert_eq!(hashed.count(), 10);
+        assert_eq!(answers.iter().filter(|a| is_throttled(a)).count(), 50);
+    });
+}
+
+#[test]
+fn a_right_password_does_not_count() {
+    on_both_with(json!({"login_failures_per_account": 3}), async |app| {
+        app.user("alice", Role::User).await;
+        for round in 0..10 {
+            app.login("alice", &format!("client {round}")).await;
+        }
+        assert_eq!(app.number(COUNTED).await, 0);
+        guess(&app, "alice", 2).await;
+        app.login("alice", "laptop").await;
+        guess(&app, "alice", 1).await;
+        assert!(is_throttled(
+            &app.try_login("alice", PASSWORD, "laptop").await
+        ));
+    });
+}
+
+#[test]
+fn an_address_takes_fifty_failures_over_all_accounts() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        for number in 0..50 {
+            guess(&app, &format!("name {number}"), 1).await;
+        }
+        let stopped = app.try_login("alice", PASSWORD, "laptop").await;
+        assert!(is_throttled(&stopped));
+        let reason = app
+            .texts("SELECT reason FROM events WHERE action = 'login.throttled'")
+            .await;
+        assert_eq!(reason, ["too many failures from the address"]);
+    });
+}
+
+#[test]
+fn a_stranger_can_not_lock_the_owner_out() {
+    let settings = json!({"trusted_proxies": [PROXY.to_owned() + "/32"]});
+    on_both_with(settings, async |app| {
+        app.user("alice", Role::User).await;
+        let home =
+            async |password: &str| app.try_login_from("198.51.100.1", "alice", password).await;
+        let away = async |password: &str| app.try_login_from("192.0.2.7", "alice", password).await;
+        let token = home(PASSWORD).await.json()["auth_token"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        for _ in 0..10 {
+            assert_eq!(away("wrong").await.status, Status::BadRequest);
+        }
+        assert!(is_throttled(&away(PASSWORD).await));
+        // The token goes on, and so does signing in from where the owner was before.
+        assert!(app.works(&token).await);
+        assert_eq!(home(PASSWORD).await.status, Status::Ok);
+        // That place has a budget too, and an end to it.
+        for _ in 0..10 {
+            assert_eq!(home("wrong").await.status, Status::BadRequest);
+        }
+        assert!(is_throttled(&home(PASSWORD).await));
+    });
+}
+
+#[test]
+fn a_customer_of_ipv6_has_one_budget() {
+    let settings = json!({
+        "trusted_proxies": [PROXY.to_owned() + "/32"], "login_failures_per_address": 5,
+    });
+    on_both_with(settings, async |app| {
+        app.user("alice", Role::User).await;
+        for host in 0..5 {
+            let address = format!("2001:db8:1:2::{host}");
+            let name = format!("name {host}");
+            let answer = app.try_login_from(&address, &name, "wrong").await;
+            assert_eq!(answer.status, Status::BadRequest);
+        }
+        let same = app
+            .try_login_from("2001:db8:1:2:ffff::9", "alice", PASSWORD)
+            .await;
+        assert!(is_throttled(&same));
+        let other = app
+            .try_login_from("2001:db8:1:3::9", "alice", PASSWORD)
+            .await;
+        assert_eq!(other.status, Status::Ok);
+    });
+}
+
+#[test]
+fn an_address_that_is_only_claimed_counts_for_nothing() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        for number in 0..10 {
+            let claimed = format!("198.51.100.{number}");
+            let answer = app.try_login_from(&claimed, "alice", "wrong").await;
+            assert_eq!(answer.status, Status::BadRequest);
+        }
+        let claimed = app.try_login_from("198.51.100.99", "alice", PASSWORD).await;
+        assert!(is_throttled(&claimed));
+        let addresses = app
+            .texts("SELECT DISTINCT address FROM events WHERE address IS NOT NULL")
+            .await;
+        assert_eq!(addresses, [PROXY]);
+        let keys = app.texts("SELECT key FROM attempts").await;
+        assert!(!keys.iter().any(|key| key.contains("198.51.100.")));
+    });
+}
+
+#[test]
+fn the_admins_door_counts_with_the_api() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let knock = async |password: &str| {
+            let fields = [("username", "root"), ("password", password)];
+            app.submit("/admin/login", "", &fields).await
+        };
+        for _ in 0..5 {
+            assert_eq!(knock("wrong").await.status, Status::BadRequest);
+        }
+        guess(&app, "root", 5).await;
+        let refused = knock(PASSWORD).await;
+        assert!(is_throttled(&refused));
+        assert!(refused.text.contains("Try again in 5 minutes"));
+        assert_eq!(refused.cookie(), "");
+        assert!(is_throttled(
+            &app.try_login("root", PASSWORD, "laptop").await
+        ));
+    });
+}
+
+#[test]
+fn changing_the_password_counts_too() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        let token = app.login("alice", "laptop").await;
+        let change = async |current: &str| {
+            let body = json!({"current_password": current, "new_password": "a brand new one"});
+            app.post("/auth/password/", &token, body).await
+        };
+        for _ in 0..10 {
+            assert_eq!(change("wrong").await.status, Status::BadRequest);
+        }
+        assert!(is_throttled(&change(PASSWORD).await));
+        assert!(app.works(&token).await, "issued tokens are not concerned");
+    });
+}
+
+#[test]
+fn counts_end_with_their_window_and_leave_no_rows() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        guess(&app, "alice", 10).await;
+        for number in 0..20 {
+            guess(&app, &format!("name {number}"), 1).await;
+        }
+        assert_eq!(app.number(ROWS).await, 22);
+        app.auth().prune_attempts().await.unwrap();
+        assert_eq!(app.number(ROWS).await, 22, "not before the window is over");
+        app.execute("UPDATE attempts SET ends_at = ends_at - 300")
+            .await;
+        guess(&app, "alice", 10).await;
+        assert!(is_throttled(
+            &app.try_login("alice", "wrong", "laptop").await
+        ));
+        app.auth().prune_attempts().await.unwrap();
+        assert_eq!(app.number(ROWS).await, 2);
+    });
+}
+
+#[test]
+fn names_that_no_account_has_are_not_written_down() {
+    on_both(async |app| {
+        guess(&app, "my-actual-password", 2).await;
+        let keys = app.texts("SELECT key FROM attempts ORDER BY key").await;
+        assert!(keys[1].starts_with("name:"), "{keys:?}");
+        assert!(!keys.concat().contains("actual"), "{keys:?}");
+    });
+}
+
+#[test]
+fn counts_survive_a_restart_and_hold_across_processes() {
+    on_each_url(async |url| restart_and_share(&url).await);
+}
+
+async fn restart_and_share(url: &str) {
+    let first = Server::start(url).await;
+    first.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+    let second = Server::start(url).await;
+    for name in ["alice", "nobody"] {
+        for number in 0..10 {
+            let server = [&first, &second][number % 2];
+            assert_eq!(server.try_login(name, "wrong").await, 400);
+        }
+        assert_eq!(first.try_login(name, PASSWORD).await, 429);
+        assert_eq!(second.try_login(name, PASSWORD).await, 429);
+    }
+    assert_eq!(first.terminate(), Some(0));
+    assert_eq!(second.terminate(), Some(0));
+    let third = Server::start(url).await;
+    for name in ["alice", "nobody"] {
+        assert_eq!(third.try_login(name, PASSWORD).await, 429, "{name}");
+    }
+    assert_eq!(third.terminate(), Some(0));
+}
