@@ -7,9 +7,11 @@
 mod admin;
 mod binary;
 mod browser;
+mod cors;
 mod house;
 mod login;
 mod races;
+mod routes;
 mod session;
 mod speech;
 mod support;

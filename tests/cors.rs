@@ -1,0 +1,112 @@
+//! Pages of other origins.
+
+use multitoken::models::user::Role;
+use rocket::http::{Method, Status};
+use serde_json::json;
+
+use crate::support::app::Answer;
+use crate::support::{App, PASSWORD, on_both, on_both_with};
+
+const SPA: &str = "https://spa.example.com";
+
+async fn preflight(app: &App, origin: &str, path: &str) -> Answer {
+    let headers = [
+        ("Origin", origin),
+        ("Access-Control-Request-Method", "POST"),
+        ("Access-Control-Request-Headers", "content-type"),
+    ];
+    app.send(Method::Options, path, &headers, "").await
+}
+
+#[test]
+fn a_page_of_a_named_origin_may_call_the_api() {
+    on_both_with(json!({"cors_origins": [SPA]}), async |app| {
+        app.user("alice", Role::User).await;
+        for (path, methods) in [
+            ("/auth/login/", "POST"),
+            ("/auth/me", "GET, HEAD"),
+            (
+                "/auth/tokens/01a20b47-0ace-7599-b4a7-bd71f3e71044/",
+                "DELETE",
+            ),
+        ] {
+            let answer = preflight(&app, SPA, path).await;
+            assert_eq!(answer.status, Status::NoContent, "{path}");
+            assert_eq!(answer.text, "");
+            let header = |name| answer.header(name).unwrap_or_default();
+            assert_eq!(header("Access-Control-Allow-Origin"), SPA);
+            assert_eq!(header("Access-Control-Allow-Methods"), methods);
+            let headers = header("Access-Control-Allow-Headers").to_lowercase();
+            assert!(headers.contains("authorization") && headers.contains("content-type"));
+            assert!(header("Access-Control-Max-Age").parse::<u32>().is_ok());
+            assert_eq!(answer.header("Access-Control-Allow-Credentials"), None);
+            assert_eq!(header("Vary"), "Origin");
+        }
+
+        let body = json!({"username": "alice", "password": PASSWORD, "client": "spa"});
+        let headers = [("Origin", SPA), ("Content-Type", "application/json")];
+        let path = "/auth/login/";
+        let login = app
+            .send(Method::Post, path, &headers, body.to_string())
+            .await;
+        assert_eq!(login.status, Status::Ok);
+        assert_eq!(login.header("Access-Control-Allow-Origin"), Some(SPA));
+        // Errors can be read too, with what they say to do.
+        let wrong = app.send(Method::Post, path, &headers, "{").await;
+        assert_eq!(wrong.status, Status::BadRequest);
+        assert_eq!(wrong.header("Access-Control-Allow-Origin"), Some(SPA));
+        let exposed = wrong.header("Access-Control-Expose-Headers").unwrap();
+        assert!(exposed.contains("Retry-After") && exposed.contains("WWW-Authenticate"));
+    });
+}
+
+#[test]
+fn pages_of_all_other_origins_may_not() {
+    on_both_with(json!({"cors_origins": [SPA]}), async |app| {
+        for origin in [
+            "https://evil.example",
+            "https://spa.example.com.evil.example",
+            "http://spa.example.com",
+            "https://spa.example.com:8443",
+            "https://SPA.example.com",
+            "null",
+            "",
+            "https://spa.example.com, https://evil.example",
+        ] {
+            let answer = preflight(&app, origin, "/auth/login/").await;
+            assert_eq!(answer.status, Status::MethodNotAllowed, "{origin}");
+            assert!(granted(&answer).is_empty(), "{origin}");
+            assert_eq!(answer.header("Vary"), Some("Origin"), "{origin}");
+        }
+        let twice = [("Origin", SPA), ("Origin", SPA)];
+        let answer = app.send(Method::Get, "/auth/me", &twice, "").await;
+        assert!(granted(&answer).is_empty());
+        // The admin and all else is for pages of ours alone.
+        for path in [
+            "/admin/login",
+            "/healthz",
+            "/static/admin.css",
+            "/authentic",
+        ] {
+            let answer = preflight(&app, SPA, path).await;
+            assert!(granted(&answer).is_empty(), "{path}");
+        }
+    });
+}
+
+#[test]
+fn it_is_off_unless_origins_are_named() {
+    on_both(async |app| {
+        let answer = preflight(&app, SPA, "/auth/login/").await;
+        assert_eq!(answer.status, Status::MethodNotAllowed);
+        assert!(granted(&answer).is_empty());
+        assert_eq!(answer.header("Vary"), None);
+    });
+}
+
+fn granted(answer: &Answer) -> Vec<&str> {
+    let names = answer.headers.iter().map(|(name, _)| name.as_str());
+    names
+        .filter(|name| name.starts_with("access-control-"))
+        .collect()
+}
