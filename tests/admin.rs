@@ -29,6 +29,10 @@ fn signed_out_one_is_led_to_sign_in_and_back() {
             "https://evil.example",
             "/auth/me",
             "/admin\\x",
+            "/admin/%2e%2e/auth/me",
+            "/admin/\"x",
+            "/admin/|x",
+            "/admin/#a#b",
         ] {
             let path = format!("/admin/login?{}", form(&[("next", next)]));
             let answer = app.submit(&path, "", &fields).await;

@@ -4,14 +4,18 @@
 // A test may stop where something is not as it must be.
 #![allow(clippy::unwrap_used)]
 
+mod account;
 mod admin;
 mod binary;
 mod browser;
+mod cookies;
 mod cors;
+mod hostile;
 mod house;
 mod login;
 mod races;
 mod routes;
+mod secrets;
 mod session;
 mod speech;
 mod support;

@@ -9,7 +9,7 @@ use rocket_dyn_templates::{Template, context};
 
 use super::BASE;
 use super::flash::Done;
-use super::page::{Frame, tokens};
+use super::page::{Frame, isolated, tokens};
 use super::session;
 use super::users::{self, UserView};
 use crate::auth::Auth;
@@ -159,7 +159,7 @@ async fn perform(
             .await?;
         session::keep(cookies, auth.settings(), &secret);
     }
-    let (id, name, actor) = (user.id, &user.username, &admin.actor());
+    let (id, name, actor) = (user.id, isolated(&user.username), &admin.actor());
     Ok(match action {
         Action::Disable => {
             let ended = auth.disable(id, actor).await?;

@@ -76,6 +76,12 @@ impl Frame {
     }
 }
 
+/// A name inside a sentence of plain text, set apart so that its writing direction stays its own
+/// (UAX #9, 2.4.2); where there is markup, `<bdi>` does that.
+pub fn isolated(name: &str) -> String {
+    format!("\u{2068}{name}\u{2069}")
+}
+
 /// "1 token", "3 tokens".
 pub fn tokens(count: u64) -> String {
     match count {

@@ -6,7 +6,7 @@ use rocket::{State, get, post, routes, uri};
 use rocket_dyn_templates::{Template, context};
 
 use super::flash::Done;
-use super::page::Frame;
+use super::page::{Frame, isolated};
 use super::{BASE, users};
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
@@ -58,7 +58,8 @@ async fn revoke(
     let user = Redirect::to(uri!("/admin", users::show(token.user_id)));
     let message = format!(
         "The token of {} for {} is revoked.",
-        token.username, token.client
+        isolated(&token.username),
+        isolated(&token.client)
     );
     Ok(Done::success(user, message))
 }

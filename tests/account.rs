@@ -1,0 +1,183 @@
+//! What an admin does to a user's account, and when the own password is asked for again.
+
+use multitoken::models::user::Role;
+use rocket::http::Status;
+use serde_json::json;
+
+use crate::support::app::Answer;
+use crate::support::{App, PASSWORD, on_both, on_both_with};
+
+const NEW: &str = "another horse battery";
+
+/// An admin's session whose password was last given over 15 minutes ago.
+async fn stale_session(app: &App) -> String {
+    let cookie = app.admin_login("root").await;
+    app.execute(
+        "UPDATE tokens SET created_at = created_at - 901, confirmed_at = NULL
+         WHERE kind = 'admin'",
+    )
+    .await;
+    cookie
+}
+
+async fn act(app: &App, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Answer {
+    let mut all = vec![("confirm", "yes")];
+    all.extend(fields);
+    app.submit(path, cookie, &all).await
+}
+
+#[test]
+fn an_admin_sets_a_password_which_ends_that_users_tokens_only() {
+    on_both(async |app| {
+        let root = app.user("root", Role::Admin).await;
+        let alice = app.user("alice", Role::User).await;
+        app.user("bob", Role::User).await;
+        let (token, bobs) = (
+            app.login("alice", "laptop").await,
+            app.login("bob", "laptop").await,
+        );
+        let cookie = app.admin_login("root").await;
+        let path = format!("/admin/users/{alice}/password");
+        assert!(app.page(&path, &cookie).await.text.contains("alice"));
+        for weak in ["", "short", "password", "alice-in-chains"] {
+            let refused = act(&app, &path, &cookie, &[("password", weak)]).await;
+            assert_eq!(refused.status, Status::BadRequest, "{weak}");
+            assert!(refused.text.contains("role=\"alert\""));
+        }
+        assert!(app.works(&token).await, "nothing has changed so far");
+        let done = act(&app, &path, &cookie, &[("password", NEW)]).await;
+        assert_eq!(done.status, Status::SeeOther, "{}", done.text);
+        assert!(!app.works(&token).await && app.works(&bobs).await);
+        let old = app.try_login("alice", PASSWORD, "laptop").await;
+        assert_eq!(old.status, Status::BadRequest);
+        let new = app.try_login("alice", NEW, "laptop").await;
+        assert_eq!(new.status, Status::Ok);
+        // One's own password spares the session that one is in.
+        let own = format!("/admin/users/{root}/password");
+        let scripts = app.login("root", "script").await;
+        act(&app, &own, &cookie, &[("password", NEW)]).await;
+        assert_eq!(app.page("/admin/", &cookie).await.status, Status::Ok);
+        assert!(!app.works(&scripts).await);
+        let reasons = "SELECT DISTINCT reason FROM events WHERE action = 'token.ended'";
+        assert_eq!(app.texts(reasons).await, ["password changed"]);
+    });
+}
+
+#[test]
+fn an_admin_promotes_demotes_and_deletes() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let alice = app.user("alice", Role::User).await;
+        let token = app.login("alice", "laptop").await;
+        let cookie = app.admin_login("root").await;
+        let path = |action: &str| format!("/admin/users/{alice}/{action}");
+        act(&app, &path("promote"), &cookie, &[]).await;
+        let hers = app.admin_login("alice").await;
+        assert_eq!(app.page("/admin/", &hers).await.status, Status::Ok);
+        act(&app, &path("demote"), &cookie, &[]).await;
+        assert_eq!(app.page("/admin/", &hers).await.status, Status::SeeOther);
+        assert!(app.works(&token).await, "the API's tokens go on");
+
+        let asked = app.submit(&path("delete"), &cookie, &[]).await;
+        assert_eq!(asked.status, Status::Ok, "without a yes it asks");
+        assert!(app.works(&token).await && asked.text.contains("Delete"));
+        let done = act(&app, &path("delete"), &cookie, &[]).await;
+        assert_eq!(done.header("Location"), Some("/admin/users"));
+        assert!(!app.works(&token).await);
+        let gone = act(&app, &path("delete"), &cookie, &[]).await;
+        assert_eq!(gone.status, Status::NotFound);
+        let trail = app
+            .texts("SELECT action FROM events WHERE subject_name = 'alice' ORDER BY id")
+            .await;
+        for action in [
+            "user.promoted",
+            "user.demoted",
+            "token.ended",
+            "user.deleted",
+        ] {
+            assert!(trail.iter().any(|line| line == action), "{trail:?}");
+        }
+        let nothing = app.page(&path("explode"), &cookie).await;
+        assert_eq!(nothing.status, Status::NotFound);
+    });
+}
+
+#[test]
+fn grave_actions_ask_for_the_own_password_after_a_quarter_of_an_hour() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let alice = app.user("alice", Role::User).await;
+        let token = app.login("alice", "laptop").await;
+        let path = |action: &str| format!("/admin/users/{alice}/{action}");
+        for action in ["promote", "password", "revoke-tokens", "delete"] {
+            let cookie = stale_session(&app).await;
+            let page = app.page(&path(action), &cookie).await;
+            assert!(page.text.contains("current_password"), "{action}");
+            for wrong in ["", "wrong"] {
+                let fields = [("password", NEW), ("current_password", wrong)];
+                let refused = act(&app, &path(action), &cookie, &fields).await;
+                assert_eq!(refused.status, Status::BadRequest, "{action}");
+                assert!(refused.text.contains("not the current password"));
+            }
+            assert!(app.works(&token).await, "{action} was refused");
+        }
+        let roles = app
+            .texts("SELECT role FROM users WHERE username = 'alice'")
+            .await;
+        assert_eq!(roles, ["user"]);
+        // The others don't ask.
+        for action in ["disable", "enable", "demote"] {
+            let cookie = stale_session(&app).await;
+            let page = app.page(&path(action), &cookie).await;
+            assert!(!page.text.contains("current_password"), "{action}");
+            let done = act(&app, &path(action), &cookie, &[]).await;
+            assert_eq!(done.status, Status::SeeOther, "{action}");
+        }
+    });
+}
+
+#[test]
+fn the_password_given_again_counts_for_a_quarter_of_an_hour_and_renews_the_session() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let alice = app.user("alice", Role::User).await;
+        let cookie = stale_session(&app).await;
+        let path = format!("/admin/users/{alice}/revoke-tokens");
+        let done = act(&app, &path, &cookie, &[("current_password", PASSWORD)]).await;
+        assert_eq!(done.status, Status::SeeOther);
+        let set = done
+            .headers
+            .iter()
+            .find(|(name, value)| name == "set-cookie" && value.contains("multitoken_admin="));
+        let renewed = set.unwrap().1.split(';').next().unwrap().to_owned();
+        assert_ne!(renewed, cookie);
+        assert_eq!(app.page("/admin/", &cookie).await.status, Status::SeeOther);
+        assert_eq!(app.page("/admin/", &renewed).await.status, Status::Ok);
+        let page = app.page(&path, &renewed).await;
+        assert!(!page.text.contains("current_password"));
+        let again = act(&app, &path, &renewed, &[]).await;
+        assert_eq!(again.status, Status::SeeOther);
+        let sessions = "SELECT COUNT(*) FROM tokens WHERE kind = 'admin'";
+        assert_eq!(app.number(sessions).await, 1);
+    });
+}
+
+#[test]
+fn guessing_the_own_password_is_slowed_down_too() {
+    on_both_with(json!({"login_failures_per_account": 3}), async |app| {
+        app.user("root", Role::Admin).await;
+        let alice = app.user("alice", Role::User).await;
+        let cookie = stale_session(&app).await;
+        let path = format!("/admin/users/{alice}/delete");
+        for _ in 0..3 {
+            let wrong = act(&app, &path, &cookie, &[("current_password", "wrong")]).await;
+            assert_eq!(wrong.status, Status::BadRequest);
+        }
+        let stopped = act(&app, &path, &cookie, &[("current_password", PASSWORD)]).await;
+        assert_eq!(stopped.status, Status::TooManyRequests);
+        assert!(stopped.header("Retry-After").is_some());
+        let users = "SELECT COUNT(*) FROM users";
+        assert_eq!(app.number(users).await, 2);
+        assert_eq!(app.page("/admin/", &cookie).await.status, Status::Ok);
+    });
+}

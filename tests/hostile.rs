@@ -1,0 +1,158 @@
+//! Text that would do harm if it were taken for anything but text.
+
+use multitoken::models::user::Role;
+use rocket::http::{Method, Status};
+use serde_json::json;
+
+use crate::support::app::{Answer, form};
+use crate::support::{App, PASSWORD, on_both};
+
+/// Names that are taken, as text.
+const NAMES: [&str; 6] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "{{ 7*191 }}{% include \"x\" %}",
+    "=HYPERLINK(\"http://evil.example\")",
+    "'; DROP TABLE users; --",
+    "אבג <b>שלום</b>",
+];
+/// What no name may hold.
+const UNFIT: [&str; 7] = [
+    "a\0b",
+    "a\r\nb: c",
+    "a\u{1b}[31mb",
+    "a\u{202e}b",
+    "a\u{2066}b",
+    "a\u{200f}b",
+    "a\u{85}b",
+];
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#x27;")
+        .replace('/', "&#x2F;")
+}
+
+fn assert_harmless(page: &Answer, what: &str) {
+    assert!(page.status.code < 500, "{what}: {}", page.status);
+    for harm in ["<script", "<img src=x", "<b>", "1337", "\u{1b}", "\u{202e}"] {
+        assert!(!page.text.contains(harm), "{harm} in {what}: {}", page.text);
+    }
+}
+
+async fn login(app: &App, name: &str, client: &str, agent: &str) -> Answer {
+    let body = json!({"username": name, "password": PASSWORD, "client": client});
+    let headers = [("Content-Type", "application/json"), ("User-Agent", agent)];
+    app.send(Method::Post, "/auth/login/", &headers, body.to_string())
+        .await
+}
+
+#[test]
+fn names_clients_and_agents_are_shown_as_what_they_are() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let cookie = app.admin_login("root").await;
+        for name in NAMES {
+            let id = app.user(name, Role::User).await;
+            let answer = login(&app, name, name, name).await;
+            assert_eq!(answer.status, Status::Ok, "{name}");
+            assert_eq!(answer.json()["client"], name, "stored as it came");
+            let token = app
+                .texts("SELECT id FROM tokens ORDER BY id DESC LIMIT 1")
+                .await
+                .remove(0);
+            let user = format!("/admin/users/{id}");
+            let isolated = format!("<bdi>{}</bdi>", escaped(name));
+            for path in [
+                "/admin/".to_owned(),
+                "/admin/users".to_owned(),
+                format!("/admin/users?{}", form(&[("q", name)])),
+                user.clone(),
+                format!("{user}/disable"),
+                format!("{user}/delete"),
+                format!("/admin/tokens/{token}/revoke"),
+            ] {
+                let page = app.page(&path, &cookie).await;
+                assert_eq!(page.status, Status::Ok, "{path}");
+                assert_harmless(&page, &path);
+                assert!(page.text.contains(&isolated), "{isolated}: {}", page.text);
+            }
+            let done = app.submit(&format!("{user}/disable"), &cookie, &[]).await;
+            let both = format!("{cookie}; {}", done.cookie());
+            let flash = app.page(&user, &both).await;
+            assert_harmless(&flash, "a flash");
+            // Plain text has isolates of its own (UAX #9, 2.4.2).
+            let sentence = format!("\u{2068}{}\u{2069} is disabled", escaped(name));
+            assert!(flash.text.contains(&sentence), "{}", flash.text);
+        }
+    });
+}
+
+#[test]
+fn what_garbles_a_line_is_refused_in_names_and_dropped_from_agents() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        app.user("alice", Role::User).await;
+        let cookie = app.admin_login("root").await;
+        let marks = format!("e{}", "\u{301}".repeat(5000));
+        for text in UNFIT {
+            let as_name = login(&app, text, "laptop", "x").await;
+            assert_eq!(as_name.status, Status::BadRequest, "{text:?}");
+            assert!(as_name.json()["username"].is_array(), "{text:?}");
+            let as_client = login(&app, "alice", text, "x").await;
+            assert!(as_client.json()["client"].is_array(), "{text:?}");
+            let as_agent = login(&app, "alice", "laptop", text).await;
+            assert_eq!(as_agent.status, Status::Ok, "{text:?}");
+            let stored = app.texts("SELECT user_agent FROM tokens WHERE kind = 'api'");
+            let stored = stored.await.remove(0);
+            assert!(stored.starts_with('a') && !stored.chars().any(char::is_control));
+            assert!(!stored.contains(['\u{202e}', '\u{2066}', '\u{200f}']));
+            let query = format!("/admin/users?{}", form(&[("q", text)]));
+            let page = app.page(&query, &cookie).await;
+            assert_eq!(page.status, Status::Ok, "{text:?}");
+            assert!(page.text.contains("2 users"), "counts as absent");
+            let sign_in = [("username", text), ("password", PASSWORD)];
+            let again = app.submit("/admin/login", "", &sign_in).await;
+            assert_eq!(again.status, Status::BadRequest, "{text:?}");
+        }
+        // Ten kilobytes of combining marks.
+        let long = login(&app, &marks, "laptop", "x").await;
+        assert_eq!(long.status, Status::PayloadTooLarge);
+        let client = login(&app, "alice", &marks[..1001], "x").await;
+        assert!(client.json()["client"].is_array());
+        let agent = login(&app, "alice", "laptop", &marks).await;
+        assert_eq!(agent.status, Status::Ok);
+        let stored = app.texts("SELECT user_agent FROM tokens WHERE kind = 'api'");
+        assert!(stored.await[0].chars().count() <= 255);
+        let query = format!("/admin/users?{}", form(&[("q", &marks)]));
+        let page = app.page(&query, &cookie).await;
+        assert_eq!(page.status, Status::Ok);
+        assert!(page.text.contains("2 users"), "counts as absent");
+    });
+}
+
+#[test]
+fn a_header_that_was_typed_into_a_parameter_stays_text() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        for path in [
+            "/admin/login?next=%0d%0aSet-Cookie:%20x=y",
+            "/admin/%0d%0aSet-Cookie:%20x=y",
+            "/admin/users?q=%0d%0aSet-Cookie:%20x=y",
+            "/auth/%0d%0aSet-Cookie:%20x=y",
+        ] {
+            let answer = app.page(path, "").await;
+            assert!(answer.status.code < 500, "{path}");
+            assert_eq!(answer.header("Set-Cookie"), None, "{path}");
+            for (name, value) in &answer.headers {
+                assert!(!value.contains(['\r', '\n']), "{name}: {value}");
+            }
+        }
+        let id = [("X-Request-Id", "a\u{1b}[31m")];
+        let answer = app.send(Method::Get, "/healthz", &id, "").await;
+        assert!(!answer.header("X-Request-Id").unwrap().contains('\u{1b}'));
+    });
+}
