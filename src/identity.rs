@@ -175,6 +175,8 @@ fn checked(text: &str, max: usize) -> Result<&str, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -228,6 +230,38 @@ mod tests {
             String::new(),
         ] {
             assert!(UserId::parse(&other).is_none(), "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_username_is_compared_by_a_key_that_is_its_own(
+            text in prop_oneof![any::<String>(), "\\PC{0,40}", "[A-Za-zß-ſǅ-ǳİıſK\u{300}-\u{345}ﬀ-ﬆ]{1,20}"],
+        ) {
+            let once = canonical(&text);
+            prop_assert_eq!(canonical(&once), once.clone(), "it is stable");
+            if let Ok(name) = Username::parse(&text) {
+                prop_assert_eq!(name.as_str(), text.trim());
+                prop_assert!((1..=Username::MAX).contains(&name.key().chars().count()));
+                prop_assert!(!name.as_str().chars().any(is_control));
+                prop_assert!(!name.key().chars().any(is_control));
+                // Signing in by what is stored, or by its key, finds the same user.
+                for form in [name.as_str(), name.key()] {
+                    let again = Username::parse(form);
+                    prop_assert_eq!(again.as_ref().map(Username::key), Ok(name.key()));
+                }
+            }
+        }
+
+        #[test]
+        fn case_and_compatibility_forms_make_no_other_user(text in "[a-zA-Zà-üÀ-Ü0-9]{1,20}") {
+            let key = |text: &str| Username::parse(text).map(|name| name.key().to_owned());
+            prop_assert_eq!(key(&text.to_uppercase()), key(&text));
+            let wide = |c: char| match c {
+                '!'..='~' => char::from_u32(c as u32 + 0xFEE0).unwrap(),
+                other => other,
+            };
+            prop_assert_eq!(key(&text.chars().map(wide).collect::<String>()), key(&text));
         }
     }
 }

@@ -170,6 +170,8 @@ fn checksum(body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -231,5 +233,42 @@ mod tests {
         assert_ne!(one.pseudonym("hunter2"), two.pseudonym("hunter2"));
         assert_ne!(one.pseudonym("hunter2"), one.pseudonym("hunter3"));
         assert_eq!(one.pseudonym("hunter2").len(), 16);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_generated_is_read_back(prefix in "[a-z0-9]{1,12}") {
+            let secret = Secret::generate(&prefix);
+            let (body, sum) = secret.reveal().split_at(prefix.len() + 1 + RANDOM_LENGTH);
+            prop_assert_eq!(sum, checksum(body));
+            let read = Secret::parse(secret.reveal());
+            prop_assert_eq!(read.map(|read| read.digest()), Some(secret.digest()));
+        }
+
+        #[test]
+        fn what_is_read_has_the_written_form_and_its_checksum(
+            text in prop_oneof![any::<String>(), "[a-z0-9]{0,13}_?[0-9A-Za-z]{47,51}", "\\PC{40,70}"],
+        ) {
+            // All but never does a text that was made up bear the right checksum.
+            let (body, _) = text.split_at_checked(text.len().saturating_sub(6)).unwrap_or_default();
+            for text in [text.clone(), format!("{body}{}", checksum(body))] {
+                if let Some(secret) = Secret::parse(&text) {
+                    let (prefix, rest) = text.split_once('_').unwrap();
+                    prop_assert!(is_prefix(prefix) && rest.len() == 49);
+                    prop_assert!(rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+                    prop_assert_eq!(secret.reveal(), &text);
+                    prop_assert_eq!(secret.hint(), &text[text.len() - 4..]);
+                }
+            }
+        }
+
+        #[test]
+        fn one_changed_character_is_found_out(at in 0_usize..53, other in any::<char>()) {
+            let secret = Secret::generate("mtk");
+            let mut changed: Vec<char> = secret.reveal().chars().collect();
+            prop_assume!(changed[at] != other);
+            changed[at] = other;
+            prop_assert!(Secret::parse(&changed.iter().collect::<String>()).is_none());
+        }
     }
 }

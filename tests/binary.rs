@@ -96,6 +96,22 @@ fn it_serves_and_commands_beside_it_take_effect() {
 }
 
 #[test]
+fn last_uses_are_written_when_it_ends() {
+    on_each_url(async |url| {
+        // A long life without use: nothing is written of itself so soon.
+        let server = Server::start(&url).await;
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+        let token = server.login("alice", "laptop").await;
+        assert_eq!(server.me(&token).await, 200);
+        assert_eq!(server.terminate(), Some(0));
+        let list = stdout(&run(&url, &["token", "list", "--json"], ""));
+        let list: Value = serde_json::from_str(&list).unwrap();
+        assert!(list[0]["last_used_at"].is_string(), "{list}");
+        assert_eq!(list[0]["last_address"], "127.0.0.1");
+    });
+}
+
+#[test]
 fn what_is_not_understood_exits_with_2_and_what_is_refused_with_1() {
     let folder = tempfile::tempdir().unwrap();
     let url = sqlite(folder.path());

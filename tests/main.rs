@@ -10,9 +10,12 @@ mod binary;
 mod browser;
 mod cookies;
 mod cors;
+mod fuzz;
 mod hostile;
 mod house;
 mod login;
+#[cfg(target_os = "linux")]
+mod overload;
 mod races;
 mod routes;
 mod secrets;

@@ -48,7 +48,8 @@ impl Confidant {
 
     async fn tell(&mut self, request: RequestBuilder) {
         let answer = request.send().await.unwrap();
-        self.answers += &format!("{:?}\n", answer.headers());
+        let headers = format!("{:?}", answer.headers());
+        self.answers += &headers;
         self.answers += &answer.text().await.unwrap();
     }
 

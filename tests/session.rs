@@ -354,3 +354,73 @@ fn a_lost_database_is_no_reason_to_refuse_a_token() {
         assert_eq!(app.get("/healthz", "").await.status, Status::Ok);
     });
 }
+
+const LAST: &str = "SELECT COALESCE(MAX(last_used_at), 0) FROM tokens";
+
+#[test]
+fn a_use_is_written_once_a_minute_at_most() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        let token = app.login("alice", "laptop").await;
+        assert!(app.works(&token).await);
+        app.auth().flush_usage().await.unwrap();
+        let first = app.number(LAST).await;
+        assert!(first > 0);
+        app.execute("UPDATE tokens SET last_used_at = last_used_at - 50, user_agent = 'kept'")
+            .await;
+        assert!(app.works(&token).await);
+        app.auth().flush_usage().await.unwrap();
+        assert_eq!(app.number(LAST).await, first - 50, "too soon");
+        // Noted here, and meanwhile by another process.
+        app.execute("UPDATE tokens SET last_used_at = last_used_at - 50")
+            .await;
+        assert!(app.works(&token).await);
+        app.execute("UPDATE tokens SET last_used_at = last_used_at + 99")
+            .await;
+        app.auth().flush_usage().await.unwrap();
+        assert_eq!(app.texts("SELECT user_agent FROM tokens").await, ["kept"]);
+        app.execute("UPDATE tokens SET last_used_at = last_used_at - 99")
+            .await;
+        assert!(app.works(&token).await);
+        app.auth().flush_usage().await.unwrap();
+        assert!(app.number(LAST).await >= first);
+    });
+}
+
+#[test]
+fn or_once_a_tenth_of_a_short_life_without_use() {
+    on_both_with(json!({"token_idle_ttl": "100s"}), async |app| {
+        app.user("alice", Role::User).await;
+        let token = app.login("alice", "laptop").await;
+        assert!(app.works(&token).await);
+        app.auth().flush_usage().await.unwrap();
+        let first = app.number(LAST).await;
+        for (age, written) in [(8, false), (15, true)] {
+            let sql = "UPDATE tokens SET last_used_at = ";
+            let sql = sqlx::AssertSqlSafe(format!("{sql}{}", first - age));
+            let mut tx = app.auth().pool().write().await.unwrap();
+            sqlx::query(sql).execute(&mut *tx).await.unwrap();
+            tx.commit().await.unwrap();
+            assert!(app.works(&token).await);
+            app.auth().flush_usage().await.unwrap();
+            assert_eq!(app.number(LAST).await >= first, written, "{age} s");
+        }
+    });
+}
+
+#[test]
+fn a_use_that_can_not_be_written_refuses_nobody_and_is_written_later() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        let token = app.login("alice", "laptop").await;
+        app.execute("ALTER TABLE tokens RENAME COLUMN last_address TO gone")
+            .await;
+        assert!(app.works(&token).await);
+        assert!(app.auth().flush_usage().await.is_err());
+        assert!(app.works(&token).await);
+        app.execute("ALTER TABLE tokens RENAME COLUMN gone TO last_address")
+            .await;
+        app.auth().flush_usage().await.unwrap();
+        assert!(app.number(LAST).await > 0);
+    });
+}

@@ -210,6 +210,9 @@ fn is_page_here(next: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use url::Url;
+
     use super::is_page_here;
 
     #[test]
@@ -244,6 +247,31 @@ mod tests {
             "javascript:alert(1)",
         ] {
             assert!(!is_page_here(next), "{next:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_browser_is_led_anywhere_else(
+            next in prop_oneof![
+                any::<String>(),
+                "/admin[ -~]{0,20}",
+                "/admin(/|//|\\\\|\\.|%2e|%2E|%2f|%5c|;|\\?|#|@|:|evil.example|\t|\n|x){0,8}",
+            ],
+        ) {
+            if is_page_here(&next) {
+                // What a browser makes of it, wherever the page stands.
+                for base in ["https://app.example.com/admin/login", "http://127.0.0.1:8000/admin/"] {
+                    let base = Url::parse(base).unwrap();
+                    let there = base.join(&next).unwrap();
+                    prop_assert_eq!(there.origin(), base.origin());
+                    let path = there.path();
+                    prop_assert!(path == "/admin" || path.starts_with("/admin/"), "{}", path);
+                }
+                // And Rocket can put it into a header.
+                prop_assert!(rocket::http::uri::Reference::parse(&next).is_ok());
+                prop_assert!(next.bytes().all(|byte| byte.is_ascii_graphic()));
+            }
         }
     }
 }

@@ -196,6 +196,8 @@ fn presented<'h>(headers: &[&'h str]) -> Result<&'h str, Error> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -226,5 +228,32 @@ mod tests {
             presented(&["Bearer x", "Bearer x"]),
             Err(Error::InvalidToken)
         ));
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_is_one_word_behind_a_known_scheme(
+            header in prop_oneof![
+                any::<String>(),
+                "[ \\t]?(?i:bearer|token|basic)?[ \\t]{0,2}[!-~]{0,8}[ \\t]{0,2}[!-~]{0,8}",
+            ],
+        ) {
+            let words: Vec<&str> = header.split_ascii_whitespace().collect();
+            let known = words.first().is_some_and(|word| {
+                word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("token")
+            });
+            match presented(&[&header]) {
+                Ok(token) => prop_assert!(known && words.len() == 2 && words[1] == token),
+                Err(Error::InvalidToken) => prop_assert!(known && words.len() != 2),
+                Err(Error::NoCredentials) => prop_assert!(!known),
+                Err(other) => prop_assert!(false, "{other}"),
+            }
+        }
+
+        #[test]
+        fn several_headers_are_never_credentials(headers in proptest::collection::vec("(?i:bearer) x", 2..5)) {
+            let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+            prop_assert!(matches!(presented(&headers), Err(Error::InvalidToken)));
+        }
     }
 }

@@ -1,0 +1,329 @@
+//! Whatever is sent over a socket, well-formed or not, brings out no 5xx but 503, and no panic.
+//!
+//! The requests are random: 5,000 of them, 100,000 with `CI=true`, or as many as `FUZZ_REQUESTS`
+//! says. `FUZZ_SEED` repeats what was sent, as far as it does not depend on ids and tokens.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::json;
+
+use crate::support::PASSWORD;
+use crate::support::app::form;
+use crate::support::server::{Server, sqlite};
+
+mod requests;
+
+use requests::{Generator, Known, Request};
+
+/// No limit on logins, so that most of them come to the hash; and all that reads headers is on.
+const SETTINGS: &str = r#"{hash_memory_kib=8, hash_iterations=1,
+    login_failures_per_account=4294967295, login_failures_per_address=4294967295,
+    cors_origins=["https://app.example.com"], trusted_proxies=["127.0.0.0/8"]}"#;
+const WORKERS: u64 = 4;
+/// Who has heard nothing for so long was forgotten.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a server that waits for the rest of a request is left waiting.
+const PAUSE: Duration = Duration::from_millis(20);
+const LAST: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn nothing_that_is_sent_brings_out_a_panic_or_a_5xx_but_503() {
+    let all = std::env::var("CI").as_deref() == Ok("true");
+    let requests = number("FUZZ_REQUESTS").unwrap_or(if all { 100_000 } else { 5_000 });
+    let seed = number("FUZZ_SEED").unwrap_or_else(|| rand::random::<u32>().into());
+    eprintln!("{requests} requests; FUZZ_SEED={seed} repeats them");
+    let folder = tempfile::tempdir().unwrap();
+    let url = sqlite(folder.path());
+    rocket::async_test(async {
+        let server = Server::start_with(&url, &[("ROCKET_APP", SETTINGS)]).await;
+        let started = Instant::now();
+        let answers = fuzz(&server, seed, requests);
+        eprintln!("answers after {:?}: {answers:?}", started.elapsed());
+        for status in [200, 204, 303, 400, 401, 403, 404, 405, 413, 415] {
+            assert!(answers.contains_key(&status), "never came to a {status}");
+        }
+
+        let log = log_up_to_now(&server).await;
+        let bad = |line: &&str| line.contains("panicked") || line.contains("internal error");
+        assert_eq!(log.lines().find(bad), None);
+        assert_eq!(server.terminate(), Some(0));
+    });
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
+}
+
+/// How often each status came back.
+fn fuzz(server: &Server, seed: u64, requests: u64) -> BTreeMap<u16, u64> {
+    thread::scope(|scope| {
+        let work = |number| move || Worker::new(server, seed, number).run(requests / WORKERS);
+        let workers: Vec<_> = (0..WORKERS).map(|n| scope.spawn(work(n))).collect();
+        let mut all = BTreeMap::new();
+        for (status, times) in workers.into_iter().flat_map(|w| w.join().unwrap()) {
+            *all.entry(status).or_default() += times;
+        }
+        all
+    })
+}
+
+/// The log, once it holds the line of a request that is made now.
+async fn log_up_to_now(server: &Server) -> String {
+    let client = reqwest::Client::new();
+    let get = client.get(format!("{}/healthz", server.origin));
+    let answer = get.header("X-Request-Id", "the-last-one").send().await;
+    assert_eq!(answer.unwrap().status(), 200);
+    let start = Instant::now();
+    while !server.log().contains("the-last-one") {
+        assert!(start.elapsed() < PATIENCE, "the log has no such line");
+        rocket::tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    server.log()
+}
+
+/// A client of bad manners, with a user and an admin of its own to sign in as. Others may do away
+/// with both at any time.
+struct Worker<'s> {
+    server: &'s Server,
+    number: u64,
+    generator: Generator,
+    connection: Option<BufReader<TcpStream>>,
+    answers: BTreeMap<u16, u64>,
+}
+
+impl<'s> Worker<'s> {
+    fn new(server: &'s Server, seed: u64, number: u64) -> Self {
+        let rng = StdRng::seed_from_u64(seed.wrapping_add(number));
+        Self {
+            server,
+            number,
+            generator: Generator {
+                rng,
+                known: Known::default(),
+            },
+            connection: None,
+            answers: BTreeMap::new(),
+        }
+    }
+
+    fn run(mut self, requests: u64) -> BTreeMap<u16, u64> {
+        let (mut sent, mut bursts) = (0, 0);
+        while sent < requests {
+            if bursts % 40 == 0 {
+                self.sign_in();
+            }
+            bursts += 1;
+            sent += if self.generator.rng.random_ratio(4, 5) {
+                self.ask()
+            } else {
+                self.offend()
+            };
+        }
+        self.answers
+    }
+
+    /// Sends well-formed requests, and says how many.
+    fn ask(&mut self) -> u64 {
+        let many = self.generator.rng.random_range(1..=6);
+        let burst: Vec<_> = (0..many).map(|_| self.generator.well_formed()).collect();
+        self.exchange(&burst);
+        many
+    }
+
+    /// Sends what is no request among others that are, and says how many.
+    fn offend(&mut self) -> u64 {
+        let rng = &mut self.generator.rng;
+        let (before, after) = (rng.random_range(0..3), rng.random_range(0..4));
+        let mut bytes = vec![];
+        for number in 0..=before + after {
+            if number < before || number > before && self.generator.rng.random() {
+                bytes.extend(self.generator.well_formed().bytes);
+            } else {
+                bytes.extend(self.generator.malformed());
+            }
+        }
+        if self.generator.rng.random() {
+            bytes.extend(LAST);
+        }
+        for status in self.throw(&bytes) {
+            self.note(status, &bytes);
+        }
+        before + after + 1
+    }
+
+    /// Sends the bytes over a connection of their own and gives the statuses that come back.
+    fn throw(&mut self, bytes: &[u8]) -> Vec<u16> {
+        let mut stream = connect(self.server).into_inner();
+        // It may be refused halfway.
+        let _ = stream.write_all(bytes);
+        let mut heard = vec![];
+        match self.generator.rng.random_range(0..8) {
+            0 => return vec![],
+            1 => {}
+            _ => {
+                stream.set_read_timeout(Some(PAUSE)).unwrap();
+                let _ = stream.read_to_end(&mut heard);
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            }
+        }
+        let _ = stream.shutdown(Shutdown::Write);
+        if let Err(error) = stream.read_to_end(&mut heard) {
+            let forgotten = error.kind() == ErrorKind::WouldBlock;
+            assert!(!forgotten, "neither answered nor closed: {}", shown(bytes));
+        }
+        statuses(&heard)
+    }
+
+    /// Sends well-formed requests in one go, and gives the last answer. Each has to be answered.
+    fn exchange(&mut self, burst: &[Request]) -> Answer {
+        let mut answers = vec![];
+        while answers.len() < burst.len() {
+            let is_new = self.connection.is_none();
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => connect(self.server),
+            };
+            let left = &burst[answers.len()..];
+            let bytes: Vec<u8> = left.iter().flat_map(|r| &r.bytes).copied().collect();
+            let _ = connection.get_mut().write_all(&bytes);
+            let answered = answers.len();
+            answers.extend(left.iter().map_while(|r| answer(&mut connection, r)));
+            // The server may close after an answer, where it has not read the whole request or can't
+            // read it. What came behind goes over another connection.
+            let heard = !is_new || answers.len() > answered;
+            assert!(heard, "no answer to {}", shown(&left[0].bytes));
+            if answers.len() == burst.len() {
+                self.connection = Some(connection);
+            }
+        }
+        for (answer, request) in answers.iter().zip(burst) {
+            self.note(answer.status, &request.bytes);
+        }
+        answers.pop().unwrap()
+    }
+
+    fn note(&mut self, status: u16, request: &[u8]) {
+        *self.answers.entry(status).or_default() += 1;
+        let fits = status < 500 || status == 503;
+        assert!(fits, "{status} to {}", shown(request));
+    }
+
+    /// Gets a token and a cookie that work, and ids of what there is.
+    fn sign_in(&mut self) {
+        let (user, admin) = (
+            format!("user{}", self.number),
+            format!("admin{}", self.number),
+        );
+        let client = ["laptop", "phone"][self.generator.rng.random_range(0..2)];
+        let body = json!({"username": user, "password": PASSWORD, "client": client});
+        let login = requests::post("/auth/login/", "application/json", &body.to_string());
+        let (_, body) = self.insist(&login, "auth_token", &["user", "create", &user]);
+        let token = body.split("auth_token\":\"").nth(1).unwrap();
+        let token = token.split('"').next().unwrap().to_owned();
+
+        let body = form(&[("username", &admin), ("password", PASSWORD)]);
+        let login = requests::post("/admin/login", "application/x-www-form-urlencoded", &body);
+        let create = ["user", "create", &admin, "--admin"];
+        let (head, _) = self.insist(&login, "multitoken_admin=", &create);
+        let cookie = head.split("multitoken_admin=").nth(1).unwrap();
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+
+        self.generator.known = Known {
+            token,
+            cookie,
+            user,
+            ids: vec![],
+        };
+        let mut ids = vec![];
+        for path in ["/auth/tokens/", "/admin/users"] {
+            let get = self.generator.known.get(path);
+            let listed = self.exchange(&[get]).body;
+            let words = listed.split(|char: char| !char.is_ascii_hexdigit() && char != '-');
+            ids.extend(words.filter(|word| word.len() == 36).map(str::to_owned));
+        }
+        self.generator.known.ids = ids;
+    }
+
+    /// Signs in, and makes the user anew until that succeeds.
+    fn insist(&mut self, login: &Request, wanted: &str, create: &[&str]) -> (String, String) {
+        for _ in 0..5 {
+            let Answer { head, body, .. } = self.exchange(std::slice::from_ref(login));
+            if head.contains(wanted) || body.contains(wanted) {
+                return (head, body);
+            }
+            self.server.run(&["user", "delete", create[2], "--yes"], "");
+            let create = [create, &["--password-stdin"]].concat();
+            self.server.run(&create, PASSWORD);
+        }
+        panic!("no sign-in: {}", shown(&login.bytes));
+    }
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+/// The answer to `request`; none where the connection ended before it.
+fn answer(connection: &mut BufReader<TcpStream>, request: &Request) -> Option<Answer> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        let start = head.len();
+        match connection.read_line(&mut head) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(error) => {
+                let forgotten = error.kind() == ErrorKind::WouldBlock;
+                assert!(!forgotten, "no answer in time to {}", shown(&request.bytes));
+                return None;
+            }
+        }
+        // "100 Continue" announces nothing.
+        if &head[start..] == "\r\n" && head.starts_with("HTTP/1.1 1") {
+            head.clear();
+        }
+    }
+    let status = *statuses(head.as_bytes()).first()?;
+    let lower = head.to_ascii_lowercase();
+    let length = lower
+        .split("content-length: ")
+        .nth(1)
+        .map_or("0", |rest| rest.split("\r\n").next().unwrap());
+    let bare = request.is_head || [204, 304].contains(&status);
+    let mut body = vec![0; if bare { 0 } else { length.parse().unwrap() }];
+    let whole = connection.read_exact(&mut body);
+    assert!(whole.is_ok(), "half an answer to {}", shown(&request.bytes));
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Some(Answer { status, head, body })
+}
+
+/// The statuses of the answers in `bytes`. No request holds what looks like the start of one.
+fn statuses(bytes: &[u8]) -> Vec<u16> {
+    let starts = bytes
+        .windows(12)
+        .filter(|w| w.starts_with(b"HTTP/1.") && w[8] == b' ');
+    let codes = starts.filter_map(|w| std::str::from_utf8(&w[9..]).ok()?.parse().ok());
+    codes.collect()
+}
+
+fn connect(server: &Server) -> BufReader<TcpStream> {
+    let stream = TcpStream::connect(server.origin.trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    BufReader::new(stream)
+}
+
+/// As much of a request as one can read.
+fn shown(bytes: &[u8]) -> String {
+    let start = &bytes[..bytes.len().min(8_000)];
+    format!("{} bytes: b\"{}\"", bytes.len(), start.escape_ascii())
+}

@@ -1,0 +1,353 @@
+//! Random requests: some that end where they say that they do, whatever they hold, and some that
+//! don't.
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+
+use crate::support::PASSWORD;
+
+/// Method, path, and how often in ten it is asked for with credentials: seldom what ends them.
+const ROUTES: [(&str, &str, u32); 26] = [
+    ("GET", "/healthz", 1),
+    ("GET", "/readyz", 1),
+    ("GET", "/static/admin.css", 1),
+    ("GET", "/static/", 1),
+    ("GET", "/", 1),
+    ("POST", "/auth/login/", 1),
+    ("POST", "/auth/logout/", 1),
+    ("POST", "/auth/logout/all/", 1),
+    ("POST", "/auth/logout/others/", 4),
+    ("GET", "/auth/me/", 9),
+    ("GET", "/auth/tokens/", 9),
+    ("DELETE", "/auth/tokens/{id}/", 5),
+    ("POST", "/auth/password/", 5),
+    ("GET", "/admin/", 9),
+    ("GET", "/admin/login", 1),
+    ("POST", "/admin/login", 1),
+    ("POST", "/admin/logout", 1),
+    ("GET", "/admin/setup", 1),
+    ("POST", "/admin/setup", 1),
+    ("GET", "/admin/users", 9),
+    ("GET", "/admin/users/{id}", 9),
+    ("GET", "/admin/users/{id}/{action}", 9),
+    ("POST", "/admin/users/{id}/{action}", 4),
+    ("GET", "/admin/tokens/{id}/revoke", 9),
+    ("POST", "/admin/tokens/{id}/revoke", 4),
+    ("GET", "/admin/nothing/here", 9),
+];
+const METHODS: &str = "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT|BREW|get";
+const ACTIONS: &str = "disable|enable|promote|demote|password|revoke-tokens|delete";
+const FIELDS: &str = "username|password|client|current_password|new_password|confirm|_method";
+const QUERIES: &str = "q|page|next|key|_method";
+const HEADERS: &str = "Accept|Accept-Encoding|Access-Control-Request-Method|Authorization|\
+    Connection|Content-Encoding|Content-Type|Cookie|Expect|Forwarded|Host|If-Modified-Since|\
+    If-None-Match|Origin|Range|Referer|Sec-Fetch-Site|TE|Upgrade|User-Agent|X-Forwarded-For|\
+    X-HTTP-Method-Override|X-Real-IP|X-Request-Id";
+const TYPES: &str = "application/json; charset=utf-16|multipart/form-data; boundary=a|\
+    multipart/form-data|text/plain|*/*|json|\u{e9}|application/json, text/html";
+/// What may stand anywhere: in a path, a header, a field.
+const TEXTS: &str = "| |%00|%ff|%|%2|%zz|%2e%2e%2f|%0d%0aX:%20y|..|.|//|\\|;|?|#|&|=|[]|\0|\t|\u{7f}|\
+    \u{85}|\u{202e}|\u{feff}|\u{ffff}|é|💥|ﷺ|İ|\u{1d165}|-1|0|1|2|501|9223372036854775808|1e9|NaN|\
+    null|<script>|{{7*7}}|{% raw %}|' OR 1=1 --|_|yes|head|delete|/admin/users?q=a|//evil.example|\
+    close|upgrade, h2c|100-continue|same-origin|https://app.example.com|text/html|bytes=0-1|\
+    multitoken_flash=a; multitoken_admin=|Bearer|Bearer mtk_|127.0.0.1, [::1]:80|correct horse battery";
+const JSON: &str = "null|true|0|-0|1e999|-1|18446744073709551616|[]|{}|\"\\ud800\"|\"\\u0000\"|\
+    \"\\udc00\\ud800\"|\"\\u202e\"|{\"a\":{\"a\":[]}}|[[[1]]]|\"";
+const LINES: &str = "| |GET|GET /|GET  / HTTP/1.1|GET / HTTP/1.1 |GET / HTTP/1.2|GET / HTTP/9.9|\
+    GET / HTTP/|GET / http/1.1|GET / ICY|GET healthz HTTP/1.1|GET \0 HTTP/1.1|OPTIONS * HTTP/1.1|\
+    GET http:// HTTP/1.1|GET * HTTP/1.1|GET http://a:b@c/healthz HTTP/1.1|CONNECT a:99999 HTTP/1.1|\
+    PRI * HTTP/2.0\r\n\r\nSM|GÉT / HTTP/1.1|\u{16}\u{3}\u{1}\u{2}|\r\n\r\nGET / HTTP/1.1|HTTP/1.1 GET /";
+const BAD_HEADERS: &str = "Content-Length: -1|Content-Length: +5|Content-Length:|Content-Length: 0x10|\
+    Content-Length: 5, 6|Content-Length: 5\r\nContent-Length: 6|Content-Length: 1e3|\
+    Content-Length: 18446744073709551615|Content-Length: 99999999999999999999|\
+    Transfer-Encoding: chunked\r\nContent-Length: 5|Transfer-Encoding: chunked, identity|\
+    Transfer-Encoding: xchunked|Transfer-Encoding: \u{b}chunked|Transfer-Encoding: gzip|\
+    Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked|No colon|: no name|Space : x| folded: x|\
+    X: a\r\n b|X: \0|É: x|X: \u{7f}|Host: a\r\nHost: b|X: a\rb|X: a\n\nb|\
+    Expect: 100-continue\r\nContent-Length: 100000";
+const CHUNKS: &str = "zz\r\n|-1\r\n|5\r\nab|5\r\nabcdefg\r\n0\r\n\r\n|FFFFFFFFFFFFFFFFF\r\n|\r\n|\
+    7fffffffffffffff\r\na|0\r\nX: y\r\n\r\n|0\r\nContent-Length: 5\r\n\r\n|1;a=\"\r\n{\r\n|\
+    2\n{}\n0\n\n|0x2\r\n{}\r\n0\r\n\r\n|2\r\n{}0\r\n\r\n|ffffffffffffffff\r\n{}";
+
+pub struct Request {
+    pub bytes: Vec<u8>,
+    pub is_head: bool,
+}
+
+/// What lets one in, and ids of what there is.
+#[derive(Default)]
+pub struct Known {
+    pub token: String,
+    pub cookie: String,
+    pub user: String,
+    pub ids: Vec<String>,
+}
+
+pub struct Generator {
+    pub rng: StdRng,
+    pub known: Known,
+}
+
+/// What a program or a page of ours sends.
+pub fn post(path: &str, kind: &str, body: &str) -> Request {
+    let length = body.len();
+    let text = format!(
+        "POST {path} HTTP/1.1\r\nHost: a\r\nSec-Fetch-Site: same-origin\r\nContent-Type: {kind}\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    );
+    Request {
+        bytes: text.into_bytes(),
+        is_head: false,
+    }
+}
+
+impl Known {
+    /// A simple request with all credentials.
+    pub fn get(&self, path: &str) -> Request {
+        let credentials = self.credentials();
+        Request {
+            bytes: format!("GET {path} HTTP/1.1\r\nHost: a\r\n{credentials}\r\n").into_bytes(),
+            is_head: false,
+        }
+    }
+
+    fn credentials(&self) -> String {
+        let Self { token, cookie, .. } = self;
+        format!("Authorization: Bearer {token}\r\nCookie: multitoken_admin={cookie}\r\n")
+    }
+}
+
+impl Generator {
+    /// A request that ends where it says that it does; its parts may be nonsense.
+    pub fn well_formed(&mut self) -> Request {
+        let &(usual, path, odds) = ROUTES.choose(&mut self.rng).unwrap();
+        let method = if self.one_in(8) {
+            self.one_of(METHODS)
+        } else {
+            usual
+        };
+        let minor = u8::from(!self.one_in(30));
+        let mut bytes = format!("{method} ").into_bytes();
+        bytes.extend(one_line(self.target(path)));
+        bytes.extend(format!(" HTTP/1.{minor}\r\n").bytes());
+        if !self.one_in(30) {
+            bytes.extend(b"Host: a\r\n");
+        }
+        if self.rng.random_ratio(odds, 10) {
+            bytes.extend(self.known.credentials().bytes());
+        }
+        if !self.one_in(4) {
+            bytes.extend(b"Sec-Fetch-Site: same-origin\r\n");
+        }
+        for _ in 0..self.rng.random_range(0..4) {
+            bytes.extend(format!("{}: ", self.one_of(HEADERS)).bytes());
+            bytes.extend(one_line(self.text()));
+            bytes.extend(b"\r\n");
+        }
+        if usual == "POST" || self.one_in(8) {
+            self.add_body(&mut bytes);
+        } else {
+            bytes.extend(b"\r\n");
+        }
+        Request {
+            bytes,
+            is_head: method == "HEAD",
+        }
+    }
+
+    /// What is no request, or seems to be one for a while.
+    pub fn malformed(&mut self) -> Vec<u8> {
+        let mut bytes = self.well_formed().bytes;
+        let line_end = bytes.iter().position(|&byte| byte == b'\r').unwrap();
+        let size = self.rng.random_range(10_000..100_000);
+        match self.rng.random_range(0..14) {
+            0 | 1 => self.spoil(&mut bytes),
+            2 | 3 => bytes.truncate(self.rng.random_range(0..bytes.len())),
+            // Without the last bytes of its body.
+            4 => bytes.truncate(bytes.len() - self.rng.random_range(1..20)),
+            5 => insert(&mut bytes, 0..line_end, self.one_of(LINES)),
+            6 => bytes.retain(|&byte| byte != b'\r'),
+            7 | 8 => {
+                let header = format!("\r\n{}", self.one_of(BAD_HEADERS));
+                insert(&mut bytes, line_end..line_end, header);
+            }
+            9 => {
+                let header = format!("\r\nX-Huge: {}", "h".repeat(size));
+                insert(&mut bytes, line_end..line_end, header);
+            }
+            10 => {
+                let headers = "\r\nX: y".repeat(size / 50);
+                insert(&mut bytes, line_end..line_end, headers);
+            }
+            11 => insert(&mut bytes, 5..5, "/long".repeat(size / 5)),
+            12 => {
+                let head =
+                    "POST /auth/login/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n";
+                let kind = "Content-Type: application/json\r\n\r\n";
+                bytes = format!("{head}{kind}{}", self.one_of(CHUNKS)).into_bytes();
+            }
+            _ => bytes = self.noise(300),
+        }
+        bytes
+    }
+
+    /// The path with its parameters filled in, a query, and now and then something else in it.
+    fn target(&mut self, path: &str) -> Vec<u8> {
+        let nobody = "01980000-0000-7000-8000-000000000000";
+        let id = self.known.ids.choose(&mut self.rng);
+        let path = path.replace("{id}", id.map_or(nobody, String::as_str));
+        let mut target = path.replace("{action}", self.one_of(ACTIONS)).into_bytes();
+        if self.one_in(6) {
+            let at = self.rng.random_range(0..=target.len());
+            insert(&mut target, at..at, self.text());
+        }
+        if self.one_in(3) {
+            for separator in "?&&".chars().take(self.rng.random_range(1..4)) {
+                target.extend(format!("{separator}{}=", self.one_of(QUERIES)).bytes());
+                target.extend(self.text());
+            }
+        }
+        // A space would end it.
+        if !self.one_in(10) {
+            target.retain(|byte| !byte.is_ascii_whitespace());
+        }
+        target
+    }
+
+    fn add_body(&mut self, request: &mut Vec<u8>) {
+        let (kind, mut body) = match self.rng.random_range(0..12) {
+            0..6 => ("application/json", self.json()),
+            6..10 => ("application/x-www-form-urlencoded", self.form()),
+            10 => ("application/json", self.nested()),
+            _ => ("application/json", self.noise(20_000)),
+        };
+        if self.one_in(8) {
+            self.spoil(&mut body);
+        }
+        let kind = if self.one_in(12) {
+            self.one_of(TYPES)
+        } else {
+            kind
+        };
+        request.extend(format!("Content-Type: {kind}\r\n").bytes());
+        if self.one_in(6) {
+            request.extend(b"Transfer-Encoding: chunked\r\n\r\n");
+            for chunk in body.chunks(self.rng.random_range(1..2_000)) {
+                request.extend(format!("{:x}\r\n", chunk.len()).bytes());
+                request.extend(chunk);
+                request.extend(b"\r\n");
+            }
+            request.extend(b"0\r\n\r\n");
+        } else {
+            request.extend(format!("Content-Length: {}\r\n\r\n", body.len()).bytes());
+            request.extend(body);
+        }
+    }
+
+    fn json(&mut self) -> Vec<u8> {
+        let mut fields = vec![];
+        for name in self.fields() {
+            let value = match self.rng.random_range(0..10) {
+                0 => self.one_of(JSON).to_owned(),
+                _ => serde_json::to_string(&self.value_of(name)).unwrap(),
+            };
+            fields.push(format!("\"{name}\": {value}"));
+        }
+        format!("{{{}}}", fields.join(", ")).into_bytes()
+    }
+
+    fn form(&mut self) -> Vec<u8> {
+        let mut fields = vec![];
+        for name in self.fields() {
+            let value = self.value_of(name);
+            // Percent signs as they stand in the text are part of the fun.
+            fields.push(format!("{name}={}", value.replace(' ', "+")));
+        }
+        fields.join("&").into_bytes()
+    }
+
+    fn nested(&mut self) -> Vec<u8> {
+        let depth = self.rng.random_range(1..6_000);
+        let open = ["[", "{\"username\":"][self.rng.random_range(0..2)];
+        let mut text = open.repeat(depth);
+        if self.rng.random() {
+            text += &if open == "[" { "]" } else { "}" }.repeat(depth);
+        }
+        text.into_bytes()
+    }
+
+    /// Names of fields: all, some, or some twice.
+    fn fields(&mut self) -> Vec<&'static str> {
+        let mut names: Vec<_> = FIELDS.split('|').filter(|_| !self.one_in(8)).collect();
+        while self.one_in(3) {
+            names.insert(0, self.one_of(FIELDS));
+        }
+        names
+    }
+
+    fn value_of(&mut self, field: &str) -> String {
+        if self.one_in(5) {
+            return String::from_utf8_lossy(&self.text()).into_owned();
+        }
+        match field {
+            "username" => self.known.user.clone(),
+            "client" => "laptop".into(),
+            "confirm" => ["yes", "no", "no", "no"][self.rng.random_range(0..4)].into(),
+            "_method" => self.one_of(METHODS).to_lowercase(),
+            _ => PASSWORD.into(),
+        }
+    }
+
+    fn text(&mut self) -> Vec<u8> {
+        let text = self.one_of(TEXTS);
+        match self.rng.random_range(0..12) {
+            0..7 => text.into(),
+            7 => format!("{text}{}", self.one_of(TEXTS)).into(),
+            8 => text.repeat(self.rng.random_range(1..400)).into(),
+            9 => self.noise(40),
+            10 => self.known.user.clone().into(),
+            _ => {
+                let mut token = self.known.token.clone().into();
+                self.spoil(&mut token);
+                token
+            }
+        }
+    }
+
+    fn noise(&mut self, most: usize) -> Vec<u8> {
+        let mut bytes = vec![0; self.rng.random_range(1..most)];
+        self.rng.fill(&mut bytes[..]);
+        bytes
+    }
+
+    /// Changes, takes out or puts in some bytes.
+    fn spoil(&mut self, bytes: &mut Vec<u8>) {
+        for _ in 0..self.rng.random_range(1..8) {
+            let at = self.rng.random_range(0..=bytes.len());
+            let end = (at + self.rng.random_range(0..3)).min(bytes.len());
+            let length = self.rng.random_range(1..3);
+            let new = self.noise(4);
+            insert(bytes, at..end, &new[..new.len().min(length)]);
+        }
+    }
+
+    fn one_in(&mut self, many: u32) -> bool {
+        self.rng.random_ratio(1, many)
+    }
+
+    fn one_of(&mut self, list: &'static str) -> &'static str {
+        let items: Vec<_> = list.split('|').collect();
+        items.choose(&mut self.rng).unwrap()
+    }
+}
+
+fn insert(bytes: &mut Vec<u8>, at: std::ops::Range<usize>, new: impl AsRef<[u8]>) {
+    bytes.splice(at, new.as_ref().iter().copied());
+}
+
+/// Without what would end a line.
+fn one_line(mut text: Vec<u8>) -> Vec<u8> {
+    text.retain(|byte| !b"\r\n".contains(byte));
+    text
+}

@@ -1,0 +1,109 @@
+//! More logins at once than there are threads to hash them: the server keeps its memory, refuses
+//! what it can't do, and goes on serving everybody else.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rocket::futures::future::join_all;
+use rocket::tokio::spawn;
+use rocket::tokio::time::sleep;
+use serde_json::json;
+
+use crate::support::PASSWORD;
+use crate::support::server::{Server, sqlite};
+
+const LOGINS: usize = 200;
+const THREADS: usize = 2;
+const HASH_KIB: usize = 19_456;
+/// What two hundred connections and their requests take in a build without optimisation.
+const SLACK_KIB: usize = 16_384;
+
+#[test]
+fn two_hundred_logins_at_once_take_no_more_memory_than_the_threads_that_hash() {
+    let folder = tempfile::tempdir().unwrap();
+    rocket::async_test(async {
+        // OWASP's parameters, and no limit that would stop the logins sooner.
+        let settings = format!(
+            "{{hash_threads={THREADS},hash_memory_kib={HASH_KIB},hash_iterations=2,\\
+             login_failures_per_account=9999,login_failures_per_address=9999}}"
+        );
+        let settings = settings.replace("\\\n", "");
+        let variables = [("ROCKET_APP", settings.as_str())];
+        let server = Server::start_with(&sqlite(folder.path()), &variables).await;
+        let server = Arc::new(server);
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+        let token = server.login("alice", "laptop").await;
+        // Connections are made once more than there will be, so that only hashing is new.
+        let idle = peak_kib(server.id());
+
+        let clients: Vec<_> = (0..LOGINS).map(|_| reqwest::Client::new()).collect();
+        let logins: Vec<_> = clients
+            .into_iter()
+            .map(|client| spawn(login(client, server.origin.clone())))
+            .collect();
+        let watch = spawn(ask_while_busy(server.clone(), token));
+        let answers: Vec<_> = join_all(logins)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        let mut latencies = watch.await.unwrap();
+
+        let refused: Vec<_> = answers
+            .iter()
+            .filter(|(status, _)| *status == 503)
+            .collect();
+        let hashed = answers.iter().filter(|(status, _)| *status == 400).count();
+        assert_eq!(hashed + refused.len(), LOGINS, "{answers:?}");
+        // 64 wait for each that runs.
+        assert!(refused.len() >= 50, "{} were refused", refused.len());
+        let slowest = answers.iter().map(|(_, time)| *time).max().unwrap();
+        let at_once = refused.iter().map(|(_, time)| *time).max().unwrap();
+        assert!(at_once < slowest / 2, "{at_once:?} of {slowest:?}");
+
+        let risen = peak_kib(server.id()) - idle;
+        let bound = (THREADS - 1) * HASH_KIB + SLACK_KIB;
+        assert!(risen <= bound, "{risen} KiB above idle, not {bound}");
+
+        latencies.sort();
+        let typical = latencies[latencies.len() / 2];
+        assert!(latencies.len() > 20, "{} requests", latencies.len());
+        assert!(typical < Duration::from_millis(100), "{typical:?}");
+        eprintln!(
+            "{hashed} hashed, {} refused within {at_once:?}, {risen} KiB, guarded requests {typical:?}",
+            refused.len()
+        );
+        assert_eq!(Arc::into_inner(server).unwrap().terminate(), Some(0));
+    });
+}
+
+async fn login(client: reqwest::Client, origin: String) -> (u16, Duration) {
+    let body = json!({"username": "alice", "password": "wrong", "client": "laptop"});
+    let post = client.post(format!("{origin}/auth/login/")).json(&body);
+    let start = Instant::now();
+    let answer = post.send().await.unwrap();
+    (answer.status().as_u16(), start.elapsed())
+}
+
+/// How long guarded requests take while logins are hashed.
+async fn ask_while_busy(server: Arc<Server>, token: String) -> Vec<Duration> {
+    let client = reqwest::Client::new();
+    let (start, mut latencies) = (Instant::now(), vec![]);
+    while start.elapsed() < Duration::from_secs(1) {
+        let get = client.get(format!("{}/auth/me/", server.origin));
+        let asked = Instant::now();
+        let answer = get.bearer_auth(&token).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        latencies.push(asked.elapsed());
+        sleep(Duration::from_millis(5)).await;
+    }
+    latencies
+}
+
+/// The most memory that a process has held so far (Linux).
+fn peak_kib(process: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let number = line.unwrap().split_whitespace().nth(1).unwrap();
+    number.parse().unwrap()
+}
