@@ -4,7 +4,7 @@
 //! says. `FUZZ_SEED` repeats what was sent, as far as it does not depend on ids and tokens.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,17 +17,18 @@ use crate::support::PASSWORD;
 use crate::support::app::form;
 use crate::support::server::{Server, sqlite};
 
+mod malformed;
 mod requests;
+mod wire;
 
 use requests::{Generator, Known, Request};
+use wire::{Answer, PATIENCE, answer, connect, shown, statuses};
 
 /// No limit on logins, so that most of them come to the hash; and all that reads headers is on.
 const SETTINGS: &str = r#"{hash_memory_kib=8, hash_iterations=1,
     login_failures_per_account=4294967295, login_failures_per_address=4294967295,
     cors_origins=["https://app.example.com"], trusted_proxies=["127.0.0.0/8"]}"#;
 const WORKERS: u64 = 4;
-/// Who has heard nothing for so long was forgotten.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a server that waits for the rest of a request is left waiting.
 const PAUSE: Duration = Duration::from_millis(20);
 const LAST: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -45,7 +46,7 @@ fn nothing_that_is_sent_brings_out_a_panic_or_a_5xx_but_503() {
         let started = Instant::now();
         let answers = fuzz(&server, seed, requests);
         eprintln!("answers after {:?}: {answers:?}", started.elapsed());
-        for status in [200, 204, 303, 400, 401, 403, 404, 405, 413, 415] {
+        for status in [200, 303, 400, 401, 404] {
             assert!(answers.contains_key(&status), "never came to a {status}");
         }
 
@@ -161,8 +162,9 @@ impl<'s> Worker<'s> {
     /// Sends the bytes over a connection of their own and gives the statuses that come back.
     fn throw(&mut self, bytes: &[u8]) -> Vec<u16> {
         let mut stream = connect(self.server).into_inner();
+        let (start, end) = bytes.split_at(self.generator.rng.random_range(0..=bytes.len()));
         // It may be refused halfway.
-        let _ = stream.write_all(bytes);
+        let _ = stream.write_all(start).and_then(|()| stream.write_all(end));
         let mut heard = vec![];
         match self.generator.rng.random_range(0..8) {
             0 => return vec![],
@@ -264,66 +266,4 @@ impl<'s> Worker<'s> {
         }
         panic!("no sign-in: {}", shown(&login.bytes));
     }
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-/// The answer to `request`; none where the connection ended before it.
-fn answer(connection: &mut BufReader<TcpStream>, request: &Request) -> Option<Answer> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        let start = head.len();
-        match connection.read_line(&mut head) {
-            Ok(0) => return None,
-            Ok(_) => {}
-            Err(error) => {
-                let forgotten = error.kind() == ErrorKind::WouldBlock;
-                assert!(!forgotten, "no answer in time to {}", shown(&request.bytes));
-                return None;
-            }
-        }
-        // "100 Continue" announces nothing.
-        if &head[start..] == "\r\n" && head.starts_with("HTTP/1.1 1") {
-            head.clear();
-        }
-    }
-    let status = *statuses(head.as_bytes()).first()?;
-    let lower = head.to_ascii_lowercase();
-    let length = lower
-        .split("content-length: ")
-        .nth(1)
-        .map_or("0", |rest| rest.split("\r\n").next().unwrap());
-    let bare = request.is_head || [204, 304].contains(&status);
-    let mut body = vec![0; if bare { 0 } else { length.parse().unwrap() }];
-    let whole = connection.read_exact(&mut body);
-    assert!(whole.is_ok(), "half an answer to {}", shown(&request.bytes));
-    let body = String::from_utf8_lossy(&body).into_owned();
-    Some(Answer { status, head, body })
-}
-
-/// The statuses of the answers in `bytes`. No request holds what looks like the start of one.
-fn statuses(bytes: &[u8]) -> Vec<u16> {
-    let starts = bytes
-        .windows(12)
-        .filter(|w| w.starts_with(b"HTTP/1.") && w[8] == b' ');
-    let codes = starts.filter_map(|w| std::str::from_utf8(&w[9..]).ok()?.parse().ok());
-    codes.collect()
-}
-
-fn connect(server: &Server) -> BufReader<TcpStream> {
-    let stream = TcpStream::connect(server.origin.trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    stream.set_nodelay(true).unwrap();
-    BufReader::new(stream)
-}
-
-/// As much of a request as one can read.
-fn shown(bytes: &[u8]) -> String {
-    let start = &bytes[..bytes.len().min(8_000)];
-    format!("{} bytes: b\"{}\"", bytes.len(), start.escape_ascii())
 }

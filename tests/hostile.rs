@@ -5,6 +5,7 @@ use rocket::http::{Method, Status};
 use serde_json::json;
 
 use crate::support::app::{Answer, form};
+use crate::support::server::{Server, sqlite};
 use crate::support::{App, PASSWORD, on_both};
 
 /// Names that are taken, as text.
@@ -131,6 +132,48 @@ fn what_garbles_a_line_is_refused_in_names_and_dropped_from_agents() {
         let page = app.page(&query, &cookie).await;
         assert_eq!(page.status, Status::Ok);
         assert!(page.text.contains("2 users"), "counts as absent");
+    });
+}
+
+#[test]
+fn a_stranger_writes_no_lines_into_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    rocket::async_test(async {
+        let server = Server::start(&sqlite(folder.path())).await;
+        let printed = server.log().len();
+        let client = reqwest::Client::new();
+        for text in [
+            "%0d%0a2026-01-01T00:00:00Z%20ERROR%20FORGED",
+            "%1b[31mFORGED",
+            "FORGED%00",
+        ] {
+            for path in [
+                "/",
+                "/auth/",
+                "/admin/",
+                "/healthz?x=",
+                "/admin/login?next=",
+            ] {
+                let url = format!("{}{path}{text}", server.origin);
+                let get = client.get(url).header("X-Request-Id", "FORGED FORGED");
+                get.header("User-Agent", "FORGED\tx").send().await.unwrap();
+            }
+        }
+        let fields = [
+            ("username", "a\r\nFORGED\u{1b}[31m"),
+            ("client", "FORGED\n"),
+        ];
+        let login = client.post(format!("{}/auth/login", server.origin));
+        login.form(&fields).send().await.unwrap();
+        let log = server.log();
+        let lines = &log[printed..];
+        assert!(lines.matches("status=").count() >= 16, "{lines}");
+        assert!(
+            !lines.contains("FORGED") && !lines.contains('\u{1b}'),
+            "{lines}"
+        );
+        assert!(lines.lines().all(|line| line.starts_with("20")), "{lines}");
+        assert_eq!(server.terminate(), Some(0));
     });
 }
 

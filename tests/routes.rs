@@ -360,4 +360,11 @@ pub fn assert_fortified(answer: &Answer, what: &str) {
     assert_eq!(answer.header("Server"), None, "{what}");
     assert_eq!(answer.header("Access-Control-Allow-Origin"), None, "{what}");
     assert!(answer.header("X-Request-Id").is_some(), "{what}");
+    if !answer.text.is_empty() {
+        let kind = answer.header("Content-Type").expect(what);
+        assert!(
+            kind.contains("json") || kind.contains("charset=utf-8"),
+            "{what}: {kind}"
+        );
+    }
 }

@@ -9,7 +9,7 @@ use rocket::{Request, Response, catch, catchers};
 use rocket_dyn_templates::{Template, context};
 use serde_json::{Map, Value, json};
 
-use super::{headers, observe};
+use super::{headers, observe, request_id};
 use crate::config::Settings;
 use crate::error::Error;
 
@@ -41,8 +41,9 @@ impl<'r> Responder<'r, 'r> for Dressed<'r> {
             Some(Error::SignInRequired(next)) => return sign_in(next.as_deref(), request),
             // The one place where internals are written down.
             Some(error @ (Error::Database(_) | Error::Internal(_))) => {
-                let request_id = observe::request_id(request);
-                tracing::error!(request_id, "{error}");
+                let request_id = request_id::of(request);
+                // As a quoted string: what a database repeats of its input writes no lines here.
+                tracing::error!(request_id, error = ?error.to_string(), "failed");
             }
             _ => {}
         }
@@ -81,7 +82,7 @@ impl<'r> Dressed<'r> {
         body.insert("title".into(), json!(self.title()));
         body.insert("status".into(), json!(self.status.code));
         body.insert("detail".into(), json!(self.detail()));
-        body.insert("request_id".into(), json!(observe::request_id(request)));
+        body.insert("request_id".into(), json!(request_id::of(request)));
         body.extend(self.error.map(Error::members).unwrap_or_default());
         let body = Value::Object(body).to_string();
         Response::build()
@@ -99,7 +100,7 @@ impl<'r> Dressed<'r> {
                 status: self.status.code,
                 title: self.title(),
                 detail: self.detail(),
-                request_id: observe::request_id(request),
+                request_id: request_id::of(request),
             },
         );
         (self.status, page).respond_to(request)

@@ -7,7 +7,7 @@ use std::sync::Once;
 use ipnet::IpNet;
 use rocket::request::{FromRequest, Outcome, Request};
 
-use super::observe;
+use super::request_id;
 use crate::config::Settings;
 use crate::identity::is_control;
 
@@ -61,7 +61,7 @@ impl Caller {
                 .remote()
                 .map(|peer| client_address(peer.ip(), &forwarded, trusted)),
             user_agent: request.headers().get_one("User-Agent").map(readable),
-            request_id: observe::request_id(request).to_owned(),
+            request_id: request_id::of(request).to_owned(),
         }
     }
 }

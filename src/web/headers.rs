@@ -3,7 +3,7 @@
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::{Request, Response};
 
-use super::observe;
+use super::request_id;
 use crate::config::Settings;
 
 /// Pages may show our own styles and images and send forms to us, and nothing else; nobody may
@@ -34,7 +34,7 @@ pub fn apply(request: &Request<'_>, response: &mut Response<'_>) {
     if !response.headers().contains("Cache-Control") {
         response.set_raw_header("Cache-Control", "no-store");
     }
-    response.set_raw_header(observe::REQUEST_ID, observe::request_id(request).to_owned());
+    response.set_raw_header(request_id::HEADER, request_id::of(request).to_owned());
 }
 
 /// Sets them on every answer that passes through the fairings.

@@ -11,3 +11,4 @@ pub mod log;
 pub mod methods;
 pub mod observe;
 pub mod origin;
+pub mod request_id;

@@ -1,5 +1,4 @@
-//! Random requests: some that end where they say that they do, whatever they hold, and some that
-//! don't.
+//! Random requests that end where they say that they do, whatever they hold.
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -54,22 +53,6 @@ const TEXTS: &str = "| |%00|%ff|%|%2|%zz|%2e%2e%2f|%0d%0aX:%20y|..|.|//|\\|;|?|#
     multitoken_flash=a; multitoken_admin=|Bearer|Bearer mtk_|127.0.0.1, [::1]:80|correct horse battery";
 const JSON: &str = "null|true|0|-0|1e999|-1|18446744073709551616|[]|{}|\"\\ud800\"|\"\\u0000\"|\
     \"\\udc00\\ud800\"|\"\\u202e\"|{\"a\":{\"a\":[]}}|[[[1]]]|\"";
-const LINES: &str = "| |GET|GET /|GET  / HTTP/1.1|GET / HTTP/1.1 |GET / HTTP/1.2|GET / HTTP/9.9|\
-    GET / HTTP/|GET / http/1.1|GET / ICY|GET healthz HTTP/1.1|GET \0 HTTP/1.1|OPTIONS * HTTP/1.1|\
-    GET http:// HTTP/1.1|GET * HTTP/1.1|GET http://a:b@c/healthz HTTP/1.1|CONNECT a:99999 HTTP/1.1|\
-    PRI * HTTP/2.0\r\n\r\nSM|GÉT / HTTP/1.1|\u{16}\u{3}\u{1}\u{2}|\r\n\r\nGET / HTTP/1.1|HTTP/1.1 GET /";
-const BAD_HEADERS: &str = "Content-Length: -1|Content-Length: +5|Content-Length:|Content-Length: 0x10|\
-    Content-Length: 5, 6|Content-Length: 5\r\nContent-Length: 6|Content-Length: 1e3|\
-    Content-Length: 18446744073709551615|Content-Length: 99999999999999999999|\
-    Transfer-Encoding: chunked\r\nContent-Length: 5|Transfer-Encoding: chunked, identity|\
-    Transfer-Encoding: xchunked|Transfer-Encoding: \u{b}chunked|Transfer-Encoding: gzip|\
-    Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked|No colon|: no name|Space : x| folded: x|\
-    X: a\r\n b|X: \0|É: x|X: \u{7f}|Host: a\r\nHost: b|X: a\rb|X: a\n\nb|\
-    Expect: 100-continue\r\nContent-Length: 100000";
-const CHUNKS: &str = "zz\r\n|-1\r\n|5\r\nab|5\r\nabcdefg\r\n0\r\n\r\n|FFFFFFFFFFFFFFFFF\r\n|\r\n|\
-    7fffffffffffffff\r\na|0\r\nX: y\r\n\r\n|0\r\nContent-Length: 5\r\n\r\n|1;a=\"\r\n{\r\n|\
-    2\n{}\n0\n\n|0x2\r\n{}\r\n0\r\n\r\n|2\r\n{}0\r\n\r\n|ffffffffffffffff\r\n{}";
-
 pub struct Request {
     pub bytes: Vec<u8>,
     pub is_head: bool,
@@ -142,7 +125,12 @@ impl Generator {
         }
         for _ in 0..self.rng.random_range(0..4) {
             bytes.extend(format!("{}: ", self.one_of(HEADERS)).bytes());
-            bytes.extend(one_line(self.text()));
+            let mut value = one_line(self.text());
+            if !self.one_in(10) {
+                // These would be refused before anything is done.
+                value.retain(|byte| !byte.is_ascii_control());
+            }
+            bytes.extend(value);
             bytes.extend(b"\r\n");
         }
         if usual == "POST" || self.one_in(8) {
@@ -154,42 +142,6 @@ impl Generator {
             bytes,
             is_head: method == "HEAD",
         }
-    }
-
-    /// What is no request, or seems to be one for a while.
-    pub fn malformed(&mut self) -> Vec<u8> {
-        let mut bytes = self.well_formed().bytes;
-        let line_end = bytes.iter().position(|&byte| byte == b'\r').unwrap();
-        let size = self.rng.random_range(10_000..100_000);
-        match self.rng.random_range(0..14) {
-            0 | 1 => self.spoil(&mut bytes),
-            2 | 3 => bytes.truncate(self.rng.random_range(0..bytes.len())),
-            // Without the last bytes of its body.
-            4 => bytes.truncate(bytes.len() - self.rng.random_range(1..20)),
-            5 => insert(&mut bytes, 0..line_end, self.one_of(LINES)),
-            6 => bytes.retain(|&byte| byte != b'\r'),
-            7 | 8 => {
-                let header = format!("\r\n{}", self.one_of(BAD_HEADERS));
-                insert(&mut bytes, line_end..line_end, header);
-            }
-            9 => {
-                let header = format!("\r\nX-Huge: {}", "h".repeat(size));
-                insert(&mut bytes, line_end..line_end, header);
-            }
-            10 => {
-                let headers = "\r\nX: y".repeat(size / 50);
-                insert(&mut bytes, line_end..line_end, headers);
-            }
-            11 => insert(&mut bytes, 5..5, "/long".repeat(size / 5)),
-            12 => {
-                let head =
-                    "POST /auth/login/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n";
-                let kind = "Content-Type: application/json\r\n\r\n";
-                bytes = format!("{head}{kind}{}", self.one_of(CHUNKS)).into_bytes();
-            }
-            _ => bytes = self.noise(300),
-        }
-        bytes
     }
 
     /// The path with its parameters filled in, a query, and now and then something else in it.
@@ -208,11 +160,11 @@ impl Generator {
                 target.extend(self.text());
             }
         }
-        // A space would end it.
-        if !self.one_in(10) {
-            target.retain(|byte| !byte.is_ascii_whitespace());
+        if self.one_in(10) {
+            target
+        } else {
+            encoded(&target)
         }
-        target
     }
 
     fn add_body(&mut self, request: &mut Vec<u8>) {
@@ -315,14 +267,14 @@ impl Generator {
         }
     }
 
-    fn noise(&mut self, most: usize) -> Vec<u8> {
+    pub fn noise(&mut self, most: usize) -> Vec<u8> {
         let mut bytes = vec![0; self.rng.random_range(1..most)];
         self.rng.fill(&mut bytes[..]);
         bytes
     }
 
     /// Changes, takes out or puts in some bytes.
-    fn spoil(&mut self, bytes: &mut Vec<u8>) {
+    pub fn spoil(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..self.rng.random_range(1..8) {
             let at = self.rng.random_range(0..=bytes.len());
             let end = (at + self.rng.random_range(0..3)).min(bytes.len());
@@ -332,18 +284,31 @@ impl Generator {
         }
     }
 
-    fn one_in(&mut self, many: u32) -> bool {
+    pub fn one_in(&mut self, many: u32) -> bool {
         self.rng.random_ratio(1, many)
     }
 
-    fn one_of(&mut self, list: &'static str) -> &'static str {
+    pub fn one_of(&mut self, list: &'static str) -> &'static str {
         let items: Vec<_> = list.split('|').collect();
         items.choose(&mut self.rng).unwrap()
     }
 }
 
-fn insert(bytes: &mut Vec<u8>, at: std::ops::Range<usize>, new: impl AsRef<[u8]>) {
+pub fn insert(bytes: &mut Vec<u8>, at: std::ops::Range<usize>, new: impl AsRef<[u8]>) {
     bytes.splice(at, new.as_ref().iter().copied());
+}
+
+/// With percent signs for what must not stand in a target as it is; those in it stay.
+fn encoded(target: &[u8]) -> Vec<u8> {
+    let mut encoded = vec![];
+    for &byte in target {
+        if byte.is_ascii_graphic() && !b"<>\\\"^`#".contains(&byte) {
+            encoded.push(byte);
+        } else {
+            encoded.extend(format!("%{byte:02X}").bytes());
+        }
+    }
+    encoded
 }
 
 /// Without what would end a line.

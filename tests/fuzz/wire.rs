@@ -1,0 +1,73 @@
+//! What goes over the socket and comes back.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use super::requests::Request;
+use crate::support::server::Server;
+
+/// Who has heard nothing for so long was forgotten.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+/// The answer to `request`; none where the connection ended before it.
+pub fn answer(connection: &mut BufReader<TcpStream>, request: &Request) -> Option<Answer> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        let start = head.len();
+        match connection.read_line(&mut head) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(error) => {
+                let forgotten = error.kind() == ErrorKind::WouldBlock;
+                assert!(!forgotten, "no answer in time to {}", shown(&request.bytes));
+                return None;
+            }
+        }
+        // "100 Continue" announces nothing.
+        if &head[start..] == "\r\n" && head.starts_with("HTTP/1.1 1") {
+            head.clear();
+        }
+    }
+    let status = *statuses(head.as_bytes()).first()?;
+    let lower = head.to_ascii_lowercase();
+    let length = lower
+        .split("content-length: ")
+        .nth(1)
+        .map_or("0", |rest| rest.split("\r\n").next().unwrap());
+    let bare = request.is_head || [204, 304].contains(&status);
+    let mut body = vec![0; if bare { 0 } else { length.parse().unwrap() }];
+    let whole = connection.read_exact(&mut body);
+    assert!(whole.is_ok(), "half an answer to {}", shown(&request.bytes));
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Some(Answer { status, head, body })
+}
+
+/// The statuses of the answers in `bytes`. No request holds what looks like the start of one.
+pub fn statuses(bytes: &[u8]) -> Vec<u16> {
+    let starts = bytes
+        .windows(12)
+        .filter(|w| w.starts_with(b"HTTP/1.") && w[8] == b' ');
+    let codes = starts.filter_map(|w| std::str::from_utf8(&w[9..]).ok()?.parse().ok());
+    codes.collect()
+}
+
+pub fn connect(server: &Server) -> BufReader<TcpStream> {
+    let stream = TcpStream::connect(server.origin.trim_start_matches("http://")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    BufReader::new(stream)
+}
+
+/// As much of a request as one can read.
+pub fn shown(bytes: &[u8]) -> String {
+    let start = &bytes[..bytes.len().min(8_000)];
+    format!("{} bytes: b\"{}\"", bytes.len(), start.escape_ascii())
+}
