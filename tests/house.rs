@@ -180,3 +180,22 @@ fn no_request_path_unwraps() {
         }
     }
 }
+
+#[test]
+fn the_evidence_that_the_security_page_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let quoted = page.split('`').skip(1).step_by(2);
+    let mut named = 0;
+    for (file, function) in quoted.filter_map(|text| text.split_once("::")) {
+        let code = ["tests", "src"]
+            .map(|folder| root.join(folder).join(format!("{file}.rs")))
+            .iter()
+            .find_map(|path| fs::read_to_string(path).ok())
+            .unwrap_or_else(|| panic!("no {file}::{function}"));
+        let exists = function == "*" || code.contains(&format!("fn {function}("));
+        assert!(exists, "no {file}::{function}");
+        named += 1;
+    }
+    assert!(named > 50, "{named} tests are named");
+}

@@ -72,6 +72,10 @@ fn a_burst_of_guesses_does_not_slip_through() {
         let answers = join_all(guesses).await;
         let hashed = answers.iter().filter(|a| a.status == Status::BadRequest);
         assert_eq!(hashed.count(), 10);
+        for late in answers.iter().filter(|a| is_throttled(a)) {
+            let wait: u64 = late.header("Retry-After").unwrap().parse().unwrap();
+            assert!(wait > 200, "the whole window has to pass: {wait}");
+        }
         assert_eq!(answers.iter().filter(|a| is_throttled(a)).count(), 50);
     });
 }
