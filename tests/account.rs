@@ -117,7 +117,7 @@ fn grave_actions_ask_for_the_own_password_after_a_quarter_of_an_hour() {
                 let fields = [("password", NEW), ("current_password", wrong)];
                 let refused = act(&app, &path(action), &cookie, &fields).await;
                 assert_eq!(refused.status, Status::BadRequest, "{action}");
-                assert!(refused.text.contains("not the current password"));
+                assert!(refused.text.contains("not your current password"));
             }
             assert!(app.works(&token).await, "{action} was refused");
         }

@@ -155,3 +155,25 @@ fn readiness_demands_the_schema() {
         assert_eq!(app.get("/healthz", "").await.status, Status::Ok);
     });
 }
+
+#[test]
+fn a_method_is_the_one_that_the_request_came_with() {
+    on_both(async |app| {
+        let form = [("Content-Type", "application/x-www-form-urlencoded")];
+        for (method, body, status) in [
+            // POST stays POST, whatever a field says.
+            (Method::Post, "_method=get", Status::MethodNotAllowed),
+            (Method::Post, "_method=HEAD&x=y", Status::MethodNotAllowed),
+            (Method::Post, "&_method=head", Status::MethodNotAllowed),
+            (Method::Post, "x=y", Status::MethodNotAllowed),
+            // And what is no POST does not become one.
+            (Method::Get, "_method=post", Status::Ok),
+            (Method::Get, "_method=put", Status::Ok),
+            (Method::Put, "_method=get", Status::MethodNotAllowed),
+        ] {
+            let answer = app.send(method, "/healthz", &form, body).await;
+            assert_eq!(answer.status, status, "{method} {body}");
+            assert!(!answer.text.is_empty(), "{method} {body}");
+        }
+    });
+}

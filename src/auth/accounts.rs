@@ -248,7 +248,7 @@ impl Auth {
             self.record_failure(&actor, &refused, &attempt).await?;
             return Err(FieldErrors::one(
                 "current_password",
-                "This is not the current password.",
+                "This is not your current password.",
             ));
         }
         self.forgive(&attempt).await?;

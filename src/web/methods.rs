@@ -41,10 +41,12 @@ impl Fairing for AsItCame {
         if !is_form || request.method() == Method::Post {
             return;
         }
-        // Rocket looks at the first field of a POST, skipping empty ones, in as many bytes.
+        // Rocket looks at the first field of a POST, in so many bytes.
         let start = data.peek("_method=delete".len()).await;
-        let first = start.iter().position(|&byte| byte != b'&');
-        if first.is_some_and(|at| start[at..].starts_with(b"_method=")) {
+        let text = std::str::from_utf8(start).unwrap_or_default();
+        let first = text.split('&').find(|field| !field.is_empty());
+        let named = first.and_then(|field| field.strip_prefix("_method="));
+        if named.and_then(|name| name.parse().ok()) == Some(request.method()) {
             request.set_method(Method::Post);
         }
     }
