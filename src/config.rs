@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use ipnet::IpNet;
 use rocket::Config;
 use rocket::figment::error::Kind;
 use rocket::figment::providers::{Env, Format, Serialized, Toml};
@@ -16,7 +15,7 @@ mod key;
 mod value;
 
 pub use key::check_secret_key;
-pub use value::{Lifetime, WebOrigin};
+pub use value::{Lifetime, Network, WebOrigin};
 
 /// Where the database is when nothing says otherwise.
 const DEFAULT_DATABASE: &str = "sqlite:data/multitoken.db";
@@ -78,7 +77,7 @@ pub struct Settings {
     /// Passwords hashed at once; as many as there are cores if not set.
     pub hash_threads: Option<usize>,
     /// Networks of the proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Vec<Network>,
     /// Reserved.
     pub token_cache: bool,
     /// Origins whose pages may call the JSON API.
@@ -367,6 +366,15 @@ mod tests {
             settings.origin(&Config::debug_default()),
             "https://app.example.com"
         );
+        for networks in ["[\"127.0.0.1\", \"10.0.0.0/8\"]", "[\"::1\", \"fd00::/8\"]"] {
+            assert_eq!(
+                load("trusted_proxies", networks)
+                    .unwrap()
+                    .trusted_proxies
+                    .len(),
+                2
+            );
+        }
         assert_eq!(load("hash_memory_kib", "8").unwrap().hash_memory_kib, 8);
     }
 

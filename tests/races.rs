@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use multitoken::auth::sessions::{Reason, Which};
 use multitoken::error::Error;
 use multitoken::identity::Username;
 use multitoken::models::event::Actor;
@@ -143,6 +144,56 @@ fn two_logins_that_renew_a_hash_both_succeed() {
             let hash = app.texts("SELECT password_hash FROM users").await;
             assert!(hash[0].contains("m=64,"), "{hash:?}");
         }
+    });
+}
+
+#[test]
+fn nothing_that_happens_to_one_users_tokens_at_once_locks_the_others_out() {
+    let settings = json!({
+        "tokens_per_user": 3, "token_idle_ttl": "2s", "login_failures_per_account": 999,
+        "login_failures_per_address": 999,
+    });
+    on_both_with(settings, async |app| {
+        let alice = app.user("alice", Role::User).await;
+        app.user("root", Role::Admin).await;
+        let (app, actor) = (&app, &Actor::command_line());
+        let logins = join_all((0..6).map(async |number| {
+            for round in 0..15 {
+                let client = format!("client {}", (number + round) % 6);
+                let answer = app.try_login("alice", PASSWORD, &client).await;
+                // Between two tries the user may have been disabled.
+                let status = answer.status;
+                assert!(
+                    [Status::Ok, Status::BadRequest].contains(&status),
+                    "{status}"
+                );
+                if let Some(token) = answer.json()["auth_token"].as_str() {
+                    app.works(token).await;
+                    app.post("/auth/logout/others/", token, json!({})).await;
+                }
+            }
+        }));
+        let upkeep = async {
+            for _ in 0..30 {
+                app.execute("UPDATE tokens SET ends_at = 1 WHERE client = 'client 1'")
+                    .await;
+                app.auth().flush_usage().await.unwrap();
+                app.auth().prune(actor).await.unwrap();
+                app.auth().prune_attempts().await.unwrap();
+            }
+        };
+        let admins = async {
+            for _ in 0..20 {
+                app.auth().disable(alice, actor).await.unwrap();
+                app.auth().enable(alice, actor).await.unwrap();
+                app.auth().promote(alice, actor).await.unwrap();
+                app.auth().demote(alice, actor).await.unwrap();
+                let all = Which::OfUser(alice, None);
+                app.auth().end(all, Reason::Revoked, actor).await.unwrap();
+            }
+        };
+        join(logins, join(upkeep, admins)).await;
+        assert!(app.number("SELECT COUNT(*) FROM tokens").await <= 3);
     });
 }
 

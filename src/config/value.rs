@@ -1,8 +1,11 @@
 //! What a setting's value may be, beyond numbers and texts.
 
 use std::fmt;
+use std::net::{AddrParseError, IpAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de};
 use url::Url;
 
@@ -44,6 +47,38 @@ impl<'de> Deserialize<'de> for Lifetime {
                 "\"{text}\" is no length of time from a second to 1000 years; write 90d, 12h, 30m or never"
             ))),
         }
+    }
+}
+
+/// A network: `10.0.0.0/8`, `fd00::/8`, or a single address.
+#[derive(Debug, Clone, Copy)]
+pub struct Network(IpNet);
+
+impl Network {
+    /// Whether the address is in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+}
+
+impl FromStr for Network {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            .map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|_| {
+            de::Error::custom(format!(
+                "\"{text}\" is no network; write 10.0.0.0/8, fd00::/8 or one address"
+            ))
+        })
     }
 }
 

@@ -4,11 +4,10 @@ use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Once;
 
-use ipnet::IpNet;
 use rocket::request::{FromRequest, Outcome, Request};
 
 use super::request_id;
-use crate::config::Settings;
+use crate::config::{Network, Settings};
 use crate::identity::is_control;
 
 /// The other end of a request, signed in or not. Add this parameter to a handler that passes it on
@@ -78,8 +77,8 @@ impl<'r> FromRequest<'r> for Caller {
 /// Each proxy appends the address that it was called from. Read from the end, the first address
 /// that is not a trusted proxy's is the last that a trusted one vouches for; what stands before it
 /// is whatever the client wrote.
-fn client_address(peer: IpAddr, forwarded: &[&str], trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
+fn client_address(peer: IpAddr, forwarded: &[&str], trusted: &[Network]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut address = peer.to_canonical();
     let hops = forwarded.iter().rev().flat_map(|header| header.rsplit(','));
     for hop in hops {
@@ -118,7 +117,7 @@ mod tests {
 
     #[test]
     fn forwarded_addresses_count_as_far_as_trusted_proxies_wrote_them() {
-        let trusted: Vec<IpNet> = ["10.0.0.0/8", "fd00::/8"]
+        let trusted: Vec<Network> = ["10.0.0.0/8", "fd00::/8"]
             .iter()
             .map(|n| n.parse().unwrap())
             .collect();
