@@ -3,7 +3,7 @@
 use multitoken::auth::setup::Setup;
 use multitoken::models::event::Actor;
 use multitoken::models::user::Role;
-use rocket::http::{Method, Status};
+use rocket::http::Status;
 use serde_json::json;
 
 use crate::support::app::form;
@@ -100,62 +100,6 @@ fn an_admins_session_is_a_token_in_a_guarded_cookie() {
             assert_eq!(app.number("SELECT COUNT(*) FROM tokens").await, 0);
         },
     );
-}
-
-#[test]
-fn other_origins_change_nothing() {
-    on_both(async |app| {
-        app.user("root", Role::Admin).await;
-        let alice = app.user("alice", Role::User).await;
-        let token = app.login("alice", "laptop").await;
-        let cookie = app.admin_login("root").await;
-        let id = app
-            .texts("SELECT id FROM tokens WHERE client = 'laptop'")
-            .await
-            .remove(0);
-        let ours = "http://127.0.0.1:8000";
-        let refused: [&[(&str, &str)]; 7] = [
-            &[],
-            &[("Sec-Fetch-Site", "cross-site"), ("Origin", ours)],
-            &[("Sec-Fetch-Site", "same-site")],
-            &[("Sec-Fetch-Site", "none")],
-            &[("Origin", "http://evil.example")],
-            &[("Origin", "null")],
-            &[
-                ("Sec-Fetch-Site", "same-origin"),
-                ("Sec-Fetch-Site", "same-origin"),
-            ],
-        ];
-        let paths = [
-            format!("/admin/users/{alice}/disable"),
-            format!("/admin/users/{alice}/enable"),
-            format!("/admin/users/{alice}/revoke-tokens"),
-            format!("/admin/tokens/{id}/revoke"),
-            "/admin/logout".to_owned(),
-            "/admin/login".to_owned(),
-            "/admin/setup?key=x".to_owned(),
-        ];
-        for path in &paths {
-            for headers in refused {
-                let kind = ("Content-Type", "application/x-www-form-urlencoded");
-                let mut headers = headers.to_vec();
-                headers.extend([("Cookie", cookie.as_str()), kind]);
-                let body = form(&[("confirm", "yes"), ("username", "root")]);
-                let answer = app.send(Method::Post, path, &headers, body).await;
-                assert_eq!(answer.status, Status::Forbidden, "{path} {headers:?}");
-            }
-        }
-        assert!(app.works(&token).await);
-        assert_eq!(app.page("/admin/", &cookie).await.status, Status::Ok);
-        // Where the browser sends no Sec-Fetch-Site, Origin speaks for it.
-        let path = format!("/admin/tokens/{id}/revoke");
-        let headers = [("Cookie", cookie.as_str()), ("Origin", ours)];
-        assert_eq!(
-            app.send(Method::Post, &path, &headers, "").await.status,
-            Status::SeeOther
-        );
-        assert!(!app.works(&token).await);
-    });
 }
 
 #[test]

@@ -329,6 +329,17 @@ fn every_route_answers_with_the_security_headers_and_grants_no_other_origin_anyt
             })
             .collect();
         all.extend(routes(&app, &cast).await);
+        let nothing = [
+            "/nothing",
+            "/auth/nothing",
+            "/admin/nothing",
+            "/static/nothing",
+        ];
+        all.extend(nothing.map(|path| Asked {
+            method: Method::Get,
+            path: path.to_owned(),
+            public: true,
+        }));
         for asked in all {
             let origin = [("Origin", "http://evil.example")];
             let answer = ask(&app, &asked, &origin).await;
