@@ -206,19 +206,27 @@ impl Error {
     /// here.
     pub fn stash(self, request: &Request<'_>) -> Status {
         let status = self.status();
-        // A second error of the same request (a catcher that failed) does not hide the first.
-        let _ = request.local_cache(Stash::default).0.set(self);
+        let mut kept = Some(self);
+        for place in &request.local_cache(Stash::default).0 {
+            if let Some(error) = kept.take() {
+                kept = place.set(error).err();
+            }
+        }
         status
     }
 
-    /// The error that was kept with the request, if any.
-    pub fn stashed<'r>(request: &'r Request<'_>) -> Option<&'r Self> {
-        request.local_cache(Stash::default).0.get()
+    /// The last error with that status that was kept with the request, if any. What a guard left
+    /// that was no reason in the end (`Option<User>`) has another, or comes before it.
+    pub fn stashed<'r>(request: &'r Request<'_>, status: Status) -> Option<&'r Self> {
+        let places = request.local_cache(Stash::default).0.iter();
+        let errors = places.rev().filter_map(OnceLock::get);
+        errors.into_iter().find(|error| error.status() == status)
     }
 }
 
+/// Room for as many errors as a handler has guards that it may do without, and for its own.
 #[derive(Default)]
-struct Stash(OnceLock<Error>);
+struct Stash([OnceLock<Error>; 4]);
 
 impl<'r> Responder<'r, 'static> for Error {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {

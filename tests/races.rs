@@ -7,7 +7,7 @@ use multitoken::auth::sessions::{Reason, Which};
 use multitoken::error::Error;
 use multitoken::identity::Username;
 use multitoken::models::event::Actor;
-use multitoken::models::user::Role;
+use multitoken::models::user::{self, Role};
 use multitoken::password::Password;
 use rocket::futures::future::{join, join_all};
 use rocket::http::Status;
@@ -194,6 +194,51 @@ fn nothing_that_happens_to_one_users_tokens_at_once_locks_the_others_out() {
         };
         join(logins, join(upkeep, admins)).await;
         assert!(app.number("SELECT COUNT(*) FROM tokens").await <= 3);
+    });
+}
+
+#[test]
+fn whoever_ends_several_tokens_waits_for_the_users_row_first() {
+    on_both(async |app| {
+        let alice = app.user("alice", Role::User).await;
+        app.login("alice", "laptop").await;
+        app.login("alice", "phone").await;
+        let mut holder = app.auth().pool().write().await.unwrap();
+        user::lock(&mut holder, alice).await.unwrap();
+        let auth = app.auth().clone();
+        let ending = spawn(async move {
+            let all = Which::OfUser(alice, None);
+            auth.end(all, Reason::Revoked, &Actor::command_line()).await
+        });
+        sleep(Duration::from_millis(300)).await;
+        assert!(!ending.is_finished(), "it waits");
+        let touch = "UPDATE tokens SET hint = hint";
+        sqlx::query(touch).execute(&mut *holder).await.unwrap();
+        holder.commit().await.unwrap();
+        assert_eq!(ending.await.unwrap().unwrap(), 2);
+    });
+}
+
+#[test]
+fn writing_last_uses_holds_no_row_while_it_waits_for_another() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        for client in ["one", "two"] {
+            let token = app.login("alice", client).await;
+            assert!(app.works(&token).await);
+        }
+        let mut holder = app.auth().pool().write().await.unwrap();
+        let touch = async |holder: &mut sqlx::AnyConnection, client: &str| {
+            let touch = sqlx::query("UPDATE tokens SET hint = hint WHERE client = $1");
+            touch.bind(client.to_owned()).execute(holder).await
+        };
+        touch(&mut holder, "two").await.unwrap();
+        let auth = app.auth().clone();
+        let flushing = spawn(async move { auth.flush_usage().await });
+        sleep(Duration::from_millis(300)).await;
+        touch(&mut holder, "one").await.unwrap();
+        holder.commit().await.unwrap();
+        flushing.await.unwrap().unwrap();
     });
 }
 

@@ -1,8 +1,15 @@
 //! How HTTP is spoken: errors, methods, headers, whoever asks.
 
+use multitoken::auth::guard::User;
+use multitoken::error::Error;
 use multitoken::models::user::Role;
 use rocket::http::{Method, Status};
+use rocket::local::asynchronous::Client;
+use rocket::{get, routes};
+use serde_json::json;
 
+use crate::support::app::figment;
+use crate::support::server::sqlite;
 use crate::support::{App, on_both};
 
 #[test]
@@ -185,5 +192,26 @@ fn a_method_is_the_one_that_the_request_came_with() {
             assert_eq!(answer.status, status, "{method} {body}");
             assert!(!answer.text.is_empty(), "{method} {body}");
         }
+    });
+}
+
+/// A route as a fork might write it: it can do without a user, and then fails for its own reasons.
+#[get("/with-or-without")]
+fn with_or_without(user: Option<User>) -> Result<(), Error> {
+    Err(user.map_or(Error::Overloaded, |_| Error::NotFound))
+}
+
+#[test]
+fn what_went_wrong_in_the_end_is_what_is_answered() {
+    rocket::async_test(async {
+        let folder = tempfile::tempdir().unwrap();
+        let url = sqlite(folder.path());
+        let rocket = multitoken::rocket(figment(&url, &json!({}))).unwrap();
+        let rocket = rocket.mount("/auth", routes![with_or_without]);
+        let client = Client::untracked(rocket).await.unwrap();
+        let answer = client.get("/auth/with-or-without").dispatch().await;
+        assert_eq!(answer.status(), Status::ServiceUnavailable);
+        assert_eq!(answer.headers().get_one("Retry-After"), Some("1"));
+        assert_eq!(answer.headers().get_one("WWW-Authenticate"), None);
     });
 }

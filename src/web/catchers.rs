@@ -24,8 +24,7 @@ pub fn stage() -> AdHoc {
 fn any<'r>(status: Status, request: &'r Request<'_>) -> Dressed<'r> {
     Dressed {
         status,
-        // What a guard left that was no reason in the end is not what went wrong.
-        error: Error::stashed(request).filter(|error| error.status() == status),
+        error: Error::stashed(request, status),
     }
 }
 
