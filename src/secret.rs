@@ -266,8 +266,8 @@ mod tests {
         fn one_changed_character_is_found_out(at in 0_usize..53, other in any::<char>()) {
             let secret = Secret::generate("mtk");
             let mut changed: Vec<char> = secret.reveal().chars().collect();
-            prop_assume!(changed[at] != other);
-            changed[at] = other;
+            // The one in a million that is the same is changed too.
+            changed[at] = if changed[at] == other { '\u{e9}' } else { other };
             prop_assert!(Secret::parse(&changed.iter().collect::<String>()).is_none());
         }
     }

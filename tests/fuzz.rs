@@ -101,7 +101,7 @@ struct Worker<'s> {
 
 impl<'s> Worker<'s> {
     fn new(server: &'s Server, seed: u64, number: u64) -> Self {
-        let rng = StdRng::seed_from_u64(seed.wrapping_add(number));
+        let rng = StdRng::seed_from_u64(seed ^ number << 32);
         Self {
             server,
             number,
