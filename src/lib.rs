@@ -61,6 +61,7 @@ pub fn rocket(figment: Figment) -> Result<Rocket<Build>, Unfit> {
         .attach(admin::users::stage())
         .attach(admin::account::stage())
         .attach(admin::tokens::stage())
+        .attach(admin::audit::stage())
         .attach(admin::stage())
         .attach(AdHoc::on_ignite("static files", |rocket| async {
             rocket.mount("/static", FileServer::from(assets))

@@ -304,3 +304,18 @@ fn the_set_up_link_makes_one_admin_and_is_dead_then() {
         assert_eq!(app.texts("SELECT username FROM users").await, ["root"]);
     });
 }
+
+#[test]
+fn the_set_up_link_is_dead_once_there_is_an_admin_made_elsewhere() {
+    on_both(async |app| {
+        let setup: &Setup = app.client.rocket().state().unwrap();
+        let path = format!("/admin/setup?key={}", setup.open());
+        assert_eq!(app.page(&path, "").await.status, Status::Ok);
+        app.user("root", Role::Admin).await;
+        assert_eq!(app.page(&path, "").await.status, Status::NotFound);
+        let fields = [("username", "evil"), ("password", PASSWORD)];
+        let answer = app.submit(&path, "", &fields).await;
+        assert_eq!(answer.status, Status::NotFound);
+        assert_eq!(app.texts("SELECT username FROM users").await, ["root"]);
+    });
+}

@@ -73,6 +73,9 @@ fn a_cookie_by_another_spelling_of_the_name_is_no_cookie_of_ours() {
             "__Host-multitoken%5Fadmin",
             "%5F_Host-multitoken_admin",
             "multitoken_admin",
+            "\u{2000}__Host-multitoken_admin",
+            "\u{a0}__Host-multitoken_admin",
+            "__Host-multitoken_admin\u{2003}",
             "__host-multitoken_admin",
         ] {
             let planted = format!("{name}={token}");

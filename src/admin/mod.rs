@@ -2,6 +2,7 @@
 //! its `stage()`.
 
 pub mod account;
+pub mod audit;
 pub mod dashboard;
 mod flash;
 mod page;

@@ -8,6 +8,7 @@ use rocket_dyn_templates::Template;
 use super::flash::Notice;
 use crate::auth::guard::Admin;
 use crate::config::Settings;
+use crate::identity::{ClientName, is_control};
 
 /// The frame that a page is shown in: its admin, the application's name, and what the last
 /// action has to say. Add this parameter to a handler that renders a page; it fails as [`Admin`]
@@ -80,6 +81,27 @@ impl Frame {
 /// (UAX #9, 2.4.2); where there is markup, `<bdi>` does that.
 pub fn isolated(name: &str) -> String {
     format!("\u{2068}{name}\u{2069}")
+}
+
+/// Rows on a page of a list.
+pub const PER_PAGE: i64 = 50;
+/// The last page that is shown.
+pub const LAST_PAGE: i64 = 500;
+
+/// The number of a page, from 1; what makes no sense counts as absent.
+pub fn page_number(asked: Option<&str>) -> i64 {
+    asked
+        .and_then(|page| page.parse().ok())
+        .filter(|page| (1..=LAST_PAGE).contains(page))
+        .unwrap_or(1)
+}
+
+/// What was typed into a search, empty if it can't be the beginning of any name.
+pub fn plain_query(asked: Option<&str>) -> &str {
+    asked
+        .map(str::trim)
+        .filter(|q| q.chars().count() <= ClientName::MAX && !q.chars().any(is_control))
+        .unwrap_or_default()
 }
 
 /// "1 token", "3 tokens".

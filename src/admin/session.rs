@@ -121,12 +121,16 @@ async fn sign_out(
 }
 
 #[get("/setup?<key>")]
-fn setup_form(
+async fn setup_form(
     auth: &State<Auth>,
     setup: &State<Setup>,
     key: Option<&str>,
 ) -> Result<Template, Error> {
     let key = key.filter(|key| setup.is_key(key)).ok_or(Error::NotFound)?;
+    if auth.has_admin().await? {
+        setup.close();
+        return Err(Error::NotFound);
+    }
     let page = context! { app: &auth.settings().name, key, errors: [""; 0], username: "" };
     Ok(Template::render("admin/setup", page))
 }

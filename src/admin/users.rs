@@ -6,17 +6,15 @@ use rocket_dyn_templates::{Template, context};
 use serde::Serialize;
 
 use super::BASE;
-use super::page::Frame;
+use super::page::{Frame, LAST_PAGE, PER_PAGE, page_number, plain_query};
 use crate::auth::Auth;
 use crate::error::Error;
-use crate::identity::{TokenId, UserId, canonical, is_control};
+use crate::identity::{TokenId, UserId, canonical};
 use crate::models::event::{self, Event};
 use crate::models::now;
 use crate::models::token::{self, Token};
 use crate::models::user::{self, Listed, User};
 
-const PER_PAGE: i64 = 50;
-const LAST_PAGE: i64 = 500;
 const EVENTS: i64 = 15;
 
 /// Mounts the routes.
@@ -132,13 +130,7 @@ pub(super) async fn list(
     q: Option<&str>,
     page: Option<&str>,
 ) -> Result<Template, Error> {
-    let q = q
-        .map(str::trim)
-        .filter(|q| q.chars().count() <= 150 && !q.chars().any(is_control));
-    let page = page
-        .and_then(|page| page.parse().ok())
-        .filter(|page| (1..=LAST_PAGE).contains(page));
-    let (q, page) = (q.unwrap_or_default(), page.unwrap_or(1));
+    let (q, page) = (plain_query(q), page_number(page));
     let prefix = canonical(q);
 
     let mut db = auth.pool().read().await?;

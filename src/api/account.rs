@@ -5,12 +5,12 @@ use rocket::serde::json::Json;
 use rocket::{State, get, post, routes};
 use serde::Serialize;
 
-use super::rfc3339;
 use crate::auth::Auth;
 use crate::auth::guard::User;
 use crate::error::Error;
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
+use crate::web::time::rfc3339;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {

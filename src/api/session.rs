@@ -5,7 +5,6 @@ use rocket::serde::json::Json;
 use rocket::{State, post, routes};
 use serde::Serialize;
 
-use super::rfc3339;
 use crate::auth::Auth;
 use crate::auth::guard::User;
 use crate::auth::sessions::{Reason, Which};
@@ -14,6 +13,7 @@ use crate::identity::{ClientName, Username};
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
 use crate::web::client::Caller;
+use crate::web::time::rfc3339;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {

@@ -6,7 +6,6 @@ use rocket::serde::json::Json;
 use rocket::{State, delete, get, routes};
 use serde::Serialize;
 
-use super::rfc3339;
 use crate::auth::Auth;
 use crate::auth::guard::User;
 use crate::auth::sessions::{Reason, Which};
@@ -14,6 +13,7 @@ use crate::error::Error;
 use crate::identity::TokenId;
 use crate::models::now;
 use crate::models::token::{self, Token};
+use crate::web::time::rfc3339;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {

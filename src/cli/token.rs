@@ -4,12 +4,12 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::{Failure, output, user};
-use crate::api::rfc3339;
 use crate::auth::Auth;
 use crate::auth::sessions::{Reason, Which};
 use crate::identity::{ClientName, TokenId};
 use crate::models::event::Actor;
 use crate::models::{now, token};
+use crate::web::time::rfc3339;
 
 #[derive(Subcommand)]
 pub enum Token {

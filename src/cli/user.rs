@@ -6,7 +6,6 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{Failure, output};
-use crate::api::rfc3339;
 use crate::auth::Auth;
 use crate::auth::accounts::Tokens;
 use crate::identity::Username;
@@ -14,6 +13,7 @@ use crate::models::event::Actor;
 use crate::models::now;
 use crate::models::user::{self, Listed, Role};
 use crate::password::Password;
+use crate::web::time::rfc3339;
 
 #[derive(Subcommand)]
 pub enum User {

@@ -2,6 +2,7 @@
 
 use sqlx::{AnyConnection, FromRow};
 
+use super::beginning_with;
 use crate::identity::{EventId, TokenId, UserId};
 
 /// What happened.
@@ -34,6 +35,22 @@ pub enum Action {
 }
 
 impl Action {
+    /// All of them, as one would look for them.
+    pub const ALL: [Self; 12] = [
+        Self::TokenIssued,
+        Self::TokenEnded,
+        Self::LoginFailed,
+        Self::LoginThrottled,
+        Self::PasswordChanged,
+        Self::PasswordReset,
+        Self::UserCreated,
+        Self::UserDisabled,
+        Self::UserEnabled,
+        Self::UserPromoted,
+        Self::UserDemoted,
+        Self::UserDeleted,
+    ];
+
     /// The word it is stored and shown as.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -129,6 +146,9 @@ pub struct About<'a> {
 /// A line of the trail.
 #[derive(Debug, FromRow)]
 pub struct Event {
+    /// Names the line; greater than those of all lines before it.
+    #[sqlx(try_from = "String")]
+    pub id: EventId,
     /// Unix seconds.
     pub at: i64,
     /// What happened.
@@ -145,6 +165,25 @@ pub struct Event {
     pub reason: Option<String>,
     /// Where from.
     pub address: Option<String>,
+    /// By which request.
+    pub request_id: Option<String>,
+}
+
+/// Which lines of the trail; all of them where nothing is set.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// The beginning of the subject's name, canonical.
+    pub name: String,
+    /// Or of a client.
+    pub client: String,
+    /// What happened.
+    pub action: Option<String>,
+    /// Who did it, by the name at that time.
+    pub actor: Option<String>,
+    /// Not before this time, unix seconds.
+    pub from: Option<i64>,
+    /// Before this time, unix seconds.
+    pub until: Option<i64>,
 }
 
 /// Adds a line.
@@ -187,7 +226,8 @@ pub async fn insert(
 /// The database failed.
 pub async fn latest(db: &mut AnyConnection, limit: i64) -> sqlx::Result<Vec<Event>> {
     sqlx::query_as(
-        "SELECT at, action, via, actor_name, subject_name, client, reason, address
+        "SELECT id, at, action, via, actor_name, subject_name, client, reason, address,
+                request_id
          FROM events ORDER BY id DESC LIMIT $1",
     )
     .bind(limit)
@@ -205,11 +245,50 @@ pub async fn latest_about(
     limit: i64,
 ) -> sqlx::Result<Vec<Event>> {
     sqlx::query_as(
-        "SELECT at, action, via, actor_name, subject_name, client, reason, address
+        "SELECT id, at, action, via, actor_name, subject_name, client, reason, address,
+                request_id
          FROM events WHERE subject_id = $1 ORDER BY id DESC LIMIT $2",
     )
     .bind(user.to_string())
     .bind(limit)
+    .fetch_all(db)
+    .await
+}
+
+/// Lines that `filter` lets through, latest first, from before the line `before` if there is one.
+///
+/// # Errors
+/// The database failed.
+pub async fn list(
+    db: &mut AnyConnection,
+    filter: &Filter,
+    before: Option<EventId>,
+    limit: i64,
+    offset: i64,
+) -> sqlx::Result<Vec<Event>> {
+    sqlx::query_as(
+        r"SELECT id, at, action, via, actor_name, subject_name, client, reason, address,
+                 request_id
+          FROM events
+          WHERE (subject_id IN (SELECT id FROM users WHERE username_key LIKE $1 ESCAPE '\')
+                 OR COALESCE(subject_name, '') LIKE $2 ESCAPE '\'
+                 OR COALESCE(client, '') LIKE $2 ESCAPE '\')
+            AND action = COALESCE($3, action)
+            AND COALESCE(actor_name, '') = COALESCE($4, actor_name, '')
+            AND at >= COALESCE($5, at) AND at < COALESCE($6, at + 1)
+            AND id < COALESCE($7, 'g')
+          ORDER BY id DESC
+          LIMIT $8 OFFSET $9",
+    )
+    .bind(beginning_with(&filter.name))
+    .bind(beginning_with(&filter.client))
+    .bind(filter.action.as_deref())
+    .bind(filter.actor.as_deref())
+    .bind(filter.from)
+    .bind(filter.until)
+    .bind(before.map(|id| id.to_string()))
+    .bind(limit)
+    .bind(offset)
     .fetch_all(db)
     .await
 }

@@ -27,16 +27,17 @@ pub fn cookie(settings: &Settings, of: &str, value: &str) -> Cookie<'static> {
 /// The value of the cookie with exactly that name; none if it was sent twice.
 ///
 /// Rocket decodes percent signs in names, so that to it `__Host%2Dx` is `__Host-x`; to a browser it
-/// is a name without a prefix, which any host of the domain may set. And what else sets a cookie of
-/// the same name can't take the place of ours.
+/// is a name without a prefix, which any host of the domain may set. The same goes for a name behind
+/// white space of Unicode's. And what else sets a cookie of the same name can't take the place of
+/// ours.
 pub fn sent(request: &Request<'_>, name: &str) -> Option<String> {
     let headers = request.headers().get("Cookie");
     let mut values = headers
         .flat_map(|header| header.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(other, _)| other.trim_end() == name);
+        .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
+        .filter(|(other, _)| *other == name);
     match (values.next(), values.next()) {
-        (Some((_, value)), None) => Some(value.trim().trim_matches('"').to_owned()),
+        (Some((_, value)), None) => Some(value.trim_matches('"').to_owned()),
         _ => None,
     }
 }

@@ -12,3 +12,4 @@ pub mod methods;
 pub mod observe;
 pub mod origin;
 pub mod request_id;
+pub mod time;

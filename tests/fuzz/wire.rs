@@ -8,7 +8,7 @@ use super::requests::Request;
 use crate::support::server::Server;
 
 /// Who has heard nothing for so long was forgotten.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct Answer {
     pub status: u16,

@@ -1,0 +1,202 @@
+//! The audit trail: `GET /admin/audit`, and all of it as CSV: `GET /admin/audit.csv`.
+
+use rocket::fairing::AdHoc;
+use rocket::form::FromForm;
+use rocket::http::{ContentType, Header};
+use rocket::response::Responder;
+use rocket::response::stream::ByteStream;
+use rocket::{State, get, routes};
+use rocket_dyn_templates::{Template, context};
+use time::format_description::well_known::Iso8601;
+use time::{Date, Duration, Time, UtcOffset};
+
+use super::BASE;
+use super::page::{Frame, PER_PAGE, page_number, plain_query};
+use super::users::Happened;
+use crate::auth::Auth;
+use crate::auth::guard::Admin;
+use crate::error::Error;
+use crate::identity::canonical;
+use crate::models::event::{self, Action, Event, Filter};
+use crate::web::time::rfc3339;
+
+/// Lines of CSV that are read, held and sent at once.
+const CHUNK: i64 = 500;
+/// What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection").
+const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
+
+/// Mounts the routes.
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("admin: audit", |rocket| async {
+        rocket.mount(BASE, routes![list, download])
+    })
+}
+
+/// What is asked for; what makes no sense counts as absent.
+#[derive(FromForm)]
+struct Asked<'r> {
+    q: Option<&'r str>,
+    action: Option<&'r str>,
+    actor: Option<&'r str>,
+    from: Option<&'r str>,
+    to: Option<&'r str>,
+    page: Option<&'r str>,
+}
+
+impl Asked<'_> {
+    fn filter(&self) -> Filter {
+        let q = plain_query(self.q);
+        let known = |action: &&str| Action::ALL.iter().any(|known| known.as_str() == *action);
+        let actor = plain_query(self.actor);
+        Filter {
+            name: canonical(q),
+            client: q.to_owned(),
+            action: self.action.filter(known).map(str::to_owned),
+            actor: (!actor.is_empty()).then(|| actor.to_owned()),
+            from: self.from.and_then(|day| midnight(day, 0)),
+            // The last day is one of them.
+            until: self.to.and_then(|day| midnight(day, 1)),
+        }
+    }
+
+    /// The same question as a query, without the page.
+    fn query(&self) -> String {
+        let fields = [
+            ("q", self.q),
+            ("action", self.action),
+            ("actor", self.actor),
+            ("from", self.from),
+            ("to", self.to),
+        ];
+        let asked = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)));
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(asked)
+            .finish()
+    }
+}
+
+/// The beginning of a day in UTC, so many days later, in unix seconds.
+fn midnight(day: &str, later: i64) -> Option<i64> {
+    let day = Date::parse(day, &Iso8601::DATE).ok()?;
+    let day = day.checked_add(Duration::days(later))?;
+    Some(
+        day.with_time(Time::MIDNIGHT)
+            .assume_offset(UtcOffset::UTC)
+            .unix_timestamp(),
+    )
+}
+
+#[get("/audit?<asked..>")]
+async fn list(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Template, Error> {
+    let number = page_number(asked.page);
+    let filter = asked.filter();
+    let mut db = auth.pool().read().await?;
+    // One line more than fits tells whether there is another page.
+    let offset = (number - 1) * PER_PAGE;
+    let mut events = event::list(&mut db, &filter, None, PER_PAGE + 1, offset).await?;
+    let more = events.len() > usize::try_from(PER_PAGE).unwrap_or(usize::MAX);
+    events.truncate(usize::try_from(PER_PAGE).unwrap_or(usize::MAX));
+    let content = context! {
+        events: events.into_iter().map(Happened::from).collect::<Vec<_>>(),
+        actions: Action::ALL.map(Action::as_str),
+        q: plain_query(asked.q),
+        action: filter.action,
+        actor: filter.actor,
+        from: asked.from.filter(|_| filter.from.is_some()),
+        to: asked.to.filter(|_| filter.until.is_some()),
+        query: asked.query(),
+        number,
+        more,
+    };
+    Ok(frame.render("admin/audit", content))
+}
+
+/// CSV for a download, however long.
+#[derive(Responder)]
+struct Csv<T> {
+    lines: T,
+    kind: ContentType,
+    disposition: Header<'static>,
+}
+
+#[get("/audit.csv?<asked..>")]
+fn download(auth: &State<Auth>, _admin: Admin, asked: Asked<'_>) -> Csv<ByteStream![Vec<u8>]> {
+    let (auth, filter) = (Auth::clone(auth), asked.filter());
+    let lines = ByteStream! {
+        yield record(&HEADING.map(|name| Some(name.to_owned())));
+        let mut before = None;
+        loop {
+            // A connection for each chunk: who reads slowly holds none.
+            let chunk = match chunk(&auth, &filter, before).await {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    tracing::warn!("a download of the trail breaks off: {error}");
+                    break;
+                }
+            };
+            let Some(last) = chunk.last() else { break };
+            before = Some(last.id);
+            yield chunk.into_iter().flat_map(|event| record(&cells(event))).collect();
+        }
+    };
+    Csv {
+        lines,
+        kind: ContentType::CSV,
+        disposition: Header::new("Content-Disposition", "attachment; filename=\"audit.csv\""),
+    }
+}
+
+const HEADING: [&str; 9] = [
+    "time",
+    "action",
+    "via",
+    "actor",
+    "subject",
+    "client",
+    "reason",
+    "address",
+    "request_id",
+];
+
+async fn chunk(
+    auth: &Auth,
+    filter: &Filter,
+    before: Option<crate::identity::EventId>,
+) -> Result<Vec<Event>, Error> {
+    let mut db = auth.pool().read().await?;
+    Ok(event::list(&mut db, filter, before, CHUNK, 0).await?)
+}
+
+fn cells(event: Event) -> [Option<String>; 9] {
+    [
+        rfc3339(event.at),
+        Some(event.action),
+        Some(event.via),
+        event.actor_name,
+        event.subject_name,
+        event.client,
+        event.reason,
+        event.address,
+        event.request_id,
+    ]
+}
+
+/// A line of CSV in which no cell is a formula.
+fn record(cells: &[Option<String>; 9]) -> Vec<u8> {
+    let inert = cells.iter().map(|cell| {
+        let text = cell.as_deref().unwrap_or_default();
+        if text.starts_with(FORMULA) {
+            format!("'{text}")
+        } else {
+            text.to_owned()
+        }
+    });
+    let mut writer = csv::WriterBuilder::new()
+        .quote_style(csv::QuoteStyle::Always)
+        .from_writer(vec![]);
+    // Memory takes whatever is written.
+    let _ = writer.write_record(inert);
+    writer.into_inner().unwrap_or_default()
+}
