@@ -1,9 +1,10 @@
--- Logins that failed, or are being checked still, counted in windows of time for an account or for
--- an address. A key begins with what it counts for: `user:`, `home:` (a user at an address that
--- signed in before), `name:` (a pseudonym for a name that no account has), `from:`.
+-- Logins that failed, and those that are being checked still, counted in windows of time for an
+-- account or for an address. A key begins with what it counts for: `user:`, `home:` (a user at an
+-- address that signed in before), `name:` (a pseudonym for a name that no account has), `from:`.
 CREATE TABLE attempts (
     key      TEXT   NOT NULL PRIMARY KEY,
     failures BIGINT NOT NULL,
+    pending  BIGINT NOT NULL,
     ends_at  BIGINT NOT NULL
 );
 

@@ -25,9 +25,12 @@ const DEFAULT_DATABASE: &str = "sqlite:data/multitoken.db";
 pub fn figment() -> Figment {
     let figment = Figment::from(Config::default())
         // Who sends `X-Real-IP` may claim any address, and the server's name helps only attackers.
-        .merge(("ip_header", false))
-        .merge(("ident", false))
-        .merge(("databases.multitoken.url", DEFAULT_DATABASE))
+        .merge(Serialized::default("ip_header", false))
+        .merge(Serialized::default("ident", false))
+        .merge(Serialized::default(
+            "databases.multitoken.url",
+            DEFAULT_DATABASE,
+        ))
         .merge(Toml::file(Env::var_or("ROCKET_CONFIG", "Rocket.toml")).nested())
         .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE"]).global())
         .select(Profile::from_env_or(
@@ -240,6 +243,12 @@ impl Settings {
         }
     }
 
+    /// Whether pages of that origin may call the JSON API.
+    pub fn may_call_api(&self, origin: &str) -> bool {
+        let named = |allowed: &WebOrigin| allowed.to_string() == origin;
+        self.cors_origins.iter().any(named)
+    }
+
     /// Whether browsers reach the application by https.
     pub fn is_https(&self) -> bool {
         self.public_url.as_ref().is_some_and(WebOrigin::is_https)
@@ -248,7 +257,7 @@ impl Settings {
 
 /// Each error with its key and where the value came from, on one line. Values that may be secret
 /// are left out.
-fn one_line(error: &rocket::figment::Error) -> String {
+pub(crate) fn one_line(error: &rocket::figment::Error) -> String {
     let line = |error: rocket::figment::Error| {
         let key = error.path.join(".");
         let what = match &error.kind {

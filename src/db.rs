@@ -13,7 +13,9 @@ use sqlx::error::DatabaseError;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Transaction};
-use url::Url;
+use url::{Position, Url};
+
+use crate::config::one_line;
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
@@ -145,7 +147,7 @@ impl Pool {
     async fn from_settings(figment: &Figment) -> Result<Self, Fault> {
         let settings: PoolSettings = figment
             .extract()
-            .map_err(|error| Fault::Settings(error.to_string()))?;
+            .map_err(|error| Fault::Settings(one_line(&error)))?;
         if settings.connect_timeout > LONGEST_TIMEOUT
             || settings.idle_timeout.unwrap_or(0) > LONGEST_TIMEOUT
         {
@@ -283,7 +285,7 @@ pub struct MigrationState {
 pub async fn migrations(figment: &Figment) -> Result<Vec<MigrationState>, Fault> {
     let url: String = figment
         .extract_inner("databases.multitoken.url")
-        .map_err(|error| Fault::Settings(error.to_string()))?;
+        .map_err(|error| Fault::Settings(one_line(&error)))?;
     let target = Target::parse(&url)?;
     let missing = matches!(&target, Target::Sqlite { path, .. } if !path.exists());
     let applied = if missing {
@@ -328,7 +330,11 @@ impl Target {
             .filter(|url| matches!(url.scheme(), "postgres" | "postgresql") && url.has_authority());
         match postgres {
             // A password with a `/` or the like in it ends up where the database's name should be.
-            Some(url) if url.path().contains(['@', ':']) || url.path().matches('/').count() > 1 => {
+            Some(url)
+                if url[Position::BeforePath..].contains('@')
+                    || url.path().contains(':')
+                    || url.path().matches('/').count() > 1 =>
+            {
                 Err(unfit("has a password that must be percent-encoded"))
             }
             Some(url) => Ok(Self::Postgres { url }),

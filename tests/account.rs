@@ -113,11 +113,16 @@ fn grave_actions_ask_for_the_own_password_after_a_quarter_of_an_hour() {
             let cookie = stale_session(&app).await;
             let page = app.page(&path(action), &cookie).await;
             assert!(page.text.contains("current_password"), "{action}");
-            for wrong in ["", "wrong"] {
+            for wrong in ["wrong", ""] {
                 let fields = [("password", NEW), ("current_password", wrong)];
                 let refused = act(&app, &path(action), &cookie, &fields).await;
                 assert_eq!(refused.status, Status::BadRequest, "{action}");
-                assert!(refused.text.contains("not your current password"));
+                let why = if wrong.is_empty() {
+                    "Give your own password too"
+                } else {
+                    "not your current password"
+                };
+                assert!(refused.text.contains(why));
             }
             assert!(app.works(&token).await, "{action} was refused");
         }
@@ -179,5 +184,35 @@ fn guessing_the_own_password_is_slowed_down_too() {
         let users = "SELECT COUNT(*) FROM users";
         assert_eq!(app.number(users).await, 2);
         assert_eq!(app.page("/admin/", &cookie).await.status, Status::Ok);
+    });
+}
+
+#[test]
+fn an_action_that_fails_after_the_password_was_given_again_keeps_the_session() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let alice = app.user("alice", Role::User).await;
+        let cookie = stale_session(&app).await;
+        // Something goes wrong in the middle of it.
+        app.execute("ALTER TABLE users RENAME COLUMN role TO gone")
+            .await;
+        let path = format!("/admin/users/{alice}/promote");
+        let fields = [("current_password", PASSWORD)];
+        let broken = act(&app, &path, &cookie, &fields).await;
+        assert_eq!(broken.status, Status::ServiceUnavailable);
+        app.execute("ALTER TABLE users RENAME COLUMN gone TO role")
+            .await;
+        assert_eq!(app.page("/admin/", &cookie).await.status, Status::Ok);
+        // The last admin, who may not be deleted, is told so in a session that goes on.
+        let root = app
+            .texts("SELECT id FROM users WHERE username = 'root'")
+            .await;
+        let path = format!("/admin/users/{}/delete", root[0]);
+        let refused = act(&app, &path, &cookie, &fields).await;
+        assert_eq!(refused.status, Status::SeeOther);
+        let renewed = refused.cookie();
+        let page = app.page("/admin/users", &renewed).await;
+        assert_eq!(page.status, Status::Ok);
+        assert!(page.text.contains("last active admin"), "{}", page.text);
     });
 }

@@ -20,8 +20,12 @@ use crate::support::{PASSWORD, on_both, on_both_with};
 
 #[test]
 fn many_logins_of_one_client_leave_one_row_and_one_working_token() {
-    // Two threads' queue holds a hundred.
-    on_both_with(json!({"hash_threads": 2}), async |app| {
+    // Many more are hashed at once than may fail; and the queue holds a hundred.
+    let settings = json!({
+        "hash_threads": 16, "hash_memory_kib": 4096, "login_failures_per_account": 3,
+        "login_failures_per_address": 5,
+    });
+    on_both_with(settings, async |app| {
         app.user("alice", Role::User).await;
         let answers = join_all((0..100).map(|_| app.try_login("alice", PASSWORD, "laptop"))).await;
         let mut working = 0;

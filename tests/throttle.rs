@@ -11,7 +11,7 @@ use crate::support::server::{Server, on_each_url};
 use crate::support::{App, PASSWORD, on_both, on_both_with};
 
 const ROWS: &str = "SELECT COUNT(*) FROM attempts";
-const COUNTED: &str = "SELECT COALESCE(CAST(SUM(failures) AS BIGINT), 0) FROM attempts";
+const COUNTED: &str = "SELECT COALESCE(CAST(SUM(failures + pending) AS BIGINT), 0) FROM attempts";
 const THROTTLED: &str = "SELECT COUNT(*) FROM events WHERE action = 'login.throttled'";
 
 fn is_throttled(answer: &Answer) -> bool {
@@ -77,6 +77,19 @@ fn a_burst_of_guesses_does_not_slip_through() {
             assert!(wait > 200, "the whole window has to pass: {wait}");
         }
         assert_eq!(answers.iter().filter(|a| is_throttled(a)).count(), 50);
+    });
+}
+
+#[test]
+fn nor_does_a_burst_over_many_threads() {
+    let settings = json!({"hash_threads": 16, "hash_memory_kib": 4096});
+    on_both_with(settings, async |app| {
+        app.user("alice", Role::User).await;
+        let guesses = (0..60).map(|_| app.try_login("alice", "wrong", "laptop"));
+        let answers = join_all(guesses).await;
+        let hashed = answers.iter().filter(|a| a.status == Status::BadRequest);
+        assert_eq!(hashed.count(), 10);
+        assert_eq!(app.number(COUNTED).await, 20);
     });
 }
 

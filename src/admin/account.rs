@@ -131,34 +131,59 @@ async fn act(
         Action::Delete => Redirect::to(uri!("/admin", users::list(q = _, page = _))),
         _ => Redirect::to(uri!("/admin", users::show(user.id))),
     };
-    match perform(auth, frame.admin(), cookies, &user, action, &answer).await {
+    let admin = frame.admin();
+    let asks = action.is_grave() && !admin.password_is_fresh(now());
+    if asks && let Err(error) = confirm(auth, admin, cookies, &answer).await {
+        return match error {
+            Error::Invalid(errors) => {
+                let page = question(auth, frame, user, action, &errors).await?;
+                Ok(Err((Status::BadRequest, page)))
+            }
+            // The session ended meanwhile.
+            Error::InvalidToken => Err(Error::SignInRequired(None)),
+            error => Err(error),
+        };
+    }
+    match perform(auth, admin, &user, action, &answer).await {
         Ok(sentence) => Ok(Ok(Done::success(to, sentence))),
-        Err(Error::Conflict(why)) => {
-            let back = Redirect::to(uri!("/admin", users::show(user.id)));
-            Ok(Ok(Done::refused(back, why)))
-        }
         Err(Error::Invalid(errors)) => {
             let page = question(auth, frame, user, action, &errors).await?;
             Ok(Err((Status::BadRequest, page)))
         }
+        // Rocket drops new cookies where an error is answered, and the browser would be left with the
+        // token that was just replaced.
+        Err(error @ Error::Conflict(_)) => Ok(Ok(Done::refused(to, error.detail()))),
+        Err(error) if asks => Ok(Ok(Done::refused(to, error.detail()))),
         Err(error) => Err(error),
     }
+}
+
+/// Takes the admin's own password again, and gives the browser the token that this brings.
+async fn confirm(
+    auth: &Auth,
+    admin: &Admin,
+    cookies: &CookieJar<'_>,
+    answer: &Answer,
+) -> Result<(), Error> {
+    // A page that was opened before the quarter of an hour was over has no field for it.
+    if answer.current.reveal().is_empty() {
+        let what = "Give your own password too: it is over 15 minutes since you last did.";
+        return Err(FieldErrors::one("current_password", what));
+    }
+    let secret = auth
+        .confirm(admin.session(), &answer.current, admin.caller())
+        .await?;
+    session::keep(cookies, auth.settings(), &secret);
+    Ok(())
 }
 
 async fn perform(
     auth: &Auth,
     admin: &Admin,
-    cookies: &CookieJar<'_>,
     user: &User,
     action: Action,
     answer: &Answer,
 ) -> Result<String, Error> {
-    if action.is_grave() && !admin.password_is_fresh(now()) {
-        let secret = auth
-            .confirm(admin.session(), &answer.current, admin.caller())
-            .await?;
-        session::keep(cookies, auth.settings(), &secret);
-    }
     let (id, name, actor) = (user.id, isolated(&user.username), &admin.actor());
     Ok(match action {
         Action::Disable => {

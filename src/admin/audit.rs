@@ -133,6 +133,7 @@ fn download(auth: &State<Auth>, _admin: Admin, asked: Asked<'_>) -> Csv<ByteStre
                 Ok(chunk) => chunk,
                 Err(error) => {
                     tracing::warn!("a download of the trail breaks off: {error}");
+                    yield record(&HEADING.map(|_| Some("broken off".to_owned())));
                     break;
                 }
             };

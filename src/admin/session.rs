@@ -90,7 +90,9 @@ async fn sign_in(
             // The browser forgets the token that it had; so do we.
             if let Some(earlier) = visitor.0 {
                 let own = Which::Own(earlier.token_id, earlier.user_id);
-                auth.end(own, Reason::Replaced, &earlier.actor()).await?;
+                if let Err(error) = auth.end(own, Reason::Replaced, &earlier.actor()).await {
+                    tracing::warn!("an admin's earlier session goes on until its time: {error}");
+                }
             }
             keep(cookies, auth.settings(), &issued.secret);
             Ok(Ok(Redirect::to(after_sign_in(next))))

@@ -6,7 +6,7 @@ use rocket::{State, post, routes};
 use serde::Serialize;
 
 use crate::auth::Auth;
-use crate::auth::guard::User;
+use crate::auth::guard::{NoForeignPage, User};
 use crate::auth::sessions::{Reason, Which};
 use crate::error::Error;
 use crate::identity::{ClientName, Username};
@@ -52,6 +52,7 @@ struct LoggedIn {
 #[post("/login", data = "<login>")]
 async fn login(
     auth: &State<Auth>,
+    _page: NoForeignPage,
     caller: Caller,
     login: Body<Login>,
 ) -> Result<Json<LoggedIn>, Error> {

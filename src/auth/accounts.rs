@@ -4,6 +4,7 @@ use sqlx::AnyConnection;
 
 use super::Auth;
 use super::sessions::{Reason, Refused, Session, Which, end_within};
+use super::throttle::Checked;
 use crate::db::may_be_tried_again;
 use crate::error::{Error, FieldErrors};
 use crate::identity::{TokenId, UserId, Username};
@@ -227,19 +228,20 @@ impl Auth {
         caller: &Caller,
     ) -> Result<(Turn, Credentials), Error> {
         let id = session.user_id;
-        let (found, budgets) = {
+        let found = {
             let mut db = self.pool.read().await?;
-            let found = user::credentials(&mut db, id).await?;
-            let found = found.ok_or(Error::InvalidToken)?;
-            let name = username_of(&found.username)?;
-            let budgets = self.budgets(&mut db, &name, Some(id), caller).await?;
-            self.check_budgets(&mut db, &budgets).await?;
-            (found, budgets)
+            user::credentials(&mut db, id).await?
         };
-        let turn = self.hasher.turn().await?;
-        let attempt = self.count_attempt(budgets).await?;
-        let hash = Some(found.password_hash.clone());
-        if turn.verify(current, hash).await? == Verdict::Wrong {
+        let found = found.ok_or(Error::InvalidToken)?;
+        let (name, known) = (username_of(&found.username)?, found.password_hash.clone());
+        let Checked {
+            verdict,
+            attempt,
+            turn,
+        } = self
+            .check_password(&name, Some((id, known)), current, caller)
+            .await?;
+        if verdict == Verdict::Wrong {
             let refused = Refused {
                 user: Some((id, session.username.clone())),
                 reason: "wrong current password",

@@ -14,7 +14,7 @@ use crate::models::event::Actor;
 use crate::models::token::Kind;
 use crate::web::client::Caller;
 use crate::web::cookies;
-use crate::web::origin::is_same_origin;
+use crate::web::origin::{is_foreign_page, is_same_origin};
 
 /// The user who asks, by the token in the `Authorization` header. Add this parameter to require
 /// it.
@@ -56,6 +56,26 @@ pub struct Admin {
 /// The admin whose browser asks, if there is one signed in. Add this parameter to pages for those
 /// who are not; it never fails, and never changes what the page answers otherwise.
 pub struct Visitor(pub Option<Admin>);
+
+/// A request that no foreign page has a browser make. Add this parameter to what a form could be sent
+/// to without credentials: pages can't read the answer, but they could use up the budget of failed
+/// logins that their visitor has at this address.
+///
+/// Fails with 403 ([`Error::CrossOrigin`]) otherwise.
+pub struct NoForeignPage;
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for NoForeignPage {
+    type Error = ();
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
+        if is_foreign_page(request) {
+            Outcome::Error((Error::CrossOrigin.stash(request), ()))
+        } else {
+            Outcome::Success(Self)
+        }
+    }
+}
 
 /// A change that a page of ours asks for, signed in or not. Add this parameter to the few handlers
 /// that change something for whoever is not signed in yet.

@@ -11,7 +11,7 @@ use rand::distr::{Alphanumeric, SampleString};
 use sqlx::AnyConnection;
 
 use super::Auth;
-use super::throttle::{Attempt, remember_address};
+use super::throttle::{Attempt, Checked, remember_address};
 use crate::config::{Lifetime, TokensFull};
 use crate::error::Error;
 use crate::identity::{ClientName, TokenId, UserId, Username};
@@ -176,18 +176,20 @@ impl Auth {
         // Two logins that both renew an outdated hash get in each other's way once: the later one
         // finds another hash than it checked. The second round settles it.
         for _ in 0..3 {
-            let (found, budgets) = {
+            let found = {
                 let mut db = self.pool.read().await?;
-                let found = user::credentials_by_name(&mut db, username).await?;
-                let id = found.as_ref().map(|user| user.id);
-                let budgets = self.budgets(&mut db, username, id, caller).await?;
-                self.check_budgets(&mut db, &budgets).await?;
-                (found, budgets)
+                user::credentials_by_name(&mut db, username).await?
             };
-            let turn = self.hasher.turn().await?;
-            let attempt = self.count_attempt(budgets).await?;
-            let hash = found.as_ref().map(|user| user.password_hash.clone());
-            let verdict = turn.verify(password, hash).await?;
+            let known = found
+                .as_ref()
+                .map(|user| (user.id, user.password_hash.clone()));
+            let Checked {
+                verdict,
+                attempt,
+                turn,
+            } = self
+                .check_password(username, known, password, caller)
+                .await?;
             let user = match admit(found, verdict, kind) {
                 Ok(user) => user,
                 Err(refused) => {
@@ -234,7 +236,7 @@ impl Auth {
         let mut tx = self.pool.write().await?;
         let failed = about(refused.reason);
         event::insert(&mut tx, Action::LoginFailed, actor, failed, now).await?;
-        if let Some(reason) = self.used_up(attempt) {
+        if let Some(reason) = self.fail(&mut tx, attempt).await? {
             event::insert(&mut tx, Action::LoginThrottled, actor, about(reason), now).await?;
         }
         Ok(tx.commit().await?)
@@ -286,7 +288,7 @@ impl Auth {
         };
         event::insert(&mut tx, Action::TokenIssued, &actor, about, now).await?;
         remember_address(&mut tx, user.id, caller).await?;
-        attempt.forgive_within(&mut tx).await?;
+        attempt.forgive(&mut tx).await?;
         tx.commit().await?;
         Ok(Some(Issued {
             secret,

@@ -2,64 +2,105 @@
 //! address that they come from, and past a limit no more are taken for a while.
 //!
 //! - The counts stand in the database: a restart does not reset them, and all processes share them.
-//! - A failure is counted *before* the password is hashed and given back if it was right. Of a
-//!   burst of guesses at the same moment no more are hashed than the limit allows.
+//! - An attempt is counted *before* the password is hashed: of a burst of guesses at the same moment
+//!   no more are hashed than the limit allows. While it is being checked it is pending, and those
+//!   who find no room beside it wait for what becomes of it: a burst of right passwords is let in.
 //! - An account has one budget for strangers and one for each address that signed in to it before,
 //!   so that whoever guesses from elsewhere can't lock the owner out. Issued tokens are not
-//!   concerned at all.
-//!   (Who shares an address with the owner, and only they, can tell by the other budget that there
-//!   is an account.)
+//!   concerned at all. (Who shares an address with the owner, and only they, can tell by the other
+//!   budget that there is an account.)
 //! - Names that no account has are counted alike, under a pseudonym, so that the limit tells
 //!   nothing about who has an account.
-//! - A row is made for a password that is about to be hashed and goes soon after its window: there
-//!   are never more rows than the hasher does hashes in [`WINDOW`] and a minute. Nothing is kept in
-//!   the process.
+//! - An attempt makes two rows at most, right before it is hashed, and they go soon after their
+//!   window: there are never more than twice the hashes that all processes do in [`WINDOW`] and a
+//!   minute. Nothing is kept in the process.
 //!
 //! (OWASP ASVS 5.0, 6.1.1 and 6.3.1; NIST SP 800-63B-4, 3.2.2, allows up to 100 failures in a row.)
 
+use std::time::{Duration, Instant};
+
+use rocket::tokio::time::sleep;
 use sqlx::AnyConnection;
 
 use super::Auth;
 use crate::db::may_be_tried_again;
 use crate::error::Error;
 use crate::identity::{UserId, Username};
-use crate::models::attempt::{self, Counted};
-use crate::models::{known_address, now};
+use crate::models::{attempt, known_address, now};
+use crate::password::{Password, Turn, Verdict};
 use crate::web::client::Caller;
 
 /// Seconds in which failures are counted together.
 const WINDOW: i64 = 5 * 60;
 /// Places that a user may have signed in from and have a budget for.
 const KNOWN_ADDRESSES: i64 = 20;
+/// How often one who found no room looks again, and for how long: what is pending takes about as
+/// long as a hash.
+const LOOKING: Duration = Duration::from_millis(25);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The budgets that an attempt draws on: keys of the `attempts` table.
-pub(super) struct Budgets {
+struct Budgets {
     account: String,
     address: String,
 }
 
-/// An attempt that was counted.
+/// An attempt that was counted and is pending.
 pub(super) struct Attempt {
     budgets: Budgets,
-    account: Counted,
-    address: Counted,
+    /// The ends of the windows that it counts in.
+    account_ends: i64,
+    address_ends: i64,
+}
+
+/// A password that was checked against an account's.
+pub(super) struct Checked {
+    pub(super) verdict: Verdict,
+    /// To be forgiven, or to be recorded as failed.
+    pub(super) attempt: Attempt,
+    /// For hashing a new password in its place.
+    pub(super) turn: Turn,
 }
 
 impl Auth {
-    /// The budgets of an attempt to sign in under that name.
+    /// Checks a password: `user` is the account's id and hash, if there is such an account. The work
+    /// is the same in either case, in the database too.
     ///
-    /// `user` is the account's id, if there is such an account. What is asked of the database is
-    /// the same in either case.
-    pub(super) async fn budgets(
+    /// # Errors
+    /// [`Error::Throttled`], before any hashing; [`Error::Overloaded`]; [`Error::Database`].
+    pub(super) async fn check_password(
         &self,
-        db: &mut AnyConnection,
+        username: &Username,
+        user: Option<(UserId, String)>,
+        password: &Password,
+        caller: &Caller,
+    ) -> Result<Checked, Error> {
+        let (id, hash) = user.unzip();
+        let budgets = self.budgets(username, id, caller).await?;
+        // Refused at once, without a place in the queue, if failures have used it up already.
+        self.demand_budget(&budgets).await?;
+        let turn = self.hasher.turn().await?;
+        let attempt = self.begin_attempt(budgets).await?;
+        let verdict = turn.verify(password, hash).await?;
+        Ok(Checked {
+            verdict,
+            attempt,
+            turn,
+        })
+    }
+
+    async fn budgets(
+        &self,
         username: &Username,
         user: Option<UserId>,
         caller: &Caller,
     ) -> Result<Budgets, Error> {
         let network = caller.network();
         let nobody = UserId::new();
-        let known = known_address::is_known(db, user.unwrap_or(nobody), &network).await?;
+        let known = {
+            let mut db = self.pool.read().await?;
+            known_address::is_known(&mut db, user.unwrap_or(nobody), &network).await?
+        };
         let pseudonym = self.settings.name_key.pseudonym(username.key());
         Ok(Budgets {
             account: match user {
@@ -71,62 +112,52 @@ impl Auth {
         })
     }
 
-    /// Refuses at once, without a place in the queue, what is over its budget already.
-    ///
-    /// # Errors
-    /// [`Error::Throttled`]; [`Error::Database`].
-    pub(super) async fn check_budgets(
-        &self,
-        db: &mut AnyConnection,
-        budgets: &Budgets,
-    ) -> Result<(), Error> {
+    async fn demand_budget(&self, budgets: &Budgets) -> Result<(), Error> {
         let (per_account, per_address) = self.limits();
-        let (account, address) = (budgets.account.as_str(), budgets.address.as_str());
+        let account = (budgets.account.as_str(), per_account);
+        let address = (budgets.address.as_str(), per_address);
         let now = now();
-        let exhausted =
-            attempt::exhausted_until(db, (account, per_account), (address, per_address), now)
-                .await?;
-        match exhausted {
+        let mut db = self.pool.read().await?;
+        match attempt::exhausted_until(&mut db, account, address, now).await? {
             Some(until) => Err(throttled(until - now)),
             None => Ok(()),
         }
     }
 
-    /// Counts an attempt as a failure, until it is known to be none. Call it right before hashing.
-    ///
-    /// # Errors
-    /// [`Error::Throttled`], and nothing is counted; [`Error::Database`].
-    pub(super) async fn count_attempt(&self, budgets: Budgets) -> Result<Attempt, Error> {
-        let counted = match self.count(&budgets).await {
-            // Old counts were being deleted just then.
-            Err(Error::Database(error)) if may_be_tried_again(&error) => {
-                self.count(&budgets).await?
+    /// Counts an attempt, waiting for room if there is none but for those that are pending.
+    async fn begin_attempt(&self, budgets: Budgets) -> Result<Attempt, Error> {
+        let start = Instant::now();
+        loop {
+            let begun = match self.begin(&budgets).await {
+                // Old counts were being deleted just then.
+                Err(Error::Database(error)) if may_be_tried_again(&error) => None,
+                other => other?,
+            };
+            if let Some((account_ends, address_ends)) = begun {
+                return Ok(Attempt {
+                    budgets,
+                    account_ends,
+                    address_ends,
+                });
             }
-            other => other?,
-        };
-        if let Some((account, address)) = counted {
-            return Ok(Attempt {
-                budgets,
-                account,
-                address,
-            });
+            self.demand_budget(&budgets).await?;
+            if start.elapsed() > PATIENCE {
+                return Err(throttled(1));
+            }
+            sleep(LOOKING).await;
         }
-        let mut db = self.pool.read().await?;
-        self.check_budgets(&mut db, &budgets).await?;
-        // Whoever used the budget up has given back since.
-        Err(throttled(1))
     }
 
-    async fn count(&self, budgets: &Budgets) -> Result<Option<(Counted, Counted)>, Error> {
+    async fn begin(&self, budgets: &Budgets) -> Result<Option<(i64, i64)>, Error> {
         let (per_account, per_address) = self.limits();
         let now = now();
         let mut tx = self.pool.write().await?;
         // First the account, then the address, here and wherever both rows are locked: so no two
         // logins wait for each other.
         let (key, end) = (budgets.account.as_str(), now + WINDOW);
-        if let Some(account) = attempt::count(&mut tx, key, per_account, now, end).await? {
+        if let Some(account) = attempt::begin(&mut tx, key, per_account, now, end).await? {
             let key = budgets.address.as_str();
-            if let Some(address) = attempt::count(&mut tx, key, per_address, now, end).await? {
+            if let Some(address) = attempt::begin(&mut tx, key, per_address, now, end).await? {
                 tx.commit().await?;
                 return Ok(Some((account, address)));
             }
@@ -135,23 +166,30 @@ impl Auth {
         Ok(None)
     }
 
-    /// Takes back that an attempt failed, in a transaction of its own.
+    /// Takes an attempt back, in a transaction of its own.
     pub(super) async fn forgive(&self, attempt: &Attempt) -> Result<(), Error> {
         let mut tx = self.pool.write().await?;
-        attempt.forgive_within(&mut tx).await?;
+        attempt.forgive(&mut tx).await?;
         Ok(tx.commit().await?)
     }
 
-    /// What the failure of `attempt` uses up, if anything, as the trail says it.
-    pub(super) fn used_up(&self, attempt: &Attempt) -> Option<&'static str> {
+    /// Makes an attempt a failure, and says what that uses up, if anything, in the trail's words.
+    pub(super) async fn fail(
+        &self,
+        tx: &mut AnyConnection,
+        attempt: &Attempt,
+    ) -> Result<Option<&'static str>, Error> {
         let (per_account, per_address) = self.limits();
-        if attempt.account.failures >= per_account {
+        let budgets = &attempt.budgets;
+        let account = attempt::fail(tx, &budgets.account, attempt.account_ends).await?;
+        let address = attempt::fail(tx, &budgets.address, attempt.address_ends).await?;
+        Ok(if account == Some(per_account) {
             Some("too many failures for the account")
-        } else if attempt.address.failures >= per_address {
+        } else if address == Some(per_address) {
             Some("too many failures from the address")
         } else {
             None
-        }
+        })
     }
 
     fn limits(&self) -> (i64, i64) {
@@ -164,15 +202,10 @@ impl Auth {
 }
 
 impl Attempt {
-    /// Takes back that it failed.
-    pub(super) async fn forgive_within(&self, tx: &mut AnyConnection) -> Result<(), Error> {
-        let Self {
-            budgets,
-            account,
-            address,
-        } = self;
-        attempt::give_back(tx, &budgets.account, account.ends_at).await?;
-        attempt::give_back(tx, &budgets.address, address.ends_at).await?;
+    /// Takes it back.
+    pub(super) async fn forgive(&self, tx: &mut AnyConnection) -> Result<(), Error> {
+        attempt::forgive(tx, &self.budgets.account, self.account_ends).await?;
+        attempt::forgive(tx, &self.budgets.address, self.address_ends).await?;
         Ok(())
     }
 }

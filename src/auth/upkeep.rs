@@ -20,7 +20,8 @@ const PRUNING: Duration = Duration::from_hours(1);
 const PRUNING_ATTEMPTS: Duration = Duration::from_mins(1);
 const SLOWEST_FLUSH: Duration = Duration::from_secs(1);
 const FASTEST_FLUSH: Duration = Duration::from_millis(50);
-const DELETED_AT_ONCE: i64 = 5000;
+/// Lines of the trail, which nobody else changes, deleted in one transaction.
+const EVENTS_AT_ONCE: i64 = 5000;
 /// Seconds after which an address that a user no longer signs in from is a stranger's again: by
 /// then it may well belong to somebody else.
 const KNOWN_FOR: i64 = 90 * 24 * 60 * 60;
@@ -71,15 +72,18 @@ async fn prune(auth: &Auth) -> Result<(), Error> {
     if pruned > 0 {
         tracing::info!(pruned, "expired tokens deleted");
     }
-    delete(auth, now() - KNOWN_FOR, |db, time, limit| {
-        Box::pin(known_address::delete_before(db, time, limit))
-    })
+    delete(
+        auth,
+        now() - KNOWN_FOR,
+        rows_at_once(auth),
+        |db, time, limit| Box::pin(known_address::delete_before(db, time, limit)),
+    )
     .await?;
     let Some(age) = auth.settings().events_ttl.length() else {
         return Ok(());
     };
     let before = now().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
-    delete(auth, before, |db, time, limit| {
+    delete(auth, before, EVENTS_AT_ONCE, |db, time, limit| {
         Box::pin(event::delete_before(db, time, limit))
     })
     .await
@@ -91,7 +95,7 @@ impl Auth {
     /// # Errors
     /// [`Error::Database`].
     pub async fn prune_attempts(&self) -> Result<(), Error> {
-        delete(self, now(), |db, time, limit| {
+        delete(self, now(), rows_at_once(self), |db, time, limit| {
             Box::pin(attempt::delete_ended(db, time, limit))
         })
         .await
@@ -101,13 +105,17 @@ impl Auth {
 /// Deletes rows up to a time, unix seconds, a batch in each transaction.
 type Delete = for<'a> fn(&'a mut AnyConnection, i64, i64) -> BoxFuture<'a, sqlx::Result<u64>>;
 
-async fn delete(auth: &Auth, time: i64, batch: Delete) -> Result<(), Error> {
+async fn delete(auth: &Auth, time: i64, limit: i64, batch: Delete) -> Result<(), Error> {
     loop {
         let mut tx = auth.pool().write().await?;
-        let deleted = batch(&mut tx, time, DELETED_AT_ONCE).await?;
+        let deleted = batch(&mut tx, time, limit).await?;
         tx.commit().await?;
-        if deleted == 0 {
+        if deleted < limit.unsigned_abs() {
             return Ok(());
         }
     }
+}
+
+fn rows_at_once(auth: &Auth) -> i64 {
+    i64::try_from(auth.pool().engine().rows_at_once()).unwrap_or(1)
 }

@@ -1,41 +1,35 @@
 //! The `attempts` table: failed logins, counted for an account or for an address.
 //!
-//! A row counts in a window of time that begins with the first failure. A count is taken before
-//! the password is checked and given back if it was right, in single statements, so that neither a
-//! burst nor a second process slips past a limit.
+//! A row counts in a window of time that begins with the first attempt. An attempt is pending
+//! before its password is checked; then it is a failure, or taken back. What is pending and what
+//! has failed never is more than the limit, and each change is a single statement: neither a burst
+//! nor a second process slips past.
 
-use sqlx::{AnyConnection, FromRow};
+use sqlx::AnyConnection;
 
-/// A count that was taken.
-#[derive(Debug, Clone, FromRow)]
-pub struct Counted {
-    /// Failures in this window, this attempt included.
-    pub failures: i64,
-    /// When the window ends, unix seconds.
-    pub ends_at: i64,
-}
-
-/// Counts one more failure for `key`; none if there are `limit` in this window already. A window
-/// that begins now ends at `ends_at` (unix seconds).
+/// Counts one more attempt for `key` as pending, and gives the end of the window that it counts in
+/// (unix seconds); none if `limit` attempts have failed or are pending in it. A window that begins
+/// now ends at `ends_at`.
 ///
 /// # Errors
 /// The database failed.
-pub async fn count(
+pub async fn begin(
     db: &mut AnyConnection,
     key: &str,
     limit: i64,
     now: i64,
     ends_at: i64,
-) -> sqlx::Result<Option<Counted>> {
-    sqlx::query_as(
-        "INSERT INTO attempts (key, failures, ends_at) VALUES ($1, 1, $2)
+) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar(
+        "INSERT INTO attempts (key, failures, pending, ends_at) VALUES ($1, 0, 1, $2)
          ON CONFLICT (key) DO UPDATE
-         SET failures = CASE WHEN attempts.ends_at <= $3 OR attempts.failures = 0
-                             THEN 1 ELSE attempts.failures + 1 END,
-             ends_at = CASE WHEN attempts.ends_at <= $3 OR attempts.failures = 0
+         SET failures = CASE WHEN attempts.ends_at <= $3 THEN 0 ELSE attempts.failures END,
+             pending = CASE WHEN attempts.ends_at <= $3 THEN 1 ELSE attempts.pending + 1 END,
+             ends_at = CASE WHEN attempts.ends_at <= $3
+                              OR attempts.failures + attempts.pending = 0
                             THEN excluded.ends_at ELSE attempts.ends_at END
-         WHERE attempts.ends_at <= $3 OR attempts.failures < $4
-         RETURNING failures, ends_at",
+         WHERE attempts.ends_at <= $3 OR attempts.failures + attempts.pending < $4
+         RETURNING ends_at",
     )
     .bind(key)
     .bind(ends_at)
@@ -45,14 +39,31 @@ pub async fn count(
     .await
 }
 
-/// Gives back what was counted for `key` in the window that ends at `ends_at`.
+/// Turns a pending attempt, in the window that ends at `ends_at`, into a failure, and says how many
+/// there are; none if the window is over.
 ///
 /// # Errors
 /// The database failed.
-pub async fn give_back(db: &mut AnyConnection, key: &str, ends_at: i64) -> sqlx::Result<()> {
+pub async fn fail(db: &mut AnyConnection, key: &str, ends_at: i64) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar(
+        "UPDATE attempts SET failures = failures + 1, pending = pending - 1
+         WHERE key = $1 AND ends_at = $2 AND pending > 0
+         RETURNING failures",
+    )
+    .bind(key)
+    .bind(ends_at)
+    .fetch_optional(db)
+    .await
+}
+
+/// Takes a pending attempt back, in the window that ends at `ends_at`.
+///
+/// # Errors
+/// The database failed.
+pub async fn forgive(db: &mut AnyConnection, key: &str, ends_at: i64) -> sqlx::Result<()> {
     sqlx::query(
-        "UPDATE attempts SET failures = failures - 1
-         WHERE key = $1 AND ends_at = $2 AND failures > 0",
+        "UPDATE attempts SET pending = pending - 1
+         WHERE key = $1 AND ends_at = $2 AND pending > 0",
     )
     .bind(key)
     .bind(ends_at)
@@ -61,8 +72,8 @@ pub async fn give_back(db: &mut AnyConnection, key: &str, ends_at: i64) -> sqlx:
     Ok(())
 }
 
-/// When the last window ends of those of the two keys in which the limit is reached, unix seconds;
-/// none if none is.
+/// When the last window ends of those of the two keys in which failures have reached the limit, unix
+/// seconds; none if none has.
 ///
 /// # Errors
 /// The database failed.

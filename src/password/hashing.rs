@@ -74,7 +74,8 @@ pub(super) fn verify(
     // Outputs are compared in constant time.
     let right = stored.compute(password, memory)? == stored.output && is_known;
     let outdated = stored.is_weaker_than(today);
-    if outdated && !right {
+    // Also if it is right: that doesn't mean yet that it lets anybody in.
+    if outdated {
         stored.make_up_for_weakness(today, memory);
     }
     Ok(match (right, outdated) {

@@ -1,4 +1,4 @@
-//! Which pages of other origins may call the JSON API (cross-origin resource sharing, as the Fetch
+//! Which pages of other origins may call the JSON API, all but the admin (cross-origin resource sharing, as the Fetch
 //! standard of the WHATWG defines it).
 //!
 //! Off unless `cors_origins` names some. Nothing is granted to credentials mode: tokens travel in a
@@ -19,7 +19,7 @@ const EXPOSED_HEADERS: &str = "Allow, Retry-After, WWW-Authenticate, X-Request-I
 /// Seconds that a browser may remember a preflight's answer: Chromium's upper bound.
 const MAX_AGE: &str = "7200";
 
-/// Grants what `cors_origins` says, on every answer of the JSON API.
+/// Grants what `cors_origins` says, on every answer but those of the admin.
 pub struct Cors;
 
 #[rocket::async_trait]
@@ -35,8 +35,8 @@ impl Fairing for Cors {
         let Some(settings) = request.rocket().state::<Settings>() else {
             return;
         };
-        let is_api = request.uri().path().segments().next() == Some("auth");
-        if !is_api || settings.cors_origins.is_empty() {
+        let first = request.uri().path().segments().next();
+        if matches!(first, Some("admin" | "static")) || settings.cors_origins.is_empty() {
             return;
         }
         // The answer is another one for another origin, also where this one gets nothing.
@@ -45,8 +45,7 @@ impl Fairing for Cors {
         let (Some(origin), None) = (origins.next(), origins.next()) else {
             return;
         };
-        let named = |allowed: &crate::config::WebOrigin| allowed.to_string() == origin;
-        if settings.cors_origins.iter().any(named) {
+        if settings.may_call_api(origin) {
             response.set_raw_header("Access-Control-Allow-Origin", origin.to_owned());
             response.set_raw_header("Access-Control-Expose-Headers", EXPOSED_HEADERS);
             answer_preflight(request, response);

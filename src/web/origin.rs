@@ -24,6 +24,24 @@ pub fn is_same_origin(request: &Request<'_>) -> bool {
     }
 }
 
+/// Whether a browser says that the request comes from a page of another origin, one that has no leave
+/// to call the API. What is no browser says nothing.
+pub fn is_foreign_page(request: &Request<'_>) -> bool {
+    let other = match single(request, "Sec-Fetch-Site") {
+        Presence::One(site) => matches!(site, "cross-site" | "same-site"),
+        Presence::Many => true,
+        Presence::None => false,
+    };
+    let allowed = match single(request, "Origin") {
+        Presence::One(origin) => request
+            .rocket()
+            .state::<Settings>()
+            .is_some_and(|settings| settings.may_call_api(origin)),
+        Presence::Many | Presence::None => false,
+    };
+    other && !allowed
+}
+
 enum Presence<'r> {
     None,
     One(&'r str),
