@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
+use rocket::tokio::time::sleep;
 use serde_json::Value;
 use sqlx::Connection;
 
@@ -96,9 +98,79 @@ fn it_serves_and_commands_beside_it_take_effect() {
 }
 
 #[test]
+fn it_deletes_what_has_expired_of_itself() {
+    on_each_url(async |url| {
+        let server = Server::start(&url).await;
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+        let (old, new) = (
+            server.login("alice", "old").await,
+            server.login("alice", "new").await,
+        );
+        assert_eq!(server.terminate(), Some(0));
+        let mut db = sqlx::AnyConnection::connect(&url).await.unwrap();
+        for sql in [
+            "UPDATE tokens SET ends_at = 1 WHERE client = 'old'",
+            "INSERT INTO attempts (key, failures, pending, ends_at) VALUES ('from:x', 1, 0, 1)",
+            "INSERT INTO events (id, at, action, via) VALUES ('0', 1, 'user.created', 'api')",
+        ] {
+            sqlx::query(sql).execute(&mut db).await.unwrap();
+        }
+        let server = Server::start(&url).await;
+        assert_eq!((server.me(&old).await, server.me(&new).await), (401, 200));
+        let left = "SELECT (SELECT COUNT(*) FROM tokens WHERE client = 'old')
+                        + (SELECT COUNT(*) FROM attempts WHERE key = 'from:x')
+                        + (SELECT COUNT(*) FROM events WHERE id = '0')";
+        let start = Instant::now();
+        loop {
+            let rows: i64 = sqlx::query_scalar(left).fetch_one(&mut db).await.unwrap();
+            if rows == 0 {
+                break;
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "{rows} rows left"
+            );
+            sleep(Duration::from_millis(50)).await;
+        }
+        let told = "SELECT COUNT(*) FROM events
+                    WHERE action = 'token.ended' AND reason = 'expired' AND via = 'server'";
+        let told: i64 = sqlx::query_scalar(told).fetch_one(&mut db).await.unwrap();
+        assert_eq!(told, 1);
+        assert_eq!(server.terminate(), Some(0));
+    });
+}
+
+#[test]
+fn settings_of_the_file_are_taken_and_the_environment_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("Rocket.toml");
+    let named = sqlite(folder.path()).replace("test.db", "named.db");
+    std::fs::write(
+        &file,
+        format!("[default.databases.multitoken]\nurl = \"{named}\"\n"),
+    )
+    .unwrap();
+    let migrate = |url: Option<&str>| {
+        let mut command = command("", &["migrate"]);
+        command
+            .env("ROCKET_CONFIG", &file)
+            .env_remove("DATABASE_URL");
+        if let Some(url) = url {
+            command.env("DATABASE_URL", url);
+        }
+        assert!(command.output().unwrap().status.success());
+    };
+    let made = |name: &str| folder.path().join("data").join(name).exists();
+    migrate(Some(&sqlite(folder.path())));
+    assert!(made("test.db") && !made("named.db"));
+    migrate(None);
+    assert!(made("named.db"));
+}
+
+#[test]
 fn last_uses_are_written_when_it_ends() {
     on_each_url(async |url| {
-        // A long life without use: nothing is written of itself so soon.
+        // Within the second after which it would be written anyway.
         let server = Server::start(&url).await;
         server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
         let token = server.login("alice", "laptop").await;

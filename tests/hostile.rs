@@ -12,7 +12,7 @@ use crate::support::{App, PASSWORD, on_both};
 const NAMES: [&str; 6] = [
     "<script>alert(1)</script>",
     "\"><img src=x onerror=alert(1)>",
-    "{{ 7*191 }}{% include \"x\" %}",
+    "{{ 99991*99989 }}{% include \"x\" %}",
     "=HYPERLINK(\"http://evil.example\")",
     "'; DROP TABLE users; --",
     "אבג <b>שלום</b>",
@@ -39,7 +39,14 @@ fn escaped(text: &str) -> String {
 
 fn assert_harmless(page: &Answer, what: &str) {
     assert!(page.status.code < 500, "{what}: {}", page.status);
-    for harm in ["<script", "<img src=x", "<b>", "1337", "\u{1b}", "\u{202e}"] {
+    for harm in [
+        "<script",
+        "<img src=x",
+        "<b>",
+        "9998000099",
+        "\u{1b}",
+        "\u{202e}",
+    ] {
         assert!(!page.text.contains(harm), "{harm} in {what}: {}", page.text);
     }
 }

@@ -1,6 +1,12 @@
 //! Signing in and out over JSON.
 
-use multitoken::models::user::Role;
+use multitoken::auth::Auth;
+use multitoken::auth::accounts::Tokens;
+use multitoken::config::Settings;
+use multitoken::identity::Username;
+use multitoken::models::event::Actor;
+use multitoken::models::user::{self, Role};
+use multitoken::password::Password;
 use rocket::http::{Method, Status};
 use serde_json::json;
 
@@ -85,7 +91,7 @@ fn a_refused_login_does_not_tell_why() {
     on_both(async |app| {
         app.user("alice", Role::User).await;
         let disabled = app.user("carol", Role::User).await;
-        let actor = multitoken::models::event::Actor::command_line();
+        let actor = Actor::command_line();
         app.auth().disable(disabled, &actor).await.unwrap();
 
         let wrong = app
@@ -281,14 +287,40 @@ fn or_the_login_is_refused() {
 
 #[test]
 fn an_outdated_hash_is_renewed_by_the_right_password_only() {
-    on_both_with(json!({"hash_memory_kib": 16}), async |app| {
-        app.user("alice", Role::User).await;
-        app.execute("UPDATE users SET password_hash = '$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$Fz0PvtqkpGbYzK+EIdtLqMaf4tkuCpcEcIJWTOa2dsE'").await;
-        assert_eq!(
-            app.try_login("alice", "wrong", "laptop").await.status,
-            Status::BadRequest
-        );
-        let hash = app.texts("SELECT password_hash FROM users").await;
-        assert!(hash[0].contains("m=8,"), "{hash:?}");
+    on_both_with(json!({"hash_memory_kib": 64}), async |app| {
+        let id = app.user("alice", Role::User).await;
+        let name = Username::parse("alice").unwrap();
+        let hash = async || {
+            let mut db = app.auth().pool().read().await.unwrap();
+            let found = user::credentials_by_name(&mut db, &name).await.unwrap();
+            found.unwrap().password_hash
+        };
+        let set = async |memory: u32, iterations: u32| {
+            let settings = Settings {
+                hash_memory_kib: memory,
+                hash_iterations: iterations,
+                ..app.auth().settings().clone()
+            };
+            let other = Auth::new(app.auth().pool().clone(), settings).unwrap();
+            let mut db = app.auth().pool().read().await.unwrap();
+            let user = user::find(&mut db, id).await.unwrap().unwrap();
+            let password = Password::new(PASSWORD);
+            let actor = Actor::command_line();
+            let set = other.set_password(&user, &password, Tokens::Keep, &actor);
+            set.await.unwrap();
+        };
+        for (memory, iterations, renewed) in [(8, 1, true), (32, 3, true), (128, 1, false)] {
+            set(memory, iterations).await;
+            let before = hash().await;
+            let wrong = app.try_login("alice", "wrong", "laptop").await;
+            assert_eq!(wrong.status, Status::BadRequest);
+            assert_eq!(hash().await, before, "a wrong password renews nothing");
+            app.login("alice", "laptop").await;
+            let after = hash().await;
+            assert_eq!(after != before, renewed, "{before} {after}");
+            assert_eq!(after.contains("m=64,t=1"), renewed, "{after}");
+            app.login("alice", "laptop").await;
+            assert_eq!(hash().await, after, "once is enough");
+        }
     });
 }

@@ -6,9 +6,10 @@ use multitoken::models::event::Actor;
 use multitoken::models::user::Role;
 use multitoken::secret::Secret;
 use rocket::http::{Method, Status};
+use serde_json::json;
 
 use crate::support::app::{Answer, form};
-use crate::support::{App, PASSWORD, on_both};
+use crate::support::{App, PASSWORD, on_both, on_both_with};
 
 /// What anybody may ask for.
 const PUBLIC: [(Method, &str); 8] = [
@@ -220,11 +221,13 @@ fn nothing_changes_for_a_page_of_another_origin() {
             ),
             ("application/x-www-form-urlencoded", "_method=put"),
             ("application/x-www-form-urlencoded", "&_method=delete"),
+            ("application/x-www-form-urlencoded", "[_method]=get"),
+            ("application/x-www-form-urlencoded", "._method=get"),
             ("application/json", "{\"confirm\": \"yes\"}"),
             ("text/plain", "confirm=yes"),
         ];
         for asked in routes(&app, &cast).await {
-            if asked.method != Method::Post || !asked.path.starts_with("/admin") {
+            if asked.method == Method::Get || !asked.path.starts_with("/admin") {
                 continue;
             }
             for headers in provenances().iter().filter(|(_, ours)| !ours) {
@@ -234,7 +237,7 @@ fn nothing_changes_for_a_page_of_another_origin() {
                         ("Cookie", cast.admins_cookie.as_str()),
                         ("Content-Type", kind),
                     ]);
-                    let answer = app.send(Method::Post, &asked.path, &headers, body).await;
+                    let answer = app.send(asked.method, &asked.path, &headers, body).await;
                     let what = format!("{} {headers:?} {body}", asked.path);
                     assert_eq!(answer.status, Status::Forbidden, "{what}");
                 }
@@ -341,12 +344,38 @@ fn every_route_answers_with_the_security_headers_and_grants_no_other_origin_anyt
             public: true,
         }));
         for asked in all {
-            let origin = [("Origin", "http://evil.example")];
-            let answer = ask(&app, &asked, &origin).await;
-            let what = format!("{} {}", asked.method, asked.path);
-            assert_fortified(&answer, &what);
+            let bearer = format!("Bearer {}", cast.alices_token);
+            let origin = ("Origin", "http://evil.example");
+            let signed_in = [
+                origin,
+                ("Cookie", cast.admins_cookie.as_str()),
+                ("Authorization", bearer.as_str()),
+            ];
+            // Signed in where that changes nothing: the walk goes on.
+            let reads = asked.method == Method::Get;
+            for credentials in [&signed_in[..1], &signed_in[..if reads { 3 } else { 1 }]] {
+                let answer = ask(&app, &asked, credentials).await;
+                let what = format!("{} {} {credentials:?}", asked.method, asked.path);
+                assert_fortified(&answer, &what);
+                assert_eq!(answer.header("Cache-Control"), Some("no-store"), "{what}");
+            }
         }
     });
+}
+
+#[test]
+fn https_is_demanded_for_two_years_where_browsers_come_by_https() {
+    let https = json!({"public_url": "https://app.example.com"});
+    for (settings, demanded) in [(https, true), (json!({}), false)] {
+        on_both_with(settings, async |app| {
+            for path in ["/healthz", "/admin/login", "/auth/me", "/nothing"] {
+                let answer = app.send(Method::Get, path, &[], "").await;
+                let hsts = answer.header("Strict-Transport-Security");
+                let wanted = demanded.then_some("max-age=63072000; includeSubDomains");
+                assert_eq!(hsts, wanted, "{path}");
+            }
+        });
+    }
 }
 
 /// Whether an answer carries what every answer has to, and nothing that it must not.

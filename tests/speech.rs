@@ -56,6 +56,8 @@ fn known_paths_refuse_other_methods_and_say_which_they_take() {
             (Method::Delete, "/admin/users", "GET, HEAD"),
             (Method::Patch, "/admin/login", "GET, HEAD, POST"),
             (Method::Post, "/healthz", "GET, HEAD"),
+            (Method::Trace, "/healthz", "GET, HEAD"),
+            (Method::Trace, "/admin/login", "GET, HEAD, POST"),
         ] {
             let answer = app.send(method, path, &[], "").await;
             assert_eq!(answer.status, Status::MethodNotAllowed, "{method} {path}");
@@ -162,7 +164,9 @@ fn paths_written_otherwise_meet_the_same_guard_or_nothing() {
 #[test]
 fn readiness_demands_the_schema() {
     on_both(async |app| {
-        assert_eq!(app.get("/readyz", "").await.status, Status::Ok);
+        let ready = app.get("/readyz", "").await;
+        assert_eq!(ready.status, Status::Ok);
+        assert_eq!(ready.text, r#"{"status":"ok"}"#, "one word for everybody");
         app.execute("UPDATE _sqlx_migrations SET version = 99 WHERE version = 1")
             .await;
         assert_eq!(
@@ -170,6 +174,28 @@ fn readiness_demands_the_schema() {
             Status::ServiceUnavailable
         );
         assert_eq!(app.get("/healthz", "").await.status, Status::Ok);
+    });
+}
+
+#[test]
+fn of_static_files_there_are_those_and_nothing_else() {
+    on_both(async |app| {
+        for path in [
+            "/static",
+            "/static/",
+            "/static/.",
+            "/static/../Cargo.toml",
+            "/static/%2e%2e/Cargo.toml",
+            "/static/..%2fCargo.toml",
+            "/static/.git/config",
+            "/.git/config",
+            "/static/admin.css/",
+        ] {
+            let answer = app.send(Method::Get, path, &[], "").await;
+            let is_sheet = answer.text.contains("The admin's pages");
+            assert!(answer.status == Status::NotFound || is_sheet, "{path}");
+            assert!(!answer.text.contains("[package]"), "{path}");
+        }
     });
 }
 
@@ -182,6 +208,9 @@ fn a_method_is_the_one_that_the_request_came_with() {
             (Method::Post, "_method=get", Status::MethodNotAllowed),
             (Method::Post, "_method=HEAD&x=y", Status::MethodNotAllowed),
             (Method::Post, "&_method=head", Status::MethodNotAllowed),
+            (Method::Post, "[_method]=get", Status::MethodNotAllowed),
+            (Method::Post, "._method=get", Status::MethodNotAllowed),
+            (Method::Post, "_method[=get", Status::MethodNotAllowed),
             (Method::Post, "x=y", Status::MethodNotAllowed),
             // And what is no POST does not become one.
             (Method::Get, "_method=post", Status::Ok),
