@@ -319,3 +319,53 @@ fn the_set_up_link_is_dead_once_there_is_an_admin_made_elsewhere() {
         assert_eq!(app.texts("SELECT username FROM users").await, ["root"]);
     });
 }
+
+#[test]
+fn passwords_are_masked_and_managers_may_fill_them_in() {
+    on_both(async |app| {
+        let setup: &Setup = app.client.rocket().state().unwrap();
+        let setup = format!("/admin/setup?key={}", setup.open());
+        let setup = app.page(&setup, "").await.text;
+        let alice = app.user("root", Role::Admin).await;
+        let cookie = app.admin_login("root").await;
+        let sign_in = app.page("/admin/login", "").await.text;
+        let set = format!("/admin/users/{alice}/password");
+        let set = app.page(&set, &cookie).await.text;
+        for (page, hint) in [
+            (setup, "new-password"),
+            (sign_in, "current-password"),
+            (set, "new-password"),
+        ] {
+            let input = page
+                .split("<input")
+                .find(|i| i.contains("name=\"password\""));
+            let input = input.unwrap().split('>').next().unwrap();
+            assert!(input.contains("type=\"password\""), "{input}");
+            assert!(
+                input.contains(&format!("autocomplete=\"{hint}\"")),
+                "{input}"
+            );
+            assert!(!input.contains("onpaste") && !input.contains("maxlength"));
+        }
+    });
+}
+
+#[test]
+fn every_page_offers_to_sign_out() {
+    on_both(async |app| {
+        let root = app.user("root", Role::Admin).await;
+        let cookie = app.admin_login("root").await;
+        for path in [
+            "/admin/".to_owned(),
+            "/admin/users".to_owned(),
+            "/admin/audit".to_owned(),
+            format!("/admin/users/{root}"),
+            format!("/admin/users/{root}/delete"),
+        ] {
+            let page = app.page(&path, &cookie).await;
+            assert_eq!(page.status, Status::Ok, "{path}");
+            let form = "<form method=\"post\" action=\"/admin/logout\">";
+            assert!(page.text.contains(form), "{path}");
+        }
+    });
+}

@@ -4,7 +4,7 @@ use multitoken::models::user::Role;
 use rocket::http::{Method, Status};
 use serde_json::json;
 
-use crate::support::app::Answer;
+use crate::support::app::{Answer, form};
 use crate::support::{App, PASSWORD, on_both, on_both_with};
 
 const SPA: &str = "https://spa.example.com";
@@ -96,6 +96,41 @@ fn it_is_off_unless_origins_are_named() {
         assert_eq!(answer.status, Status::MethodNotAllowed);
         assert!(granted(&answer).is_empty());
         assert_eq!(answer.header("Vary"), None);
+    });
+}
+
+#[test]
+fn a_foreign_page_can_not_use_up_its_visitors_budget() {
+    on_both_with(json!({"cors_origins": [SPA]}), async |app| {
+        app.user("alice", Role::User).await;
+        let login = async |site: &str, origin: &str| {
+            let headers = [
+                ("Content-Type", "application/x-www-form-urlencoded"),
+                ("Sec-Fetch-Site", site),
+                ("Origin", origin),
+            ];
+            let body = form(&[
+                ("username", "alice"),
+                ("password", PASSWORD),
+                ("client", "page"),
+            ]);
+            let answer = app.send(Method::Post, "/auth/login/", &headers, body).await;
+            answer.status
+        };
+        for site in ["cross-site", "same-site"] {
+            let foreign = login(site, "https://evil.example").await;
+            assert_eq!(foreign, Status::Forbidden, "{site}");
+            assert_eq!(login(site, "null").await, Status::Forbidden, "{site}");
+        }
+        assert_eq!(app.number("SELECT COUNT(*) FROM attempts").await, 0);
+        for (site, origin) in [
+            ("cross-site", SPA),
+            ("same-site", SPA),
+            ("same-origin", "https://x"),
+        ] {
+            assert_eq!(login(site, origin).await, Status::Ok, "{site}");
+        }
+        app.login("alice", "no browser").await;
     });
 }
 
