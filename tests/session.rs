@@ -395,7 +395,7 @@ fn or_once_a_tenth_of_a_short_life_without_use() {
         assert!(app.works(&token).await);
         app.auth().flush_usage().await.unwrap();
         let first = app.number(LAST).await;
-        for (age, written) in [(8, false), (15, true)] {
+        for (age, written) in [(2, false), (15, true)] {
             let sql = "UPDATE tokens SET last_used_at = ";
             let sql = sqlx::AssertSqlSafe(format!("{sql}{}", first - age));
             let mut tx = app.auth().pool().write().await.unwrap();

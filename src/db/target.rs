@@ -1,0 +1,174 @@
+//! Where the database is: reading its URL, creating it, connecting to it.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use sqlx::any::AnyConnectOptions;
+use sqlx::migrate::{Migrate, MigrateError};
+use sqlx::{AnyConnection, ConnectOptions, Connection};
+use url::{Position, Url};
+
+use super::{Engine, Fault, MIGRATOR};
+
+/// The database that a URL names.
+pub(super) enum Target {
+    Sqlite { path: PathBuf },
+    Postgres { url: Url },
+}
+
+impl Target {
+    pub(super) fn parse(url: &str) -> Result<Self, Fault> {
+        let unfit = |what: &str| {
+            Fault::Settings(format!(
+                "the database's URL {what}; write sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE"
+            ))
+        };
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() || path == ":memory:" {
+                return Err(unfit("names no file, and the processes share nothing else"));
+            }
+            if path.contains('?') {
+                return Err(unfit("has parameters, which are ours to set"));
+            }
+            return Ok(Self::Sqlite { path: path.into() });
+        }
+        let parsed = Url::parse(url).ok();
+        let postgres = parsed
+            .filter(|url| matches!(url.scheme(), "postgres" | "postgresql") && url.has_authority());
+        match postgres {
+            // A password with a `/` or the like in it ends up where the database's name should be.
+            Some(url)
+                if url[Position::BeforePath..].contains('@')
+                    || url.path().contains(':')
+                    || url.path().matches('/').count() > 1 =>
+            {
+                Err(unfit("has a password that must be percent-encoded"))
+            }
+            Some(url) => Ok(Self::Postgres { url }),
+            None => Err(unfit("is of no known kind")),
+        }
+    }
+
+    pub(super) fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite { .. } => Engine::Sqlite,
+            Self::Postgres { .. } => Engine::Postgres,
+        }
+    }
+
+    /// Where it is, for messages: no password, no parameters.
+    fn place(&self) -> String {
+        match self {
+            Self::Sqlite { path } => path.display().to_string(),
+            Self::Postgres { url } => format!(
+                "PostgreSQL at {}:{}{}",
+                url.host_str().unwrap_or("localhost"),
+                url.port().unwrap_or(5432),
+                url.path()
+            ),
+        }
+    }
+
+    /// `mode` is SQLite's: `rwc` creates the file; `rw` does not, so that a file that was moved
+    /// away is an error and not an empty database.
+    pub(super) fn options(&self, mode: &str) -> Result<AnyConnectOptions, Fault> {
+        sqlx::any::install_default_drivers();
+        let url = match self {
+            Self::Sqlite { path } => {
+                let path = path
+                    .to_string_lossy()
+                    .replace('%', "%25")
+                    .replace('#', "%23");
+                format!("sqlite://{path}?mode={mode}")
+            }
+            Self::Postgres { url } => url.to_string(),
+        };
+        let options = AnyConnectOptions::from_str(&url)
+            .map_err(|_| Fault::Settings("the database's URL can't be read".into()))?;
+        Ok(options.disable_statement_logging())
+    }
+
+    async fn connect(&self, mode: &str) -> Result<AnyConnection, Fault> {
+        self.options(mode)?
+            .connect()
+            .await
+            .map_err(|source| Fault::Connect {
+                place: self.place(),
+                source,
+            })
+    }
+
+    pub(super) async fn create_and_migrate(&self) -> Result<(), Fault> {
+        // sqlx takes no lock for migrations on SQLite (on PostgreSQL it does), and switching a
+        // fresh file to WAL fails beside others that open it: one process at a time.
+        let lock = match self {
+            Self::Sqlite { path } => Some(lock_beside(path)?),
+            Self::Postgres { .. } => None,
+        };
+        let mut connection = self.connect("rwc").await?;
+        if self.engine() == Engine::Sqlite {
+            sqlx::query("PRAGMA journal_mode = WAL")
+                .execute(&mut connection)
+                .await?;
+        }
+        MIGRATOR
+            .run_direct(None, &mut connection, false)
+            .await
+            .map_err(|source| match source {
+                MigrateError::VersionMissing(version) => Fault::Newer {
+                    place: self.place(),
+                    version,
+                },
+                source => Fault::Migrate {
+                    place: self.place(),
+                    source,
+                },
+            })?;
+        connection.close().await?;
+        drop(lock);
+        Ok(())
+    }
+
+    pub(super) async fn applied(&self) -> Result<Vec<i64>, Fault> {
+        let mut connection = self.connect("rw").await?;
+        let table = "_sqlx_migrations";
+        // Listing fails where the table is missing: nothing was applied then.
+        let applied = connection
+            .list_applied_migrations(table)
+            .await
+            .unwrap_or_default();
+        connection.close().await?;
+        Ok(applied.iter().map(|migration| migration.version).collect())
+    }
+}
+
+/// Makes the database's folder and holds a lock on a file beside it until dropped.
+fn lock_beside(database: &Path) -> Result<File, Fault> {
+    let fault = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Fault::File { path, source }
+    };
+    if let Some(folder) = database.parent() {
+        fs::create_dir_all(folder).map_err(fault(folder))?;
+    }
+    let mut path = database.as_os_str().to_owned();
+    path.push(".lock");
+    let path = PathBuf::from(path);
+    let file = open_private(&path).map_err(fault(&path))?;
+    file.lock().map_err(fault(&path))?;
+    // SQLite would make it readable by everybody on the machine; what it puts beside it takes
+    // after it.
+    open_private(database).map_err(fault(database))?;
+    Ok(file)
+}
+
+/// Opens a file, making it one that only this process's user may read and write.
+fn open_private(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
