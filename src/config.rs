@@ -17,6 +17,9 @@ mod value;
 pub use key::check_secret_key;
 pub use value::{Lifetime, Network, WebOrigin};
 
+/// More than any hash should take; a number with a digit too many would end the process at the first
+/// login.
+const MOST_MEMORY_KIB: u32 = 4 * 1024 * 1024;
 /// Where the database is when nothing says otherwise.
 const DEFAULT_DATABASE: &str = "sqlite:data/multitoken.db";
 
@@ -155,6 +158,13 @@ impl Settings {
     /// The first key that is unknown or unfit, by name.
     pub fn load(figment: &Figment) -> Result<Self, Unfit> {
         let unfit = |error: rocket::figment::Error| Unfit(one_line(&error));
+        demand_file()?;
+        // Rocket would serve plain http without a word.
+        if figment.contains("tls") {
+            return Err(Unfit(
+                "tls: this build speaks plain http; let a reverse proxy speak https for it".into(),
+            ));
+        }
         figment.extract::<Config>().map_err(unfit)?;
         let Tables { app: mut settings } = figment.extract().map_err(unfit)?;
         settings.check()?;
@@ -193,6 +203,10 @@ impl Settings {
         demand(
             self.hash_iterations > 0,
             "app.hash_iterations: takes a number from 1 up",
+        )?;
+        demand(
+            self.hash_memory_kib <= MOST_MEMORY_KIB,
+            "app.hash_memory_kib: takes a number up to 4194304 (4 GiB)",
         )?;
         demand(
             argon2::Params::new(
@@ -252,6 +266,20 @@ impl Settings {
     /// Whether browsers reach the application by https.
     pub fn is_https(&self) -> bool {
         self.public_url.as_ref().is_some_and(WebOrigin::is_https)
+    }
+}
+
+/// Refuses a file that `ROCKET_CONFIG` names and that is not there: it is looked for here and in the
+/// folders above.
+fn demand_file() -> Result<(), Unfit> {
+    let Some(name) = Env::var("ROCKET_CONFIG") else {
+        return Ok(());
+    };
+    let here = std::env::current_dir().unwrap_or_default();
+    if here.ancestors().any(|folder| folder.join(&name).is_file()) {
+        Ok(())
+    } else {
+        Err(Unfit(format!("ROCKET_CONFIG: there is no file {name}")))
     }
 }
 
@@ -340,6 +368,7 @@ mod tests {
             ("public_url", "\"https://app.example.com/path\""),
             ("password_min_length", "2000"),
             ("hash_memory_kib", "7"),
+            ("hash_memory_kib", "4194305"),
             ("hash_iterations", "0"),
             ("hash_lanes", "0"),
             ("hash_threads", "0"),

@@ -321,6 +321,24 @@ fn the_set_up_link_is_dead_once_there_is_an_admin_made_elsewhere() {
 }
 
 #[test]
+fn the_first_admin_is_made_where_logins_are_throttled() {
+    on_both_with(json!({"login_failures_per_address": 1}), async |app| {
+        app.try_login("nobody", "wrong", "laptop").await;
+        let setup: &Setup = app.client.rocket().state().unwrap();
+        let path = format!("/admin/setup?key={}", setup.open());
+        let fields = [("username", "root"), ("password", PASSWORD)];
+        let made = app.submit(&path, "", &fields).await;
+        assert_eq!(made.header("Location"), Some("/admin/login"));
+        let page = app.page("/admin/login", &made.cookie()).await;
+        assert!(
+            page.text.contains("You are the first admin"),
+            "{}",
+            page.text
+        );
+    });
+}
+
+#[test]
 fn passwords_are_masked_and_managers_may_fill_them_in() {
     on_both(async |app| {
         let setup: &Setup = app.client.rocket().state().unwrap();

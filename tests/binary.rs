@@ -284,6 +284,8 @@ fn a_start_that_can_not_work_says_why_and_exits_with_1() {
     assert!(start(&url, &[("ROCKET_APP", "{tokne_ttl=\"1d\"}")]).contains("tokne_ttl"));
     assert!(start(&url, &[("ROCKET_APP", "{token_ttl=\"soon\"}")]).contains("app.token_ttl:"));
     assert!(start(&url, &[("ROCKET_PROFILE", "release")]).contains("secret_key"));
+    assert!(start(&url, &[("ROCKET_TLS", "{certs=\"/x\",key=\"/x\"}")]).contains("tls:"));
+    assert!(start(&url, &[("ROCKET_CONFIG", "/nope.toml")]).contains("/nope.toml"));
     let key = "hPRYyVRiMyxpw5sBB1XeCMN1kFsDCqKvBi2QJxBVHQk=";
     let published = [("ROCKET_PROFILE", "release"), ("ROCKET_SECRET_KEY", key)];
     assert!(start(&url, &published).contains("published"));

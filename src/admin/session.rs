@@ -175,10 +175,15 @@ async fn setup(
         Err(error) => return Err(error),
     };
     setup.close();
-    let issued = auth.sign_in_admin(&name, &password, &caller).await?;
-    keep(cookies, auth.settings(), &issued.secret);
-    let home = Redirect::to(HOME);
-    Ok(Ok(Done::success(home, "You are the first admin. Welcome!")))
+    // The admin is made, whatever becomes of signing in (too many logins may have failed here).
+    let signed_in = auth.sign_in_admin(&name, &password, &caller).await;
+    Ok(Ok(if let Ok(issued) = signed_in {
+        keep(cookies, auth.settings(), &issued.secret);
+        Done::success(Redirect::to(HOME), "You are the first admin. Welcome!")
+    } else {
+        let sign_in = uri!("/admin", sign_in_form(next = _));
+        Done::success(Redirect::to(sign_in), "You are the first admin. Sign in.")
+    }))
 }
 
 /// Has the browser keep an admin's token.

@@ -18,6 +18,12 @@ pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> 
         tracing::warn!("app.{key} is set, but this version does not act on it yet");
     }
 
+    if figment.profile() != Config::DEBUG_PROFILE && !settings.is_https() {
+        tracing::warn!(
+            "app.public_url is not https: cookies go without Secure and browsers may come by http"
+        );
+    }
+
     let config: Config = figment
         .extract()
         .map_err(|error| Failure::Refused(error.to_string()))?;

@@ -100,10 +100,11 @@ impl<'de> Deserialize<'de> for WebOrigin {
                     && url.password().is_none()
             })
             .map(Self)
+            // Without repeating it: a password may stand in it.
             .ok_or_else(|| {
-                de::Error::custom(format!(
-                    "\"{text}\" is no origin; write https://app.example.com, without a path"
-                ))
+                de::Error::custom(
+                    "this is no origin; write https://app.example.com, without a path",
+                )
             })
     }
 }
