@@ -157,7 +157,7 @@ impl Settings {
     /// # Errors
     /// The first key that is unknown or unfit, by name.
     pub fn load(figment: &Figment) -> Result<Self, Unfit> {
-        let unfit = |error: rocket::figment::Error| Unfit(one_line(&error));
+        let unfit = |error: rocket::figment::Error| Unfit(one_line(&error, holds_secrets));
         demand_file()?;
         // Rocket would serve plain http without a word.
         if figment.contains("tls") {
@@ -283,17 +283,22 @@ fn demand_file() -> Result<(), Unfit> {
     }
 }
 
-/// Each error with its key and where the value came from, on one line. Values that may be secret
-/// are left out.
-pub(crate) fn one_line(error: &rocket::figment::Error) -> String {
+/// Whether the values of a key, or of keys below it, may be secret.
+pub(crate) fn holds_secrets(key: &str) -> bool {
+    let tables = ["secret_key", "databases", "tls"];
+    tables.iter().any(|table| key.starts_with(table))
+}
+
+/// Each error with its key and where the value came from, on one line. The values of keys that
+/// may be secret are left out.
+pub(crate) fn one_line(
+    error: &rocket::figment::Error,
+    may_be_secret: impl Fn(&str) -> bool,
+) -> String {
     let line = |error: rocket::figment::Error| {
         let key = error.path.join(".");
         let what = match &error.kind {
-            Kind::InvalidType(_, wanted) | Kind::InvalidValue(_, wanted)
-                if ["secret_key", "databases", "tls"]
-                    .iter()
-                    .any(|secret| key.starts_with(secret)) =>
-            {
+            Kind::InvalidType(_, wanted) | Kind::InvalidValue(_, wanted) if may_be_secret(&key) => {
                 format!("this value does not do; it takes {wanted}")
             }
             // A line that is no TOML comes with its text, which may be anything.
@@ -427,7 +432,7 @@ mod tests {
 
         let figment = Figment::new().merge(("databases.multitoken.url", &canary));
         let error = figment.extract_inner::<u16>("databases.multitoken.url");
-        let said = one_line(&error.unwrap_err());
+        let said = one_line(&error.unwrap_err(), holds_secrets);
         assert!(said.starts_with("databases.multitoken.url: this value"));
         assert!(!said.contains("canary"), "{said}");
     }

@@ -147,7 +147,7 @@ impl Pool {
     async fn from_settings(figment: &Figment) -> Result<Self, Fault> {
         let settings: PoolSettings = figment
             .extract()
-            .map_err(|error| Fault::Settings(one_line(&error)))?;
+            .map_err(|error| Fault::Settings(one_line(&error, |_| true)))?;
         if settings.connect_timeout > LONGEST_TIMEOUT
             || settings.idle_timeout.unwrap_or(0) > LONGEST_TIMEOUT
         {
@@ -285,7 +285,7 @@ pub struct MigrationState {
 pub async fn migrations(figment: &Figment) -> Result<Vec<MigrationState>, Fault> {
     let url: String = figment
         .extract_inner("databases.multitoken.url")
-        .map_err(|error| Fault::Settings(one_line(&error)))?;
+        .map_err(|error| Fault::Settings(one_line(&error, |_| true)))?;
     let target = Target::parse(&url)?;
     let missing = matches!(&target, Target::Sqlite { path, .. } if !path.exists());
     let applied = if missing {

@@ -59,6 +59,7 @@ pub fn rocket(figment: Figment) -> Result<Rocket<Build>, Unfit> {
         .attach(admin::session::stage())
         .attach(admin::dashboard::stage())
         .attach(admin::users::stage())
+        .attach(admin::new_user::stage())
         .attach(admin::account::stage())
         .attach(admin::tokens::stage())
         .attach(admin::audit::stage())

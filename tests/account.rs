@@ -64,6 +64,53 @@ fn an_admin_sets_a_password_which_ends_that_users_tokens_only() {
 }
 
 #[test]
+fn an_admin_makes_users_and_is_told_what_is_unfit() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let cookie = app.admin_login("root").await;
+        assert_eq!(
+            app.page("/admin/users/new", &cookie).await.status,
+            Status::Ok
+        );
+        for (name, password, complaint) in [
+            ("", PASSWORD, "may not be blank"),
+            ("a\u{202e}b", PASSWORD, "Control characters"),
+            ("ROOT", PASSWORD, "already exists"),
+            ("alice", "password", "too common"),
+            ("alice", "", "too short"),
+        ] {
+            let fields = [("username", name), ("password", password)];
+            let again = app.submit("/admin/users/new", &cookie, &fields).await;
+            assert_eq!(again.status, Status::BadRequest, "{name} {password}");
+            assert!(
+                again.text.contains(complaint),
+                "{complaint}: {}",
+                again.text
+            );
+        }
+        assert_eq!(app.number("SELECT COUNT(*) FROM users").await, 1);
+        for (name, role) in [("alice", "user"), ("boss", "admin"), ("bob", "emperor")] {
+            let fields = [("username", name), ("password", PASSWORD), ("role", role)];
+            let made = app.submit("/admin/users/new", &cookie, &fields).await;
+            let location = made.header("Location").unwrap();
+            assert!(location.starts_with("/admin/users/"), "{location}");
+            app.login(name, "laptop").await;
+        }
+        // Making an admin is as grave as promoting one.
+        let stale = stale_session(&app).await;
+        let fields = [("username", "x"), ("password", PASSWORD), ("role", "admin")];
+        let asked = app.submit("/admin/users/new", &stale, &fields).await;
+        assert_eq!(asked.status, Status::BadRequest);
+        assert!(asked.text.contains("current_password"));
+        let roles = app.texts("SELECT username || ' ' || role FROM users ORDER BY id");
+        assert_eq!(
+            roles.await,
+            ["root admin", "alice user", "boss admin", "bob user"]
+        );
+    });
+}
+
+#[test]
 fn an_admin_promotes_demotes_and_deletes() {
     on_both(async |app| {
         app.user("root", Role::Admin).await;
@@ -194,15 +241,24 @@ fn an_action_that_fails_after_the_password_was_given_again_keeps_the_session() {
         let alice = app.user("alice", Role::User).await;
         let cookie = stale_session(&app).await;
         // Something goes wrong in the middle of it.
-        app.execute("ALTER TABLE users RENAME COLUMN role TO gone")
+        app.execute("ALTER TABLE events RENAME COLUMN reason TO gone")
             .await;
         let path = format!("/admin/users/{alice}/promote");
         let fields = [("current_password", PASSWORD)];
         let broken = act(&app, &path, &cookie, &fields).await;
-        assert_eq!(broken.status, Status::ServiceUnavailable);
-        app.execute("ALTER TABLE users RENAME COLUMN gone TO role")
+        app.execute("ALTER TABLE events RENAME COLUMN gone TO reason")
             .await;
-        assert_eq!(app.page("/admin/", &cookie).await.status, Status::Ok);
+        assert_eq!(broken.status, Status::SeeOther);
+        assert_eq!(app.page("/admin/", &cookie).await.status, Status::SeeOther);
+        let renewed = broken.cookie();
+        let page = app.page("/admin/users", &renewed).await;
+        assert_eq!(page.status, Status::Ok);
+        assert!(
+            page.text.contains("cannot answer right now"),
+            "{}",
+            page.text
+        );
+        let cookie = stale_session(&app).await;
         // The last admin, who may not be deleted, is told so in a session that goes on.
         let root = app
             .texts("SELECT id FROM users WHERE username = 'root'")

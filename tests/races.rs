@@ -23,7 +23,7 @@ use crate::support::{PASSWORD, on_both, on_both_with};
 fn many_logins_of_one_client_leave_one_row_and_one_working_token() {
     // Many more are hashed at once than may fail; and the queue holds a hundred.
     let settings = json!({
-        "hash_threads": 16, "hash_memory_kib": 4096, "login_failures_per_account": 3,
+        "hash_threads": 8, "hash_memory_kib": 1024, "login_failures_per_account": 3,
         "login_failures_per_address": 5,
     });
     on_both_with(settings, async |app| {

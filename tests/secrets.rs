@@ -319,6 +319,8 @@ fn a_start_that_fails_does_not_repeat_secrets() {
     ] {
         start(url, &[]);
     }
+    let swapped = "{multitoken={url=\"x\",connect_timeout=\"postgres://alice:canary@h/db\"}}";
+    start(&url, &[("ROCKET_DATABASES", swapped)]);
     let toml = folder.path().join("Broken.toml");
     for line in [
         "secret_key = \"canary\" x",

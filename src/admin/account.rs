@@ -8,9 +8,9 @@ use rocket::{State, get, post, routes, uri};
 use rocket_dyn_templates::{Template, context};
 
 use super::BASE;
+use super::confirm::confirm;
 use super::flash::Done;
 use super::page::{Frame, isolated, tokens};
-use super::session;
 use super::users::{self, UserView};
 use crate::auth::Auth;
 use crate::auth::accounts::Tokens;
@@ -133,7 +133,7 @@ async fn act(
     };
     let admin = frame.admin();
     let asks = action.is_grave() && !admin.password_is_fresh(now());
-    if asks && let Err(error) = confirm(auth, admin, cookies, &answer).await {
+    if asks && let Err(error) = confirm(auth, admin, cookies, &answer.current).await {
         return match error {
             Error::Invalid(errors) => {
                 let page = question(auth, frame, user, action, &errors).await?;
@@ -156,25 +156,6 @@ async fn act(
         Err(error) if asks => Ok(Ok(Done::refused(to, error.detail()))),
         Err(error) => Err(error),
     }
-}
-
-/// Takes the admin's own password again, and gives the browser the token that this brings.
-async fn confirm(
-    auth: &Auth,
-    admin: &Admin,
-    cookies: &CookieJar<'_>,
-    answer: &Answer,
-) -> Result<(), Error> {
-    // A page that was opened before the quarter of an hour was over has no field for it.
-    if answer.current.reveal().is_empty() {
-        let what = "Give your own password too: it is over 15 minutes since you last did.";
-        return Err(FieldErrors::one("current_password", what));
-    }
-    let secret = auth
-        .confirm(admin.session(), &answer.current, admin.caller())
-        .await?;
-    session::keep(cookies, auth.settings(), &secret);
-    Ok(())
 }
 
 async fn perform(

@@ -3,8 +3,10 @@
 
 pub mod account;
 pub mod audit;
+mod confirm;
 pub mod dashboard;
 mod flash;
+pub mod new_user;
 mod page;
 pub mod session;
 pub mod tokens;

@@ -37,7 +37,7 @@ const KNOWN_ADDRESSES: i64 = 20;
 /// How often one who found no room looks again, and for how long: what is pending takes about as
 /// long as a hash.
 const LOOKING: Duration = Duration::from_millis(25);
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The budgets that an attempt draws on: keys of the `attempts` table.
 struct Budgets {

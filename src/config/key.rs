@@ -7,7 +7,7 @@ use rocket::config::SecretKey;
 use rocket::figment::Figment;
 use rocket::figment::value::Value;
 
-use super::{Unfit, one_line};
+use super::{Unfit, holds_secrets, one_line};
 use crate::secret::NameKey;
 
 /// `secret_key`s that documentation and examples print (Rocket's guides 0.4 and 0.5, the
@@ -32,7 +32,9 @@ pub fn check_secret_key(figment: &Figment) -> Result<(), Unfit> {
     if figment.profile() == Config::DEBUG_PROFILE {
         return Ok(());
     }
-    let config: Config = figment.extract().map_err(|error| Unfit(one_line(&error)))?;
+    let config: Config = figment
+        .extract()
+        .map_err(|error| Unfit(one_line(&error, holds_secrets)))?;
     if !config.secret_key.is_provided() {
         return Err(Unfit(format!(
             "secret_key: the {} profile needs one of its own; {MEND}",

@@ -1,0 +1,31 @@
+//! Asking an admin for the own password again.
+
+use rocket::http::CookieJar;
+
+use super::session;
+use crate::auth::Auth;
+use crate::auth::guard::Admin;
+use crate::error::{Error, FieldErrors};
+use crate::password::Password;
+
+/// Takes the admin's own password again, and gives the browser the token that this brings.
+///
+/// # Errors
+/// [`Error::Invalid`] with `current_password`; else as [`Auth::confirm`].
+pub async fn confirm(
+    auth: &Auth,
+    admin: &Admin,
+    cookies: &CookieJar<'_>,
+    current: &Password,
+) -> Result<(), Error> {
+    // A page that was opened before the quarter of an hour was over has no field for it.
+    if current.reveal().is_empty() {
+        let what = "Give your own password too: it is over 15 minutes since you last did.";
+        return Err(FieldErrors::one("current_password", what));
+    }
+    let secret = auth
+        .confirm(admin.session(), current, admin.caller())
+        .await?;
+    session::keep(cookies, auth.settings(), &secret);
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! A new user: `GET, POST /admin/users/new`.
+
+use rocket::fairing::AdHoc;
+use rocket::http::{CookieJar, Status};
+use rocket::response::Redirect;
+use rocket::{State, get, post, routes, uri};
+use rocket_dyn_templates::{Template, context};
+
+use super::BASE;
+use super::confirm::confirm;
+use super::flash::Done;
+use super::page::{Frame, isolated};
+use super::users;
+use crate::auth::Auth;
+use crate::error::{Error, FieldErrors};
+use crate::identity::{UserId, Username};
+use crate::models::event::Actor;
+use crate::models::now;
+use crate::models::user::Role;
+use crate::password::Password;
+use crate::web::body::{Body, Fields, Form};
+
+/// Mounts the routes.
+pub fn stage() -> AdHoc {
+    AdHoc::on_ignite("admin: a new user", |rocket| async {
+        rocket.mount(BASE, routes![ask, create])
+    })
+}
+
+#[get("/users/new")]
+fn ask(frame: Frame) -> Template {
+    form(frame, "", Role::User, &FieldErrors::default())
+}
+
+/// What the form sends, as it was typed; what is unfit in it is said in the form again.
+struct Entered {
+    username: String,
+    password: Password,
+    role: Role,
+    /// The admin's own password, which making an admin asks for as promoting one does.
+    current: Password,
+}
+
+impl Form for Entered {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        Some(Self {
+            username: fields.raw("username"),
+            password: Password::new(fields.raw("password")),
+            role: fields.raw("role").parse().unwrap_or(Role::User),
+            current: Password::new(fields.raw("current_password")),
+        })
+    }
+}
+
+#[post("/users/new", data = "<entered>")]
+async fn create(
+    auth: &State<Auth>,
+    frame: Frame,
+    cookies: &CookieJar<'_>,
+    entered: Body<Entered>,
+) -> Result<Result<Done, (Status, Template)>, Error> {
+    let Body(entered) = entered;
+    let admin = frame.admin();
+    let asks = entered.role == Role::Admin && !admin.password_is_fresh(now());
+    if asks && let Err(error) = confirm(auth, admin, cookies, &entered.current).await {
+        return match error {
+            Error::Invalid(errors) => Ok(Err(again(frame, &entered, &errors))),
+            // The session ended meanwhile.
+            Error::InvalidToken => Err(Error::SignInRequired(None)),
+            error => Err(error),
+        };
+    }
+    match make(auth, &entered, &admin.actor()).await {
+        Ok((id, name)) => {
+            let user = Redirect::to(uri!("/admin", users::show(id)));
+            let sentence = format!("{} can sign in now.", isolated(name.as_str()));
+            Ok(Ok(Done::success(user, sentence)))
+        }
+        Err(Error::Invalid(errors)) => Ok(Err(again(frame, &entered, &errors))),
+        // Rocket drops new cookies where an error is answered: the session's is one of them.
+        Err(error) if asks => {
+            let list = Redirect::to(uri!("/admin", users::list(q = _, page = _)));
+            Ok(Ok(Done::refused(list, error.detail())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn again(frame: Frame, entered: &Entered, errors: &FieldErrors) -> (Status, Template) {
+    let page = form(frame, &entered.username, entered.role, errors);
+    (Status::BadRequest, page)
+}
+
+async fn make(auth: &Auth, entered: &Entered, actor: &Actor) -> Result<(UserId, Username), Error> {
+    let name = Username::parse(&entered.username)
+        .map_err(|complaint| FieldErrors::one("username", complaint))?;
+    let id = auth
+        .create_user(&name, &entered.password, entered.role, actor)
+        .await?;
+    Ok((id, name))
+}
+
+fn form(frame: Frame, username: &str, role: Role, errors: &FieldErrors) -> Template {
+    let content = context! {
+        username,
+        role: role.as_str(),
+        asks_password: !frame.admin().password_is_fresh(now()),
+        errors: errors.messages().map(|(_, message)| message).collect::<Vec<_>>(),
+    };
+    frame.render("admin/new_user", content)
+}
