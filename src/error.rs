@@ -200,6 +200,14 @@ impl Error {
         }
     }
 
+    /// Writes internals into the log, once, where the error becomes an answer.
+    pub fn write_down(&self, request_id: &str) {
+        if matches!(self, Self::Database(_) | Self::Internal(_)) {
+            // As a quoted string: what a database repeats of its input writes no lines here.
+            tracing::error!(request_id, error = ?self.to_string(), "failed");
+        }
+    }
+
     /// Keeps the error with the request, for the catchers to dress, and returns its status.
     ///
     /// What guards fail with, Rocket prints; so they fail with the status alone and leave the rest

@@ -1,7 +1,7 @@
 //! What happens at the same time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use multitoken::auth::sessions::{Reason, Which};
@@ -23,8 +23,8 @@ use crate::support::{PASSWORD, on_both, on_both_with};
 fn many_logins_of_one_client_leave_one_row_and_one_working_token() {
     // Many more are hashed at once than may fail; and the queue holds a hundred.
     let settings = json!({
-        "hash_threads": 8, "hash_memory_kib": 1024, "login_failures_per_account": 3,
-        "login_failures_per_address": 5,
+        "hash_threads": 8, "hash_memory_kib": 1024, "login_failures_per_account": 5,
+        "login_failures_per_address": 6,
     });
     on_both_with(settings, async |app| {
         app.user("alice", Role::User).await;
@@ -256,23 +256,21 @@ fn a_revocation_lets_in_no_request_that_starts_after_its_answer() {
             server.login("alice", "phone").await,
             server.login("alice", "laptop").await,
         );
-        let let_in = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::new((AtomicUsize::new(0), AtomicBool::new(false)));
+        let (let_in, is_over) = (&seen.0, &seen.1);
         let asking: Vec<_> = (0..20)
-            .map(|_| {
-                spawn(ask_fifty_times(
-                    server.clone(),
-                    victim.clone(),
-                    let_in.clone(),
-                ))
-            })
+            .map(|_| spawn(ask_on_and_on(server.clone(), victim.clone(), seen.clone())))
             .collect();
-        while let_in.load(Ordering::Relaxed) < 50 {
-            sleep(Duration::from_millis(5)).await;
-        }
         let client = reqwest::Client::new();
         let revoke = client.post(format!("{}/auth/logout/others/", server.origin));
+        let start = Instant::now();
+        while let_in.load(Ordering::Relaxed) < 50 {
+            assert!(start.elapsed() < Duration::from_mins(1));
+            sleep(Duration::from_millis(5)).await;
+        }
         let revoked = revoke.bearer_auth(&other).send().await.unwrap();
         let answered = Instant::now();
+        is_over.store(true, Ordering::Relaxed);
         assert_eq!(
             revoked.json::<Value>().await.unwrap(),
             json!({"revoked": 1})
@@ -295,15 +293,17 @@ fn a_revocation_lets_in_no_request_that_starts_after_its_answer() {
     });
 }
 
-/// When each of fifty requests was started, and what it got.
-async fn ask_fifty_times(
+/// When each of fifty requests or more was started, and what it got; ten of them after all is over.
+async fn ask_on_and_on(
     server: Arc<Server>,
     token: String,
-    let_in: Arc<AtomicUsize>,
+    seen: Arc<(AtomicUsize, AtomicBool)>,
 ) -> Vec<(Instant, u16)> {
     let client = reqwest::Client::new();
-    let mut asked = vec![];
-    for _ in 0..50 {
+    let (let_in, is_over) = (&seen.0, &seen.1);
+    let (mut asked, mut afterwards) = (vec![], 0);
+    while asked.len() < 50 || afterwards < 10 {
+        afterwards += u32::from(is_over.load(Ordering::Relaxed));
         let get = client.get(format!("{}/auth/me/", server.origin));
         let started = Instant::now();
         let answer = get.bearer_auth(&token).send().await.unwrap();

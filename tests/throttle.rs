@@ -1,8 +1,10 @@
 //! Guessing passwords is slowed down, and nobody else is.
 
+use std::time::{Duration, Instant};
+
 use multitoken::models::event::Actor;
 use multitoken::models::user::Role;
-use rocket::futures::future::join_all;
+use rocket::futures::future::{join, join_all};
 use rocket::http::Status;
 use serde_json::json;
 
@@ -90,6 +92,32 @@ fn nor_does_a_burst_over_many_threads() {
         let hashed = answers.iter().filter(|a| a.status == Status::BadRequest);
         assert_eq!(hashed.count(), 10);
         assert_eq!(app.number(COUNTED).await, 20);
+    });
+}
+
+#[test]
+fn who_waits_for_what_is_pending_holds_up_nobody_else() {
+    on_both_with(json!({"hash_threads": 1}), async |app| {
+        app.user("alice", Role::User).await;
+        app.user("bob", Role::User).await;
+        guess(&app, "alice", 1).await;
+        // As if a process had died while it checked ten passwords.
+        app.execute("UPDATE attempts SET failures = 0, pending = 10 WHERE key LIKE 'user:%'")
+            .await;
+        let waiting = join_all((0..80).map(|_| app.try_login("alice", "wrong", "laptop")));
+        let others = async {
+            for _ in 0..5 {
+                let start = Instant::now();
+                app.login("bob", "laptop").await;
+                assert!(start.elapsed() < Duration::from_secs(3));
+            }
+            app.execute("UPDATE attempts SET pending = 0 WHERE key LIKE 'user:%'")
+                .await;
+        };
+        let (answers, ()) = join(waiting, others).await;
+        let hashed = answers.iter().filter(|a| a.status == Status::BadRequest);
+        assert_eq!(hashed.count(), 10, "with room again");
+        assert_eq!(answers.iter().filter(|a| is_throttled(a)).count(), 70);
     });
 }
 
@@ -247,7 +275,7 @@ fn counts_end_with_their_window_and_leave_no_rows() {
         assert_eq!(app.number(ROWS).await, 22);
         app.auth().prune_attempts().await.unwrap();
         assert_eq!(app.number(ROWS).await, 22, "not before the window is over");
-        app.execute("UPDATE attempts SET ends_at = ends_at - 300")
+        app.execute("UPDATE attempts SET ends_at = ends_at - 400")
             .await;
         guess(&app, "alice", 10).await;
         assert!(is_throttled(

@@ -152,8 +152,10 @@ async fn act(
         }
         // Rocket drops new cookies where an error is answered, and the browser would be left with the
         // token that was just replaced.
-        Err(error @ Error::Conflict(_)) => Ok(Ok(Done::refused(to, error.detail()))),
-        Err(error) if asks => Ok(Ok(Done::refused(to, error.detail()))),
+        Err(error) if asks || matches!(error, Error::Conflict(_)) => {
+            error.write_down(&admin.caller().request_id);
+            Ok(Ok(Done::refused(to, error.detail())))
+        }
         Err(error) => Err(error),
     }
 }

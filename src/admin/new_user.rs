@@ -79,6 +79,7 @@ async fn create(
         Err(Error::Invalid(errors)) => Ok(Err(again(frame, &entered, &errors))),
         // Rocket drops new cookies where an error is answered: the session's is one of them.
         Err(error) if asks => {
+            error.write_down(&admin.caller().request_id);
             let list = Redirect::to(uri!("/admin", users::list(q = _, page = _)));
             Ok(Ok(Done::refused(list, error.detail())))
         }

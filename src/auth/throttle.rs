@@ -12,8 +12,8 @@
 //! - Names that no account has are counted alike, under a pseudonym, so that the limit tells
 //!   nothing about who has an account.
 //! - An attempt makes two rows at most, right before it is hashed, and they go soon after their
-//!   window: there are never more than twice the hashes that all processes do in [`WINDOW`] and a
-//!   minute. Nothing is kept in the process.
+//!   window: there are never more than twice the hashes that all processes do in [`WINDOW`] and two
+//!   minutes. Nothing is kept in the process.
 //!
 //! (OWASP ASVS 5.0, 6.1.1 and 6.3.1; NIST SP 800-63B-4, 3.2.2, allows up to 100 failures in a row.)
 
@@ -26,7 +26,8 @@ use super::Auth;
 use crate::db::may_be_tried_again;
 use crate::error::Error;
 use crate::identity::{UserId, Username};
-use crate::models::{attempt, known_address, now};
+use crate::models::attempt::{self, Standing};
+use crate::models::{known_address, now};
 use crate::password::{Password, Turn, Verdict};
 use crate::web::client::Caller;
 
@@ -34,9 +35,10 @@ use crate::web::client::Caller;
 const WINDOW: i64 = 5 * 60;
 /// Places that a user may have signed in from and have a budget for.
 const KNOWN_ADDRESSES: i64 = 20;
-/// How often one who found no room looks again, and for how long: what is pending takes about as
-/// long as a hash.
-const LOOKING: Duration = Duration::from_millis(25);
+/// How soon one who found no room looks again, at first and later, and for how long: what is
+/// pending takes about as long as a hash.
+const FIRST_LOOK: Duration = Duration::from_millis(20);
+const LATER_LOOKS: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The budgets that an attempt draws on: keys of the `attempts` table.
@@ -67,7 +69,8 @@ impl Auth {
     /// is the same in either case, in the database too.
     ///
     /// # Errors
-    /// [`Error::Throttled`], before any hashing; [`Error::Overloaded`]; [`Error::Database`].
+    /// [`Error::Throttled`], before any hashing and without a place in the queue;
+    /// [`Error::Overloaded`]; [`Error::Database`].
     pub(super) async fn check_password(
         &self,
         username: &Username,
@@ -77,11 +80,14 @@ impl Auth {
     ) -> Result<Checked, Error> {
         let (id, hash) = user.unzip();
         let budgets = self.budgets(username, id, caller).await?;
-        // Refused at once, without a place in the queue, if failures have used it up already.
-        self.demand_budget(&budgets).await?;
-        let turn = self.hasher.turn().await?;
-        let attempt = self.begin_attempt(budgets).await?;
-        let verdict = turn.verify(password, hash).await?;
+        let (attempt, turn) = self.begin_attempt(budgets).await?;
+        let verdict = match turn.verify(password, hash).await {
+            Ok(verdict) => verdict,
+            Err(error) => {
+                self.forgive(&attempt).await?;
+                return Err(error);
+            }
+        };
         Ok(Checked {
             verdict,
             attempt,
@@ -112,40 +118,57 @@ impl Auth {
         })
     }
 
-    async fn demand_budget(&self, budgets: &Budgets) -> Result<(), Error> {
-        let (per_account, per_address) = self.limits();
-        let account = (budgets.account.as_str(), per_account);
-        let address = (budgets.address.as_str(), per_address);
-        let now = now();
-        let mut db = self.pool.read().await?;
-        match attempt::exhausted_until(&mut db, account, address, now).await? {
-            Some(until) => Err(throttled(until - now)),
-            None => Ok(()),
+    /// Counts an attempt, with a turn at hashing to go with it. Who finds no room beside what is
+    /// pending waits, and holds up nobody: neither a place in the queue nor a turn.
+    async fn begin_attempt(&self, budgets: Budgets) -> Result<(Attempt, Turn), Error> {
+        let (start, mut pause) = (Instant::now(), FIRST_LOOK);
+        while start.elapsed() < PATIENCE {
+            if self.has_room(&budgets).await? {
+                let turn = self.hasher.turn().await?;
+                let begun = match self.begin(&budgets).await {
+                    // Old counts were being deleted just then.
+                    Err(Error::Database(error)) if may_be_tried_again(&error) => None,
+                    other => other?,
+                };
+                if let Some((account_ends, address_ends)) = begun {
+                    let attempt = Attempt {
+                        budgets,
+                        account_ends,
+                        address_ends,
+                    };
+                    return Ok((attempt, turn));
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LATER_LOOKS);
         }
+        Err(Error::Overloaded)
     }
 
-    /// Counts an attempt, waiting for room if there is none but for those that are pending.
-    async fn begin_attempt(&self, budgets: Budgets) -> Result<Attempt, Error> {
-        let start = Instant::now();
-        loop {
-            let begun = match self.begin(&budgets).await {
-                // Old counts were being deleted just then.
-                Err(Error::Database(error)) if may_be_tried_again(&error) => None,
-                other => other?,
-            };
-            if let Some((account_ends, address_ends)) = begun {
-                return Ok(Attempt {
-                    budgets,
-                    account_ends,
-                    address_ends,
-                });
+    /// Whether there is room beside what has failed and what is pending.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] where what has failed alone is too much; [`Error::Database`].
+    async fn has_room(&self, budgets: &Budgets) -> Result<bool, Error> {
+        let (per_account, per_address) = self.limits();
+        let now = now();
+        let keys = [budgets.account.as_str(), budgets.address.as_str()];
+        let standings = {
+            let mut db = self.pool.read().await?;
+            attempt::standings(&mut db, keys, now).await?
+        };
+        let limit = |standing: &Standing| {
+            if standing.key == budgets.account {
+                per_account
+            } else {
+                per_address
             }
-            self.demand_budget(&budgets).await?;
-            if start.elapsed() > PATIENCE {
-                return Err(throttled(1));
-            }
-            sleep(LOOKING).await;
+        };
+        let used_up = standings.iter().filter(|s| s.failures >= limit(s));
+        if let Some(until) = used_up.map(|standing| standing.ends_at).max() {
+            return Err(throttled(until - now));
         }
+        Ok(standings.iter().all(|s| s.failures + s.pending < limit(s)))
     }
 
     async fn begin(&self, budgets: &Budgets) -> Result<Option<(i64, i64)>, Error> {

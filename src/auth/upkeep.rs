@@ -20,8 +20,10 @@ const PRUNING: Duration = Duration::from_hours(1);
 const PRUNING_ATTEMPTS: Duration = Duration::from_mins(1);
 const SLOWEST_FLUSH: Duration = Duration::from_secs(1);
 const FASTEST_FLUSH: Duration = Duration::from_millis(50);
-/// Lines of the trail, which nobody else changes, deleted in one transaction.
-const EVENTS_AT_ONCE: i64 = 5000;
+/// Rows that nobody else changes, deleted in one transaction.
+const ROWS_AT_ONCE: i64 = 5000;
+/// Seconds for which a count is left when its window is over.
+const LEFT_ALONE: i64 = 60;
 /// Seconds after which an address that a user no longer signs in from is a stranger's again: by
 /// then it may well belong to somebody else.
 const KNOWN_FOR: i64 = 90 * 24 * 60 * 60;
@@ -34,24 +36,33 @@ pub fn fairing() -> AdHoc {
 }
 
 fn start(rocket: &Rocket<Orbit>) {
-    let Some(auth) = rocket.state::<Auth>().cloned() else {
+    let Some(auth) = rocket.state::<Auth>() else {
         return;
     };
-    let shutdown = rocket.shutdown();
+    // Each by itself: a long pruning keeps no last use waiting.
+    let flushing = flush_period(auth.settings());
+    repeat(rocket, auth, flushing, |auth| Box::pin(auth.flush_usage()));
+    repeat(rocket, auth, PRUNING_ATTEMPTS, |auth| {
+        Box::pin(auth.prune_attempts())
+    });
+    repeat(rocket, auth, PRUNING, |auth| Box::pin(prune(auth)));
+}
+
+type Job = for<'a> fn(&'a Auth) -> BoxFuture<'a, Result<(), Error>>;
+
+/// Does the job now and every so often, until the server stops.
+fn repeat(rocket: &Rocket<Orbit>, auth: &Auth, period: Duration, job: Job) {
+    let (auth, shutdown) = (auth.clone(), rocket.shutdown());
     tokio::spawn(async move {
-        let mut flushing = interval(flush_period(auth.settings()));
-        let mut pruning_attempts = interval(PRUNING_ATTEMPTS);
-        let mut pruning = interval(PRUNING);
-        flushing.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(shutdown);
         loop {
-            let done = select! {
+            select! {
                 () = &mut shutdown => return,
-                _ = flushing.tick() => auth.flush_usage().await,
-                _ = pruning_attempts.tick() => auth.prune_attempts().await,
-                _ = pruning.tick() => prune(&auth).await,
-            };
-            if let Err(error) = done {
+                _ = ticks.tick() => {}
+            }
+            if let Err(error) = job(&auth).await {
                 tracing::warn!("upkeep failed, it will be tried again: {error}");
             }
         }
@@ -72,18 +83,16 @@ async fn prune(auth: &Auth) -> Result<(), Error> {
     if pruned > 0 {
         tracing::info!(pruned, "expired tokens deleted");
     }
-    delete(
-        auth,
-        now() - KNOWN_FOR,
-        rows_at_once(auth),
-        |db, time, limit| Box::pin(known_address::delete_before(db, time, limit)),
-    )
+    let a_few = i64::try_from(auth.pool().engine().rows_at_once()).unwrap_or(1);
+    delete(auth, now() - KNOWN_FOR, a_few, |db, time, limit| {
+        Box::pin(known_address::delete_before(db, time, limit))
+    })
     .await?;
     let Some(age) = auth.settings().events_ttl.length() else {
         return Ok(());
     };
     let before = now().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
-    delete(auth, before, EVENTS_AT_ONCE, |db, time, limit| {
+    delete(auth, before, ROWS_AT_ONCE, |db, time, limit| {
         Box::pin(event::delete_before(db, time, limit))
     })
     .await
@@ -95,7 +104,8 @@ impl Auth {
     /// # Errors
     /// [`Error::Database`].
     pub async fn prune_attempts(&self) -> Result<(), Error> {
-        delete(self, now(), rows_at_once(self), |db, time, limit| {
+        // Not those that a login may be about to count in again, and wait for.
+        delete(self, now() - LEFT_ALONE, ROWS_AT_ONCE, |db, time, limit| {
             Box::pin(attempt::delete_ended(db, time, limit))
         })
         .await
@@ -114,8 +124,4 @@ async fn delete(auth: &Auth, time: i64, limit: i64, batch: Delete) -> Result<(),
             return Ok(());
         }
     }
-}
-
-fn rows_at_once(auth: &Auth) -> i64 {
-    i64::try_from(auth.pool().engine().rows_at_once()).unwrap_or(1)
 }

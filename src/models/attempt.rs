@@ -5,7 +5,7 @@
 //! has failed never is more than the limit, and each change is a single statement: neither a burst
 //! nor a second process slips past.
 
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, FromRow};
 
 /// Counts one more attempt for `key` as pending, and gives the end of the window that it counts in
 /// (unix seconds); none if `limit` attempts have failed or are pending in it. A window that begins
@@ -72,29 +72,36 @@ pub async fn forgive(db: &mut AnyConnection, key: &str, ends_at: i64) -> sqlx::R
     Ok(())
 }
 
-/// When the last window ends of those of the two keys in which failures have reached the limit, unix
-/// seconds; none if none has.
+/// How a budget stands.
+#[derive(Debug, FromRow)]
+pub struct Standing {
+    /// Whose.
+    pub key: String,
+    /// Attempts that failed in this window.
+    pub failures: i64,
+    /// Attempts that are pending.
+    pub pending: i64,
+    /// When the window ends, unix seconds.
+    pub ends_at: i64,
+}
+
+/// How two budgets stand; nothing of one that has no window now.
 ///
 /// # Errors
 /// The database failed.
-pub async fn exhausted_until(
+pub async fn standings(
     db: &mut AnyConnection,
-    account: (&str, i64),
-    address: (&str, i64),
+    keys: [&str; 2],
     now: i64,
-) -> sqlx::Result<Option<i64>> {
-    sqlx::query_scalar(
-        "SELECT ends_at FROM attempts
-         WHERE ends_at > $1
-           AND ((key = $2 AND failures >= $3) OR (key = $4 AND failures >= $5))
-         ORDER BY ends_at DESC LIMIT 1",
+) -> sqlx::Result<Vec<Standing>> {
+    sqlx::query_as(
+        "SELECT key, failures, pending, ends_at FROM attempts
+         WHERE ends_at > $1 AND (key = $2 OR key = $3)",
     )
     .bind(now)
-    .bind(account.0)
-    .bind(account.1)
-    .bind(address.0)
-    .bind(address.1)
-    .fetch_optional(db)
+    .bind(keys[0])
+    .bind(keys[1])
+    .fetch_all(db)
     .await
 }
 

@@ -38,13 +38,8 @@ impl<'r> Responder<'r, 'r> for Dressed<'r> {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
         match self.error {
             Some(Error::SignInRequired(next)) => return sign_in(next.as_deref(), request),
-            // The one place where internals are written down.
-            Some(error @ (Error::Database(_) | Error::Internal(_))) => {
-                let request_id = request_id::of(request);
-                // As a quoted string: what a database repeats of its input writes no lines here.
-                tracing::error!(request_id, error = ?error.to_string(), "failed");
-            }
-            _ => {}
+            Some(error) => error.write_down(request_id::of(request)),
+            None => {}
         }
         let mut response = match Audience::of(request) {
             Audience::Program => self.problem(request),
