@@ -67,6 +67,19 @@ fn known_paths_refuse_other_methods_and_say_which_they_take() {
             app.send(Method::Head, "/healthz", &[], "").await.status,
             Status::Ok
         );
+        // In the admin strangers are led to sign-in first.
+        app.user("root", Role::Admin).await;
+        let cookie = app.admin_login("root").await;
+        for (path, signed_out, signed_in) in [
+            ("/admin/logout", Status::SeeOther, Status::MethodNotAllowed),
+            ("/admin/logout/x", Status::SeeOther, Status::NotFound),
+        ] {
+            assert_eq!(app.page(path, "").await.status, signed_out, "{path}");
+            let answer = app.page(path, &cookie).await;
+            assert_eq!(answer.status, signed_in, "{path}");
+            let allowed = (signed_in == Status::MethodNotAllowed).then_some("POST");
+            assert_eq!(answer.header("Allow"), allowed, "{path}");
+        }
     });
 }
 

@@ -19,6 +19,7 @@ use rocket::{get, routes};
 
 use crate::auth::guard::Admin;
 use crate::error::Error;
+use crate::web::methods::Taken;
 
 /// Where the admin is.
 pub const BASE: &str = "/admin";
@@ -26,7 +27,7 @@ pub const BASE: &str = "/admin";
 pub const HOME: &str = "/admin/";
 
 /// Answers whatever else is asked for under the admin's path: sign-in for strangers, who learn
-/// nothing of which pages there are, and 404 for admins.
+/// nothing of which pages there are, and 404 or 405 for admins.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: anything else", |rocket| async {
         rocket.mount(BASE, routes![anything_else])
@@ -34,6 +35,6 @@ pub fn stage() -> AdHoc {
 }
 
 #[get("/<_path..>", rank = 500)]
-fn anything_else(_admin: Admin, _path: Segments<'_, Path>) -> Error {
-    Error::NotFound
+fn anything_else(_admin: Admin, taken: Taken, _path: Segments<'_, Path>) -> Error {
+    taken.refusal()
 }

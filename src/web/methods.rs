@@ -2,12 +2,15 @@
 //! path does not take, where Rocket itself answers 404.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use rocket::fairing::{AdHoc, Fairing, Info, Kind};
 use rocket::form::Form;
 use rocket::http::Method;
+use rocket::http::RawStr;
 use rocket::http::uri::Origin;
-use rocket::route::{Handler, Outcome, Route};
+use rocket::request::{self, FromRequest};
+use rocket::route::{self, Handler, Route};
 use rocket::{Build, Data, Request, Rocket};
 
 use crate::error::Error;
@@ -23,6 +26,9 @@ const ALL: [Method; 9] = [
     Method::Trace,
     Method::Connect,
 ];
+
+/// Ranks from here on are of the routes that refuse.
+const LAST_RANK: isize = 1000;
 
 /// Undoes what a form field `_method` did: Rocket takes it for the method, which nobody asked for
 /// here, and breaks off the answer where it says HEAD. (A request that came with the very method
@@ -84,11 +90,56 @@ fn refuse_others(rocket: Rocket<Build>) -> Rocket<Build> {
         allowed.dedup();
         for method in ALL.into_iter().filter(|method| !allowed.contains(method)) {
             // A rank of its own, behind all others: it neither collides nor comes first.
-            let rank = 1000 + isize::try_from(refusals.len()).unwrap_or(0);
+            let rank = LAST_RANK + isize::try_from(refusals.len()).unwrap_or(0);
             refusals.push(Route::ranked(rank, method, &path, Refuse(allowed.clone())));
         }
     }
     rocket.mount(Origin::ROOT, refusals)
+}
+
+/// The methods that routes take at the path of the request, for a catch-all that came first. Add this
+/// parameter to one; it never fails.
+pub struct Taken(Vec<Method>);
+
+impl Taken {
+    /// 405 with these methods, or 404 if there are none.
+    pub fn refusal(self) -> Error {
+        if self.0.is_empty() {
+            Error::NotFound
+        } else {
+            Error::MethodNotAllowed(self.0)
+        }
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Taken {
+    type Error = Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> request::Outcome<Self, Infallible> {
+        let path: Vec<&str> = request
+            .uri()
+            .path()
+            .raw_segments()
+            .map(RawStr::as_str)
+            .collect();
+        let taken = request.rocket().routes().filter(|route| {
+            let pattern: Vec<&str> = route
+                .uri
+                .path()
+                .split('/')
+                .filter(|s| !s.is_empty())
+                .collect();
+            let fits = |(wanted, given): (&&str, &&str)| wanted.starts_with('<') || wanted == given;
+            route.rank < LAST_RANK
+                && !route.uri.path().contains("..>")
+                && pattern.len() == path.len()
+                && pattern.iter().zip(&path).all(fits)
+        });
+        let mut methods: Vec<Method> = taken.map(|route| route.method).collect();
+        methods.dedup();
+        request::Outcome::Success(Self(methods))
+    }
 }
 
 #[derive(Clone)]
@@ -96,7 +147,7 @@ struct Refuse(Vec<Method>);
 
 #[rocket::async_trait]
 impl Handler for Refuse {
-    async fn handle<'r>(&self, request: &'r Request<'_>, _: Data<'r>) -> Outcome<'r> {
-        Outcome::Error(Error::MethodNotAllowed(self.0.clone()).stash(request))
+    async fn handle<'r>(&self, request: &'r Request<'_>, _: Data<'r>) -> route::Outcome<'r> {
+        route::Outcome::Error(Error::MethodNotAllowed(self.0.clone()).stash(request))
     }
 }
