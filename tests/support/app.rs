@@ -221,6 +221,10 @@ impl App {
     /// A statement.
     pub async fn execute(&self, sql: &'static str) {
         let mut tx = self.auth().pool().write().await.unwrap();
+        // A connection to SQLite may remember the schema from before another one altered it, until it
+        // reads something; ALTER by itself does not look.
+        let look = sqlx::query("SELECT COUNT(*) FROM users");
+        look.fetch_one(&mut *tx).await.unwrap();
         sqlx::query(sql).execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
     }
