@@ -139,8 +139,6 @@ async fn act(
                 let page = question(auth, frame, user, action, &errors).await?;
                 Ok(Err((Status::BadRequest, page)))
             }
-            // The session ended meanwhile.
-            Error::InvalidToken => Err(Error::SignInRequired(None)),
             error => Err(error),
         };
     }

@@ -11,7 +11,8 @@ use crate::password::Password;
 /// Takes the admin's own password again, and gives the browser the token that this brings.
 ///
 /// # Errors
-/// [`Error::Invalid`] with `current_password`; else as [`Auth::confirm`].
+/// [`Error::Invalid`] with `current_password`; [`Error::SignInRequired`] if the session has ended
+/// meanwhile; else as [`Auth::confirm`].
 pub async fn confirm(
     auth: &Auth,
     admin: &Admin,
@@ -23,9 +24,14 @@ pub async fn confirm(
         let what = "Give your own password too: it is over 15 minutes since you last did.";
         return Err(FieldErrors::one("current_password", what));
     }
-    let secret = auth
-        .confirm(admin.session(), current, admin.caller())
-        .await?;
-    session::keep(cookies, auth.settings(), &secret);
-    Ok(())
+    let confirmed = auth.confirm(admin.session(), current, admin.caller()).await;
+    match confirmed {
+        Ok(secret) => {
+            session::keep(cookies, auth.settings(), &secret);
+            Ok(())
+        }
+        // The session ended meanwhile.
+        Err(Error::InvalidToken) => Err(Error::SignInRequired(None)),
+        Err(error) => Err(error),
+    }
 }

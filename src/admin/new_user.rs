@@ -65,8 +65,6 @@ async fn create(
     if asks && let Err(error) = confirm(auth, admin, cookies, &entered.current).await {
         return match error {
             Error::Invalid(errors) => Ok(Err(again(frame, &entered, &errors))),
-            // The session ended meanwhile.
-            Error::InvalidToken => Err(Error::SignInRequired(None)),
             error => Err(error),
         };
     }

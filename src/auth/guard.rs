@@ -64,19 +64,6 @@ pub struct Visitor(pub Option<Admin>);
 /// Fails with 403 ([`Error::CrossOrigin`]) otherwise.
 pub struct NoForeignPage;
 
-#[rocket::async_trait]
-impl<'r> FromRequest<'r> for NoForeignPage {
-    type Error = ();
-
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
-        if is_foreign_page(request) {
-            Outcome::Error((Error::CrossOrigin.stash(request), ()))
-        } else {
-            Outcome::Success(Self)
-        }
-    }
-}
-
 /// A change that a page of ours asks for, signed in or not. Add this parameter to the few handlers
 /// that change something for whoever is not signed in yet.
 ///
@@ -143,6 +130,19 @@ impl<'r> FromRequest<'r> for Visitor {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
         Outcome::Success(Self(find_admin(request).await.ok()))
+    }
+}
+
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for NoForeignPage {
+    type Error = ();
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
+        if is_foreign_page(request) {
+            Outcome::Error((Error::CrossOrigin.stash(request), ()))
+        } else {
+            Outcome::Success(Self)
+        }
     }
 }
 

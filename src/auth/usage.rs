@@ -73,8 +73,7 @@ impl Auth {
     }
 
     async fn write_usage(&self, batch: &HashMap<TokenId, Use>) -> Result<(), Error> {
-        let mut batch: Vec<_> = batch.iter().collect();
-        batch.sort_by_key(|(id, _)| **id);
+        let batch: Vec<_> = batch.iter().collect();
         for chunk in batch.chunks(self.pool.engine().rows_at_once()) {
             let mut tx = self.pool.write().await?;
             for (id, last) in chunk {
