@@ -30,6 +30,8 @@ pub fn figment() -> Figment {
         // Who sends `X-Real-IP` may claim any address, and the server's name helps only attackers.
         .merge(Serialized::default("ip_header", false))
         .merge(Serialized::default("ident", false))
+        // A release of Rocket's would log warnings only; one line a request is meant to be there.
+        .merge(Serialized::default("log_level", "normal"))
         .merge(Serialized::default(
             "databases.multitoken.url",
             DEFAULT_DATABASE,
@@ -419,6 +421,17 @@ mod tests {
             );
         }
         assert_eq!(load("hash_memory_kib", "8").unwrap().hash_memory_kib, 8);
+    }
+
+    #[test]
+    fn requests_are_logged_in_every_profile() {
+        for profile in ["debug", "release"] {
+            let level: rocket::config::LogLevel = figment()
+                .select(profile)
+                .extract_inner("log_level")
+                .unwrap();
+            assert_eq!(level, rocket::config::LogLevel::Normal, "{profile}");
+        }
     }
 
     #[test]
