@@ -149,6 +149,12 @@ impl ClientName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What it is searched by: equal for names that differ only in case or in compatibility forms.
+    /// To be told apart they need only be spelt differently.
+    pub fn key(&self) -> String {
+        canonical(&self.0)
+    }
 }
 
 /// Whether the character can garble a line of text that it stands in: control characters

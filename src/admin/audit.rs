@@ -17,7 +17,7 @@ use crate::auth::Auth;
 use crate::auth::guard::Admin;
 use crate::error::Error;
 use crate::identity::canonical;
-use crate::models::event::{self, Action, Event, Filter};
+use crate::models::event::{self, Action, Event, Filter, Position};
 use crate::web::time::rfc3339;
 
 /// Lines of CSV that are read, held and sent at once.
@@ -50,9 +50,8 @@ impl Asked<'_> {
         let actor = plain_query(self.actor);
         Filter {
             name: canonical(q),
-            client: q.to_owned(),
             action: self.action.filter(known).map(str::to_owned),
-            actor: (!actor.is_empty()).then(|| actor.to_owned()),
+            actor: (!actor.is_empty()).then(|| canonical(actor)),
             from: self.from.and_then(|day| midnight(day, 0)),
             // The last day is one of them.
             until: self.to.and_then(|day| midnight(day, 1)),
@@ -138,7 +137,7 @@ fn download(auth: &State<Auth>, _admin: Admin, asked: Asked<'_>) -> Csv<ByteStre
                 }
             };
             let Some(last) = chunk.last() else { break };
-            before = Some(last.id);
+            before = Some((last.at, last.id));
             yield chunk.into_iter().flat_map(|event| record(&cells(event))).collect();
         }
     };
@@ -164,7 +163,7 @@ const HEADING: [&str; 9] = [
 async fn chunk(
     auth: &Auth,
     filter: &Filter,
-    before: Option<crate::identity::EventId>,
+    before: Option<Position>,
 ) -> Result<Vec<Event>, Error> {
     let mut db = auth.pool().read().await?;
     Ok(event::list(&mut db, filter, before, CHUNK, 0).await?)

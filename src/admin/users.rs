@@ -134,8 +134,20 @@ pub(super) async fn list(
     let prefix = canonical(q);
 
     let mut db = auth.pool().read().await?;
-    let total = user::count(&mut db, &prefix).await?;
-    let users = user::list(&mut db, &prefix, now(), PER_PAGE, (page - 1) * PER_PAGE).await?;
+    let filter = user::Filter {
+        name: prefix,
+        ..user::Filter::default()
+    };
+    let total = user::count(&mut db, &filter, 10001).await?;
+    let users = user::list(
+        &mut db,
+        &filter,
+        (user::Sort::Name, false),
+        now(),
+        PER_PAGE,
+        (page - 1) * PER_PAGE,
+    )
+    .await?;
     let pages = (total + PER_PAGE - 1) / PER_PAGE;
     let content = context! {
         users: users.into_iter().map(Row::from).collect::<Vec<_>>(),

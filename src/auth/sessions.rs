@@ -16,7 +16,8 @@ use crate::config::{Lifetime, TokensFull};
 use crate::error::Error;
 use crate::identity::{ClientName, TokenId, UserId, Username};
 use crate::models::event::{self, About, Action, Actor, Via};
-use crate::models::token::{self, Ended, Kind, NewToken};
+use crate::models::token::list::{self, Filter};
+use crate::models::token::{self, Ended, Kind, NewToken, Owned};
 use crate::models::user::{self, Credentials, Role};
 use crate::models::{NEVER, now};
 use crate::password::{Password, Verdict};
@@ -127,6 +128,8 @@ impl Reason {
 
 /// Expired tokens looked up at once.
 const PRUNED_AT_ONCE: i64 = 500;
+/// Tokens that a filter finds, ended at once.
+const ENDED_AT_ONCE: i64 = 1000;
 
 impl Auth {
     /// Signs a client of the JSON API in: issues its token, in place of the one it had.
@@ -379,6 +382,75 @@ impl Auth {
         let ended = end_within(&mut tx, which, reason, actor, now()).await?;
         tx.commit().await?;
         Ok(ended)
+    }
+
+    /// Ends these tokens, whosever they are, and says how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; those that were ended before stay ended.
+    pub async fn end_these(
+        &self,
+        ids: &[TokenId],
+        reason: Reason,
+        actor: &Actor,
+    ) -> Result<u64, Error> {
+        let owned = {
+            let mut db = self.pool.read().await?;
+            token::owners(&mut db, ids).await?
+        };
+        self.end_owned(&owned, reason, actor).await
+    }
+
+    /// Ends every token that `filter` lets through and that was issued by now, and says how many.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; those that were ended before stay ended.
+    pub async fn end_matching(
+        &self,
+        filter: &Filter,
+        reason: Reason,
+        actor: &Actor,
+    ) -> Result<u64, Error> {
+        let now = now();
+        // Whoever signs in again meanwhile is not asked for a second time.
+        let filter = Filter {
+            issued_by: Some(now),
+            ..filter.clone()
+        };
+        let mut ended = 0;
+        loop {
+            let some = {
+                let mut db = self.pool.read().await?;
+                list::some(&mut db, &filter, now, ENDED_AT_ONCE).await?
+            };
+            if some.is_empty() {
+                return Ok(ended);
+            }
+            ended += self.end_owned(&some, reason, actor).await?;
+        }
+    }
+
+    async fn end_owned(
+        &self,
+        owned: &[Owned],
+        reason: Reason,
+        actor: &Actor,
+    ) -> Result<u64, Error> {
+        let users: Vec<_> = owned.chunk_by(|a, b| a.user_id == b.user_id).collect();
+        let mut count = 0;
+        for some in users.chunks(self.pool.engine().rows_at_once()) {
+            let now = now();
+            let mut tx = self.pool.write().await?;
+            for tokens in some {
+                user::lock(&mut tx, tokens[0].user_id).await?;
+                for token in *tokens {
+                    let ended = token::delete(&mut tx, token.id).await?;
+                    count += record_ended(&mut tx, actor, reason, &ended, now).await?;
+                }
+            }
+            tx.commit().await?;
+        }
+        Ok(count)
     }
 
     /// Deletes the tokens whose time is up, and says how many there were.

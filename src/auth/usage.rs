@@ -10,6 +10,7 @@ use crate::config::Lifetime;
 use crate::error::Error;
 use crate::identity::TokenId;
 use crate::models::token::{self, Bearer, Use};
+use crate::models::user;
 use crate::web::client::Caller;
 
 /// A token's last use is written at most once in this many seconds, and more often only where its
@@ -36,6 +37,7 @@ impl Usage {
         let spacing = tenth.min(COARSENESS);
         if bearer.last_used_at.is_none_or(|last| now - last >= spacing) {
             let last = Use {
+                user_id: bearer.user_id,
                 at: now,
                 spacing,
                 ends_at,
@@ -77,6 +79,8 @@ impl Auth {
         for chunk in batch.chunks(self.pool.engine().rows_at_once()) {
             let mut tx = self.pool.write().await?;
             for (id, last) in chunk {
+                // The user's row first, as wherever both are locked.
+                user::note_seen(&mut tx, last.user_id, last.at).await?;
                 token::note_use(&mut tx, **id, last).await?;
             }
             tx.commit().await?;

@@ -11,7 +11,7 @@ use crate::auth::accounts::Tokens;
 use crate::identity::Username;
 use crate::models::event::Actor;
 use crate::models::now;
-use crate::models::user::{self, Listed, Role};
+use crate::models::user::{self, Filter, Listed, Role, Sort};
 use crate::password::Password;
 use crate::web::time::rfc3339;
 
@@ -193,7 +193,15 @@ async fn list(auth: &Auth, json: bool) -> Result<(), Failure> {
     loop {
         let offset = i64::try_from(records.len()).unwrap_or(i64::MAX);
         let mut db = auth.pool().read().await?;
-        let more = user::list(&mut db, "", now(), AT_ONCE, offset).await?;
+        let more = user::list(
+            &mut db,
+            &Filter::default(),
+            (Sort::Name, false),
+            now(),
+            AT_ONCE,
+            offset,
+        )
+        .await?;
         if more.is_empty() {
             break;
         }

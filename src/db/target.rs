@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{Migrate, MigrateError};
-use sqlx::{AnyConnection, ConnectOptions, Connection};
+use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Connection};
 use url::{Position, Url};
 
 use super::{Engine, Fault, MIGRATOR};
@@ -126,6 +126,9 @@ impl Target {
                     source,
                 },
             })?;
+        if self.engine() == Engine::Postgres {
+            sort_by_bytes(&mut connection).await?;
+        }
         connection.close().await?;
         drop(lock);
         Ok(())
@@ -142,6 +145,41 @@ impl Target {
         connection.close().await?;
         Ok(applied.iter().map(|migration| migration.version).collect())
     }
+}
+
+/// The columns that are searched by how they begin.
+const SEARCHED: [(&str, &[&str]); 3] = [
+    ("users", &["username_key"]),
+    ("tokens", &["client_key", "last_address"]),
+    ("events", &["actor_key", "subject_key", "client_key"]),
+];
+
+/// Has PostgreSQL compare the columns that are searched byte by byte, as SQLite does: in the order of
+/// a language, which it takes by default, what begins alike need not stand together.
+async fn sort_by_bytes(connection: &mut AnyConnection) -> Result<(), Fault> {
+    let mut tx = connection.begin().await?;
+    // One process at a time; the others find it done.
+    sqlx::query("LOCK TABLE _sqlx_migrations IN SHARE ROW EXCLUSIVE MODE")
+        .execute(&mut *tx)
+        .await?;
+    for (table, columns) in SEARCHED {
+        let done: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation
+             WHERE a.attrelid = CAST($1 AS regclass) AND c.collname = 'C'",
+        )
+        .bind(table)
+        .fetch_one(&mut *tx)
+        .await?;
+        if done < i64::try_from(columns.len()).unwrap_or(i64::MAX) {
+            let changes: Vec<_> = columns
+                .iter()
+                .map(|column| format!("ALTER COLUMN {column} TYPE TEXT COLLATE \"C\""))
+                .collect();
+            let sql = format!("ALTER TABLE {table} {}", changes.join(", "));
+            sqlx::query(AssertSqlSafe(sql)).execute(&mut *tx).await?;
+        }
+    }
+    Ok(tx.commit().await?)
 }
 
 /// Makes the database's folder and holds a lock on a file beside it until dropped.

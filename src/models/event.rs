@@ -2,8 +2,8 @@
 
 use sqlx::{AnyConnection, FromRow};
 
-use super::beginning_with;
-use crate::identity::{EventId, TokenId, UserId};
+use super::condition::{Condition, after};
+use crate::identity::{EventId, TokenId, UserId, canonical};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,13 +172,11 @@ pub struct Event {
 /// Which lines of the trail; all of them where nothing is set.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// The beginning of the subject's name, canonical.
+    /// The beginning of the subject's name or of the client's, canonical.
     pub name: String,
-    /// Or of a client.
-    pub client: String,
     /// What happened.
     pub action: Option<String>,
-    /// Who did it, by the name at that time.
+    /// Who did it, by the name at that time, canonical.
     pub actor: Option<String>,
     /// Not before this time, unix seconds.
     pub from: Option<i64>,
@@ -199,8 +197,9 @@ pub async fn insert(
 ) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO events (id, at, action, via, actor_id, actor_name, subject_id, subject_name,
-                             token_id, client, reason, address, request_id)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                             token_id, client, reason, address, request_id, actor_key,
+                             subject_key, client_key)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(EventId::new().to_string())
     .bind(now)
@@ -215,6 +214,9 @@ pub async fn insert(
     .bind(about.reason)
     .bind(actor.address.as_deref())
     .bind(actor.request_id.as_deref())
+    .bind(actor.user.as_ref().map(|(_, name)| canonical(name)))
+    .bind(about.subject.map(|(_, name)| canonical(name)))
+    .bind(about.client.map(canonical))
     .execute(db)
     .await?;
     Ok(())
@@ -228,7 +230,7 @@ pub async fn latest(db: &mut AnyConnection, limit: i64) -> sqlx::Result<Vec<Even
     sqlx::query_as(
         "SELECT id, at, action, via, actor_name, subject_name, client, reason, address,
                 request_id
-         FROM events ORDER BY id DESC LIMIT $1",
+         FROM events ORDER BY at DESC, id DESC LIMIT $1",
     )
     .bind(limit)
     .fetch_all(db)
@@ -247,12 +249,72 @@ pub async fn latest_about(
     sqlx::query_as(
         "SELECT id, at, action, via, actor_name, subject_name, client, reason, address,
                 request_id
-         FROM events WHERE subject_id = $1 ORDER BY id DESC LIMIT $2",
+         FROM events WHERE subject_id = $1 ORDER BY at DESC, id DESC LIMIT $2",
     )
     .bind(user.to_string())
     .bind(limit)
     .fetch_all(db)
     .await
+}
+
+/// Where a line stands in the trail: when, and which.
+pub type Position = (i64, EventId);
+
+/// More lines than this that a search finds are looked for along the trail instead of being put
+/// in order.
+const FEW: i64 = 20_000;
+
+impl Filter {
+    fn condition(&self, before: Option<Position>) -> Condition {
+        let mut condition = Condition::default();
+        if let Some(action) = &self.action {
+            condition.and("action = ?", [action.as_str().into()]);
+        }
+        if let Some(actor) = &self.actor {
+            condition.and("actor_key = ?", [actor.as_str().into()]);
+        }
+        if let Some(from) = self.from {
+            condition.and("at >= ?", [from.into()]);
+        }
+        if let Some(until) = self.until {
+            condition.and("at < ?", [until.into()]);
+        }
+        if let Some((at, id)) = before {
+            condition.and("(at, id) < (?, ?)", [at.into(), id.to_string().into()]);
+        }
+        condition
+    }
+
+    /// The lines to look through: those that a search finds where they are few, else all.
+    async fn lines(
+        &self,
+        db: &mut AnyConnection,
+        condition: &mut Condition,
+    ) -> sqlx::Result<String> {
+        if self.name.is_empty() {
+            return Ok("events".into());
+        }
+        let found = |column: &str| format!("{column} >= * AND {column} < ^");
+        let mut few = true;
+        for column in ["subject_key", "client_key"] {
+            let mut search = Condition::default();
+            search.and_beginning(&found(column), &self.name);
+            few &= search.count(db, "events", FEW).await? < FEW;
+        }
+        let (subject, client) = (found("subject_key"), found("client_key"));
+        if few {
+            let first = condition.bind(self.name.as_str());
+            let last = condition.bind(after(&self.name));
+            let ends = |sql: String| sql.replace('*', &first).replace('^', &last);
+            return Ok(format!(
+                "(SELECT * FROM events WHERE {} UNION SELECT * FROM events WHERE {}) AS found",
+                ends(subject),
+                ends(client)
+            ));
+        }
+        condition.and_beginning(&format!("(({subject}) OR ({client}))"), &self.name);
+        Ok("events".into())
+    }
 }
 
 /// Lines that `filter` lets through, latest first, from before the line `before` if there is one.
@@ -262,35 +324,21 @@ pub async fn latest_about(
 pub async fn list(
     db: &mut AnyConnection,
     filter: &Filter,
-    before: Option<EventId>,
+    before: Option<Position>,
     limit: i64,
     offset: i64,
 ) -> sqlx::Result<Vec<Event>> {
-    sqlx::query_as(
-        r"SELECT id, at, action, via, actor_name, subject_name, client, reason, address,
-                 request_id
-          FROM events
-          WHERE (subject_id IN (SELECT id FROM users WHERE username_key LIKE $1 ESCAPE '\')
-                 OR COALESCE(subject_name, '') LIKE $2 ESCAPE '\'
-                 OR COALESCE(client, '') LIKE $2 ESCAPE '\')
-            AND action = COALESCE($3, action)
-            AND COALESCE(actor_name, '') = COALESCE($4, actor_name, '')
-            AND at >= COALESCE($5, at) AND at < COALESCE($6, at + 1)
-            AND id < COALESCE($7, 'g')
-          ORDER BY id DESC
-          LIMIT $8 OFFSET $9",
-    )
-    .bind(beginning_with(&filter.name))
-    .bind(beginning_with(&filter.client))
-    .bind(filter.action.as_deref())
-    .bind(filter.actor.as_deref())
-    .bind(filter.from)
-    .bind(filter.until)
-    .bind(before.map(|id| id.to_string()))
-    .bind(limit)
-    .bind(offset)
-    .fetch_all(db)
-    .await
+    let mut condition = filter.condition(before);
+    let lines = filter.lines(db, &mut condition).await?;
+    let clauses = condition.sql();
+    let (limit, offset) = (condition.bind(limit), condition.bind(offset));
+    let sql = format!(
+        "SELECT id, at, action, via, actor_name, subject_name, client, reason, address,
+                request_id
+         FROM {lines} WHERE {clauses}
+         ORDER BY at DESC, id DESC LIMIT {limit} OFFSET {offset}"
+    );
+    condition.fetch(db, sql).await
 }
 
 /// Deletes up to `limit` lines from before `time` (unix seconds), and says how many.

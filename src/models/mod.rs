@@ -6,6 +6,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub mod attempt;
+mod condition;
 pub mod event;
 pub mod known_address;
 pub mod stats;
@@ -21,13 +22,4 @@ pub fn now() -> i64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since_epoch.as_secs()).unwrap_or(NEVER)
-}
-
-/// A `LIKE` pattern for what begins with `text`, for `… LIKE $n ESCAPE '\'`.
-fn beginning_with(text: &str) -> String {
-    let escaped = text
-        .replace('\\', r"\\")
-        .replace('%', r"\%")
-        .replace('_', r"\_");
-    format!("{escaped}%")
 }

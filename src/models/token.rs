@@ -1,6 +1,8 @@
 //! The `tokens` table. A row is a live or an expired token; one that was ended is a row of
 //! `events` only.
 
+pub mod list;
+
 use std::fmt;
 
 use sqlx::{AnyConnection, FromRow};
@@ -146,9 +148,22 @@ pub struct Ended {
     pub client: String,
 }
 
+/// A token, and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+pub struct Owned {
+    /// The token.
+    #[sqlx(try_from = "String")]
+    pub id: TokenId,
+    /// The user.
+    #[sqlx(try_from = "String")]
+    pub user_id: UserId,
+}
+
 /// One use of a token, to be noted.
 #[derive(Debug, Clone)]
 pub struct Use {
+    /// Whose token it is.
+    pub user_id: UserId,
     /// Unix seconds.
     pub at: i64,
     /// Seconds that have passed at least since the use that was noted before.
@@ -168,8 +183,8 @@ pub struct Use {
 pub async fn insert(db: &mut AnyConnection, token: &NewToken<'_>) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO tokens (id, user_id, kind, client, digest, hint, created_at, expires_at,
-                             ends_at, last_address, user_agent)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                             ends_at, last_address, user_agent, client_key)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(token.id.to_string())
     .bind(token.user_id.to_string())
@@ -182,6 +197,7 @@ pub async fn insert(db: &mut AnyConnection, token: &NewToken<'_>) -> sqlx::Resul
     .bind(token.ends_at.unwrap_or(NEVER))
     .bind(token.address)
     .bind(token.user_agent)
+    .bind(token.client.key())
     .execute(db)
     .await?;
     Ok(())
@@ -243,6 +259,24 @@ pub async fn list_live(db: &mut AnyConnection, user: UserId, now: i64) -> sqlx::
     .bind(now)
     .fetch_all(db)
     .await
+}
+
+/// The users of those tokens that there are, user by user.
+///
+/// # Errors
+/// The database failed.
+pub async fn owners(db: &mut AnyConnection, ids: &[TokenId]) -> sqlx::Result<Vec<Owned>> {
+    let mut owned: Vec<Owned> = vec![];
+    for id in ids {
+        let found = sqlx::query_as("SELECT id, user_id FROM tokens WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&mut *db)
+            .await?;
+        owned.extend::<Option<Owned>>(found);
+    }
+    owned.sort_by_key(|token| token.user_id);
+    owned.dedup();
+    Ok(owned)
 }
 
 /// Tokens by user and client, live and expired, of one user or client or of all.

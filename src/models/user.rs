@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sqlx::{AnyConnection, FromRow};
 
-use super::beginning_with;
+use super::condition::Condition;
 use crate::identity::{UserId, Username};
 
 /// What a user may do.
@@ -70,6 +70,8 @@ pub struct User {
     pub disabled_at: Option<i64>,
     /// Unix seconds; none before the first login.
     pub last_login_at: Option<i64>,
+    /// When a token of theirs was last used or issued, unix seconds; none if none ever was.
+    pub last_seen_at: Option<i64>,
 }
 
 /// What a password is checked against.
@@ -133,7 +135,7 @@ pub async fn insert(
 /// The database failed.
 pub async fn find(db: &mut AnyConnection, id: UserId) -> sqlx::Result<Option<User>> {
     sqlx::query_as(
-        "SELECT id, username, role, created_at, disabled_at, last_login_at
+        "SELECT id, username, role, created_at, disabled_at, last_login_at, last_seen_at
          FROM users WHERE id = $1",
     )
     .bind(id.to_string())
@@ -150,7 +152,7 @@ pub async fn find_by_name(
     username: &Username,
 ) -> sqlx::Result<Option<User>> {
     sqlx::query_as(
-        "SELECT id, username, role, created_at, disabled_at, last_login_at
+        "SELECT id, username, role, created_at, disabled_at, last_login_at, last_seen_at
          FROM users WHERE username_key = $1",
     )
     .bind(username.key())
@@ -189,43 +191,99 @@ pub async fn credentials(db: &mut AnyConnection, id: UserId) -> sqlx::Result<Opt
     .await
 }
 
-/// Users whose names begin with `prefix` (canonical; empty: all), by name.
+/// Which users a list is narrowed to; all of them where nothing is set.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// The beginning of their names, canonical.
+    pub name: String,
+    /// Active ones, or disabled ones.
+    pub active: Option<bool>,
+    /// Those of that role.
+    pub role: Option<Role>,
+}
+
+impl Filter {
+    fn condition(&self) -> Condition {
+        let mut condition = Condition::default();
+        if !self.name.is_empty() {
+            condition.and_beginning("username_key >= * AND username_key < ^", &self.name);
+        }
+        match self.active {
+            Some(true) => condition.and("disabled_at IS NULL", []),
+            Some(false) => condition.and("disabled_at IS NOT NULL", []),
+            None => {}
+        }
+        // Written out: an index holds the admins alone.
+        match self.role {
+            Some(Role::Admin) => condition.and("role = 'admin'", []),
+            Some(Role::User) => condition.and("role = 'user'", []),
+            None => {}
+        }
+        condition
+    }
+}
+
+/// What users are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// Their names, canonical.
+    Name,
+    /// When they were created.
+    Created,
+    /// When they were last seen; those who never were come first.
+    LastSeen,
+}
+
+impl Sort {
+    fn order(self, table: &str, descending: bool) -> String {
+        let way = if descending { "DESC" } else { "ASC" };
+        match self {
+            Self::Name => format!("{table}.username_key {way}"),
+            Self::Created => format!("{table}.created_at {way}, {table}.id {way}"),
+            Self::LastSeen => {
+                format!("COALESCE({table}.last_seen_at, 0) {way}, {table}.id {way}")
+            }
+        }
+    }
+}
+
+/// Users that `filter` lets through, sorted.
 ///
 /// # Errors
 /// The database failed.
 pub async fn list(
     db: &mut AnyConnection,
-    prefix: &str,
+    filter: &Filter,
+    (sort, descending): (Sort, bool),
     now: i64,
     limit: i64,
     offset: i64,
 ) -> sqlx::Result<Vec<Listed>> {
-    sqlx::query_as(
-        r"SELECT u.id, u.username, u.role, u.created_at, u.disabled_at, u.last_login_at,
-                 (SELECT COUNT(*) FROM tokens t WHERE t.user_id = u.id AND t.ends_at > $2)
-                     AS tokens
-          FROM users u
-          WHERE u.username_key LIKE $1 ESCAPE '\'
-          ORDER BY u.username_key
-          LIMIT $3 OFFSET $4",
-    )
-    .bind(beginning_with(prefix))
-    .bind(now)
-    .bind(limit)
-    .bind(offset)
-    .fetch_all(db)
-    .await
+    let mut condition = filter.condition();
+    let clauses = condition.sql();
+    let (within, order) = (sort.order("users", descending), sort.order("u", descending));
+    let (limit, offset) = (condition.bind(limit), condition.bind(offset));
+    let now = condition.bind(now);
+    // First which ones, then what there is to say of them: tokens are counted for these alone.
+    let sql = format!(
+        "SELECT u.id, u.username, u.role, u.created_at, u.disabled_at, u.last_login_at,
+                u.last_seen_at,
+                (SELECT COUNT(*) FROM tokens t WHERE t.user_id = u.id AND t.ends_at > {now})
+                    AS tokens
+         FROM (SELECT id FROM users WHERE {clauses} ORDER BY {within}
+               LIMIT {limit} OFFSET {offset}) AS p
+         JOIN users u ON u.id = p.id
+         ORDER BY {order}"
+    );
+    condition.fetch(db, sql).await
 }
 
-/// How many users have names that begin with `prefix`.
+/// How many users `filter` lets through, counted up to `most`.
 ///
 /// # Errors
 /// The database failed.
-pub async fn count(db: &mut AnyConnection, prefix: &str) -> sqlx::Result<i64> {
-    sqlx::query_scalar(r"SELECT COUNT(*) FROM users WHERE username_key LIKE $1 ESCAPE '\'")
-        .bind(beginning_with(prefix))
-        .fetch_one(db)
-        .await
+pub async fn count(db: &mut AnyConnection, filter: &Filter, most: i64) -> sqlx::Result<i64> {
+    filter.condition().count(db, "users", most).await
 }
 
 /// Whether there is any admin, active or not.
@@ -274,6 +332,22 @@ pub async fn lock(db: &mut AnyConnection, id: UserId) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// Notes that a token of the user's was used, if that is later than what is known.
+///
+/// # Errors
+/// The database failed.
+pub async fn note_seen(db: &mut AnyConnection, id: UserId, at: i64) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE users SET last_seen_at = $2
+         WHERE id = $1 AND (last_seen_at IS NULL OR last_seen_at < $2)",
+    )
+    .bind(id.to_string())
+    .bind(at)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Locks the user's row until the transaction ends, if the user is still as `checked`: active, with
 /// that role and that password; notes the login and stores `hash`. False if any of it changed
 /// while the password was being checked.
@@ -287,7 +361,7 @@ pub async fn begin_login(
     now: i64,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "UPDATE users SET last_login_at = $5, password_hash = $4
+        "UPDATE users SET last_login_at = $5, last_seen_at = $5, password_hash = $4
          WHERE id = $1 AND password_hash = $2 AND role = $3 AND disabled_at IS NULL",
     )
     .bind(checked.id.to_string())

@@ -43,7 +43,11 @@ impl Postgres {
         let mut admin = AnyConnection::connect(&self.0.connection_uri())
             .await
             .unwrap();
-        let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        // In the order of a language, as most installations have it.
+        let create = sqlx::AssertSqlSafe(format!(
+            "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'
+             LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'"
+        ));
         sqlx::query(create).execute(&mut admin).await.unwrap();
         admin.close().await.unwrap();
         let uri = self.0.connection_uri();

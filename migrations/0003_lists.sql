@@ -1,0 +1,36 @@
+-- What the admin's lists sort and search by. A key is a name with case and compatibility forms taken
+-- away, as the application does it; LOWER comes near enough for what is there already.
+
+ALTER TABLE users ADD COLUMN last_seen_at BIGINT;
+UPDATE users SET last_seen_at = COALESCE(
+    (SELECT MAX(last_used_at) FROM tokens WHERE tokens.user_id = users.id), last_login_at);
+
+CREATE INDEX users_by_creation ON users (created_at, id);
+CREATE INDEX users_by_last_seen ON users ((COALESCE(last_seen_at, 0)), id);
+CREATE INDEX users_disabled ON users (username_key) WHERE disabled_at IS NOT NULL;
+CREATE INDEX users_admin ON users (username_key) WHERE role = 'admin';
+
+ALTER TABLE tokens ADD COLUMN client_key TEXT NOT NULL DEFAULT '';
+UPDATE tokens SET client_key = LOWER(client);
+
+DROP INDEX tokens_by_end;
+CREATE INDEX tokens_by_end ON tokens (ends_at, id);
+CREATE INDEX tokens_by_creation ON tokens (created_at, id);
+CREATE INDEX tokens_by_last_use ON tokens ((COALESCE(last_used_at, 0)), id);
+CREATE INDEX tokens_by_client ON tokens (client_key, id);
+CREATE INDEX tokens_by_address ON tokens (last_address);
+
+ALTER TABLE events ADD COLUMN actor_key TEXT;
+ALTER TABLE events ADD COLUMN subject_key TEXT;
+ALTER TABLE events ADD COLUMN client_key TEXT;
+UPDATE events SET actor_key = LOWER(actor_name), subject_key = LOWER(subject_name),
+                  client_key = LOWER(client);
+
+DROP INDEX events_by_time;
+DROP INDEX events_by_subject;
+CREATE INDEX events_by_time ON events (at, id);
+CREATE INDEX events_by_subject ON events (subject_id, at, id);
+CREATE INDEX events_by_action ON events (action, at, id);
+CREATE INDEX events_by_actor ON events (actor_key, at, id);
+CREATE INDEX events_by_subject_name ON events (subject_key, at, id);
+CREATE INDEX events_by_client ON events (client_key, at, id);

@@ -1,0 +1,130 @@
+//! What a list is narrowed by: a `WHERE` clause put together from the filters that are set, so that
+//! an index serves each, and its values.
+
+use sqlx::any::AnyArguments;
+use sqlx::query::QueryAs;
+use sqlx::{Any, AnyConnection, AssertSqlSafe};
+
+/// A value of a condition.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Text(String),
+    Number(i64),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+/// Conditions that all have to hold.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Condition {
+    clauses: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Condition {
+    /// Adds a condition. Each `?` in it stands for the next of `values`; `sql` itself is ours, never
+    /// what somebody typed.
+    pub(super) fn and<const N: usize>(&mut self, sql: &str, values: [Value; N]) {
+        let mut clause = String::new();
+        let mut values = values.into_iter();
+        for char in sql.chars() {
+            match char {
+                '?' => {
+                    self.values.extend(values.next());
+                    clause.push('$');
+                    clause.push_str(&self.values.len().to_string());
+                }
+                char => clause.push(char),
+            }
+        }
+        self.clauses.push(clause);
+    }
+
+    /// Adds one for what begins with `prefix`, in columns that are compared byte by byte. Each `*` in
+    /// `sql` stands for the lower and each `^` for the upper end.
+    pub(super) fn and_beginning(&mut self, sql: &str, prefix: &str) {
+        let ends = [Value::from(prefix), Value::from(after(prefix))];
+        let first = self.values.len() + 1;
+        self.values.extend(ends);
+        self.clauses.push(
+            sql.replace('*', &format!("${first}"))
+                .replace('^', &format!("${}", first + 1)),
+        );
+    }
+
+    /// The conditions as SQL, for an inner part of the statement: their values stay, and what is added
+    /// from here on is for the outer part.
+    pub(super) fn take_sql(&mut self) -> String {
+        let sql = self.sql();
+        self.clauses.clear();
+        sql
+    }
+
+    /// One more value, to be bound after those of the conditions: its placeholder.
+    pub(super) fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("${}", self.values.len())
+    }
+
+    /// The conditions as SQL; true where there is none.
+    pub(super) fn sql(&self) -> String {
+        if self.clauses.is_empty() {
+            "1 = 1".into()
+        } else {
+            self.clauses.join(" AND ")
+        }
+    }
+
+    /// The rows of a statement that these values go with.
+    pub(super) async fn fetch<T>(self, db: &mut AnyConnection, sql: String) -> sqlx::Result<Vec<T>>
+    where
+        T: Send + Unpin + for<'r> sqlx::FromRow<'r, sqlx::any::AnyRow>,
+    {
+        let mut query: QueryAs<'_, Any, T, AnyArguments> = sqlx::query_as(AssertSqlSafe(sql));
+        for value in self.values {
+            query = match value {
+                Value::Text(text) => query.bind(text),
+                Value::Number(number) => query.bind(number),
+            };
+        }
+        query.fetch_all(db).await
+    }
+
+    /// How many rows of `from` meet the conditions, counted up to `most`.
+    pub(super) async fn count(
+        mut self,
+        db: &mut AnyConnection,
+        from: &str,
+        most: i64,
+    ) -> sqlx::Result<i64> {
+        let clauses = self.sql();
+        let most = self.bind(most);
+        let sql = format!(
+            "SELECT COUNT(*) FROM (SELECT 1 AS one FROM {from} WHERE {clauses} LIMIT {most}) AS met"
+        );
+        let rows: Vec<(i64,)> = self.fetch(db, sql).await?;
+        Ok(rows.first().map_or(0, |(count,)| *count))
+    }
+}
+
+/// What no text that begins with `prefix` reaches, compared byte by byte: UTF-8 sorts by code point,
+/// and this is the last one.
+pub(super) fn after(prefix: &str) -> String {
+    format!("{prefix}{}", char::MAX)
+}
