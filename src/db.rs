@@ -10,7 +10,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
 
 use self::target::Target;
 use crate::config::one_line;
@@ -209,6 +209,21 @@ impl Pool {
         match self.engine {
             Engine::Sqlite => self.connections.begin_with("BEGIN IMMEDIATE").await,
             Engine::Postgres => self.connections.begin().await,
+        }
+    }
+
+    /// A transaction for writing, as [`Pool::write`], on a connection that the caller keeps for
+    /// several of them.
+    ///
+    /// # Errors
+    /// The lock is not free within the busy time-out.
+    pub async fn write_on<'c>(
+        &self,
+        connection: &'c mut AnyConnection,
+    ) -> sqlx::Result<Transaction<'c, Any>> {
+        match self.engine {
+            Engine::Sqlite => connection.begin_with("BEGIN IMMEDIATE").await,
+            Engine::Postgres => connection.begin().await,
         }
     }
 

@@ -7,7 +7,7 @@ use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed}
 use rocket::http::impl_from_uri_param_identity;
 use rocket::http::uri::fmt::{Formatter, Path, UriDisplay};
 use rocket::request::FromParam;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 const REQUIRED: &str = "This field may not be blank.";
 const CONTROL: &str = "Control characters are not allowed.";
@@ -23,6 +23,13 @@ macro_rules! id {
             #[allow(clippy::new_without_default)]
             pub fn new() -> Self {
                 Self(Uuid::now_v7())
+            }
+
+            /// One as it would have been made at that time, unix milliseconds.
+            pub fn at(milliseconds: i64) -> Self {
+                let time = u64::try_from(milliseconds).unwrap_or_default();
+                let id = Builder::from_unix_timestamp_millis(time, &rand::random());
+                Self(id.into_uuid())
             }
 
             /// Reads the hyphenated lower-case form, the only one that we write.
@@ -223,6 +230,18 @@ mod tests {
         assert!(Username::parse(&"é".repeat(150)).is_ok());
         assert!(ClientName::parse(&"é".repeat(255)).is_ok());
         assert!(ClientName::parse(&"é".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn ids_sort_by_the_time_that_they_are_of() {
+        let ids = [0, 1, 1_700_000_000_000, 1_700_000_000_001].map(EventId::at);
+        assert!(ids.is_sorted());
+        assert_ne!(EventId::at(1), EventId::at(1));
+        assert!(EventId::at(1_700_000_000_001) < EventId::new());
+        let [.., last] = ids.map(|id| id.to_string());
+        assert!(EventId::parse(&last).is_some());
+        // RFC 9562, section 5.7: 48 bits of milliseconds, then the version.
+        assert!(last.starts_with("018bcfe5-6801-7"), "{last}");
     }
 
     #[test]

@@ -289,7 +289,7 @@ impl Auth {
         Ok(ended)
     }
 
-    fn demand_fit(
+    pub(super) fn demand_fit(
         &self,
         field: &'static str,
         username: &Username,

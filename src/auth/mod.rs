@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::password::Hasher;
 
 pub mod accounts;
+pub mod demo;
 pub mod guard;
 pub mod sessions;
 pub mod setup;

@@ -111,7 +111,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Logout => "logout",
             Self::Revoked => "revoked",
@@ -562,7 +562,7 @@ fn admit(found: Option<Credentials>, verdict: Verdict, kind: Kind) -> Result<Cre
 }
 
 /// The sooner of a token's absolute end and its end by disuse after a use at `now`.
-fn ends_at(expires_at: Option<i64>, idle_ttl: Lifetime, now: i64) -> i64 {
+pub(super) fn ends_at(expires_at: Option<i64>, idle_ttl: Lifetime, now: i64) -> i64 {
     let idle_end = idle_ttl.end_after(now).unwrap_or(NEVER);
     expires_at.unwrap_or(NEVER).min(idle_end).min(NEVER)
 }

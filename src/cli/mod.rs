@@ -5,6 +5,7 @@
 
 mod migrate;
 mod output;
+mod seed;
 mod serve;
 mod token;
 mod user;
@@ -44,6 +45,8 @@ enum Command {
     /// List and revoke tokens
     #[command(subcommand)]
     Token(token::Token),
+    /// Add users and tokens that nobody has, to look at and to try things on
+    Seed(seed::Seed),
 }
 
 /// Why a command did not do its work.
@@ -120,6 +123,12 @@ async fn execute(command: Command, figment: &Figment, settings: Settings) -> Res
         Command::Token(token) => {
             let auth = open(figment, settings).await?;
             let done = token.run(&auth).await;
+            auth.pool().shut().await;
+            done
+        }
+        Command::Seed(seed) => {
+            let auth = open(figment, settings).await?;
+            let done = seed.run(&auth).await;
             auth.pool().shut().await;
             done
         }

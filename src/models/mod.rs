@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub mod attempt;
 mod condition;
+pub mod demo;
 pub mod event;
 pub mod known_address;
 pub mod stats;

@@ -1,0 +1,162 @@
+//! Demonstration data: users and tokens that look as if somebody had them, with a past, so that the
+//! admin's pages are seen full.
+//!
+//! Nobody knows the tokens: they are made as real ones are, and only their digests are kept. What is
+//! there already stays as it is. Rows are made on a thread of their own, and stored in transactions
+//! short enough for a server beside.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::{Rng, RngExt};
+use rocket::tokio::sync::mpsc::{self, Receiver};
+use rocket::tokio::task::spawn_blocking;
+use rocket::tokio::time::sleep;
+use sqlx::AnyConnection;
+
+use super::Auth;
+use crate::db::Engine;
+use crate::error::{Error, FieldErrors};
+use crate::identity::Username;
+use crate::models::demo::{self, Batch};
+use crate::models::now;
+use crate::password::Password;
+
+mod clients;
+mod clock;
+mod maker;
+mod names;
+mod story;
+
+/// The name of the first admin, if it is free.
+const FIRST_ADMIN: &str = "demo-admin";
+/// More tokens a user than this are no demonstration.
+const MOST_TOKENS: u32 = 1000;
+/// How long a transaction goes on taking rows.
+const TAKES_ROWS: Duration = Duration::from_millis(400);
+/// How long SQLite is left to others after it: who waits for the lock looks every 100 ms.
+const LEFT_TO_OTHERS: Duration = Duration::from_millis(105);
+
+/// How much to make.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Users.
+    pub users: u32,
+    /// Tokens for each of them, on average: users who are disabled have none, and others theirs.
+    pub tokens_per_user: u32,
+}
+
+/// What was made.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// Users.
+    pub users: usize,
+    /// Tokens.
+    pub tokens: usize,
+    /// The name of an admin that is easily remembered, if it was free.
+    pub first_admin: Option<&'static str>,
+}
+
+impl Wanted {
+    /// Users and tokens.
+    pub fn rows(self) -> u64 {
+        u64::from(self.users) * (1 + u64::from(self.tokens_per_user))
+    }
+}
+
+impl Auth {
+    /// Stores demonstration data; all users have that password. `progress` is told of users and
+    /// tokens as they are stored.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the password is refused or a user can't have as many tokens;
+    /// [`Error::Database`]; what was stored before stays.
+    pub async fn seed(
+        &self,
+        wanted: Wanted,
+        password: &Password,
+        progress: impl Fn(u64),
+    ) -> Result<Made, Error> {
+        self.demand_possible(wanted)?;
+        let first_admin = Username::parse(FIRST_ADMIN).map_err(|_| Error::Internal("a name"))?;
+        self.demand_fit("password", &first_admin, password)?;
+        let hash = self.hasher.hash(password).await?;
+
+        let mut db = self.pool.read().await?;
+        demo::make_room(&mut db, self.pool.engine()).await?;
+        let taken = demo::taken(&mut db).await?;
+        let mut made = Made {
+            first_admin: (!taken.contains(first_admin.key())).then_some(FIRST_ADMIN),
+            ..Made::default()
+        };
+        self.seed_round(&mut db, wanted, taken, &hash, &progress, &mut made)
+            .await?;
+        demo::analyze(&mut db, self.pool.engine()).await?;
+        Ok(made)
+    }
+
+    fn demand_possible(&self, wanted: Wanted) -> Result<(), Error> {
+        let most = self.settings.tokens_per_user.min(MOST_TOKENS);
+        if wanted.tokens_per_user > most {
+            let why = format!("A user has {most} tokens at most (app.tokens_per_user).");
+            return Err(FieldErrors::one("tokens_per_user", why));
+        }
+        Ok(())
+    }
+
+    async fn seed_round(
+        &self,
+        db: &mut AnyConnection,
+        wanted: Wanted,
+        taken: HashSet<String>,
+        hash: &str,
+        progress: &impl Fn(u64),
+        made: &mut Made,
+    ) -> Result<(), Error> {
+        let mut batches = self.make(wanted, taken);
+        let mut next = batches.recv().await;
+        while let Some(first) = next {
+            let mut tx = self.pool.write_on(db).await?;
+            let start = Instant::now();
+            let mut batch = Some(first);
+            while let Some(rows) = batch {
+                let (users, tokens) = demo::insert(&mut tx, self.pool.engine(), rows, hash).await?;
+                made.users += users;
+                made.tokens += tokens;
+                progress((users + tokens) as u64);
+                batch = if start.elapsed() < TAKES_ROWS {
+                    batches.recv().await
+                } else {
+                    None
+                };
+            }
+            tx.commit().await?;
+            next = batches.recv().await;
+            if next.is_some() && self.pool.engine() == Engine::Sqlite {
+                sleep(LEFT_TO_OTHERS).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes rows on a thread of their own.
+    fn make(&self, wanted: Wanted, taken: HashSet<String>) -> Receiver<Batch> {
+        let (sender, receiver) = mpsc::channel(8);
+        let settings = Arc::clone(&self.settings);
+        spawn_blocking(move || {
+            let maker = maker::Maker::new(settings, wanted, taken, now());
+            for batch in maker {
+                if sender.blocking_send(batch).is_err() {
+                    return;
+                }
+            }
+        });
+        receiver
+    }
+}
+
+/// One of a list that is not empty.
+fn pick<'a, T>(rng: &mut impl Rng, list: &'a [T]) -> &'a T {
+    &list[rng.random_range(0..list.len())]
+}

@@ -1,0 +1,340 @@
+//! Rows of demonstration data, many in one statement. What they say is made up in
+//! [`crate::auth::demo`].
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
+
+use super::event::{Action, Via};
+use super::token::Kind;
+use super::user::Role;
+use crate::db::Engine;
+use crate::identity::{ClientName, EventId, TokenId, UserId, Username};
+use crate::secret::Digest;
+
+/// A user's id and name, as several rows have them.
+#[derive(Debug)]
+pub struct Party {
+    /// The id.
+    pub id: UserId,
+    /// The name.
+    pub name: Username,
+}
+
+/// A client's name and what it is searched by.
+#[derive(Debug)]
+pub struct Client {
+    /// The name.
+    pub name: ClientName,
+    /// Canonical.
+    pub key: String,
+}
+
+/// A row of `users`. Times are unix seconds.
+#[derive(Debug)]
+pub struct DemoUser {
+    /// Who it is.
+    pub party: Arc<Party>,
+    /// What the user may do.
+    pub role: Role,
+    /// When the user was created.
+    pub created_at: i64,
+    /// When the user was disabled, if so.
+    pub disabled_at: Option<i64>,
+    /// The last login, if any.
+    pub last_login_at: Option<i64>,
+    /// The last use of a token, if any.
+    pub last_seen_at: Option<i64>,
+}
+
+/// A row of `tokens`, of kind `api`. Times are unix seconds.
+#[derive(Debug)]
+pub struct DemoToken {
+    /// Names the token.
+    pub id: TokenId,
+    /// Whose it is.
+    pub user: UserId,
+    /// The client that it was issued to.
+    pub client: Arc<Client>,
+    /// What stands for it here.
+    pub digest: Digest,
+    /// Its last four characters.
+    pub hint: String,
+    /// When it was issued.
+    pub created_at: i64,
+    /// Its last use, if any.
+    pub last_used_at: Option<i64>,
+    /// The absolute end, if there is one.
+    pub expires_at: Option<i64>,
+    /// The end, absolute or by disuse.
+    pub ends_at: i64,
+    /// Where it was last used from.
+    pub address: Arc<str>,
+    /// With what.
+    pub user_agent: &'static str,
+}
+
+/// A row of `events`.
+#[derive(Debug)]
+pub struct DemoEvent {
+    /// Names the line.
+    pub id: EventId,
+    /// Unix seconds.
+    pub at: i64,
+    /// What happened.
+    pub action: Action,
+    /// The door.
+    pub via: Via,
+    /// Who did it.
+    pub actor: Option<Arc<Party>>,
+    /// To whom.
+    pub subject: Option<Arc<Party>>,
+    /// Which token.
+    pub token: Option<TokenId>,
+    /// Which client.
+    pub client: Option<Arc<Client>>,
+    /// Why.
+    pub reason: Option<&'static str>,
+    /// Where from.
+    pub address: Option<Arc<str>>,
+    /// By which request.
+    pub request_id: Option<String>,
+}
+
+/// Rows that belong together.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Users; their tokens and lines of the trail are among the rest.
+    pub users: Vec<DemoUser>,
+    /// Tokens.
+    pub tokens: Vec<DemoToken>,
+    /// Lines of the trail.
+    pub events: Vec<DemoEvent>,
+}
+
+/// Rows of one statement. With the widest row these are 4,096 parameters: SQLite takes 32,766 and
+/// PostgreSQL 65,535, but many more gain nothing.
+const ROWS: usize = 256;
+
+/// The keys of all usernames that are taken.
+///
+/// # Errors
+/// The database failed.
+pub async fn taken(db: &mut AnyConnection) -> sqlx::Result<HashSet<String>> {
+    let keys: Vec<String> = sqlx::query_scalar("SELECT username_key FROM users")
+        .fetch_all(db)
+        .await?;
+    Ok(keys.into_iter().collect())
+}
+
+/// Stores all of a batch, every user with that password, and says how many users and tokens those
+/// were. Users whose names were taken meanwhile are left out, with all that belongs to them.
+///
+/// # Errors
+/// The database failed.
+pub async fn insert(
+    db: &mut AnyConnection,
+    engine: Engine,
+    mut batch: Batch,
+    password_hash: &str,
+) -> sqlx::Result<(usize, usize)> {
+    let stored = insert_users(db, engine, &batch.users, password_hash).await?;
+    if stored.len() < batch.users.len() {
+        let lost: HashSet<UserId> = (batch.users.iter().map(|user| user.party.id))
+            .filter(|id| !stored.contains(&id.to_string()))
+            .collect();
+        let concerns = |party: &Option<Arc<Party>>| {
+            (party.as_ref()).is_some_and(|party| lost.contains(&party.id))
+        };
+        batch.tokens.retain(|token| !lost.contains(&token.user));
+        (batch.events).retain(|event| !concerns(&event.subject) && !concerns(&event.actor));
+    }
+    insert_tokens(db, engine, &batch.tokens).await?;
+    insert_events(db, engine, &batch.events).await?;
+    Ok((stored.len(), batch.tokens.len()))
+}
+
+async fn insert_users(
+    db: &mut AnyConnection,
+    engine: Engine,
+    users: &[DemoUser],
+    password_hash: &str,
+) -> sqlx::Result<HashSet<String>> {
+    let statement = Statement {
+        engine,
+        start: "INSERT INTO users (id, username, username_key, password_hash, role, created_at,
+                                   disabled_at, last_login_at, last_seen_at)",
+        columns: 9,
+        end: "ON CONFLICT (username_key) DO NOTHING RETURNING id",
+    };
+    let stored = statement.run(db, users, |query, user| {
+        query
+            .bind(user.party.id.to_string())
+            .bind(user.party.name.as_str())
+            .bind(user.party.name.key())
+            .bind(password_hash)
+            .bind(user.role.as_str())
+            .bind(user.created_at)
+            .bind(user.disabled_at)
+            .bind(user.last_login_at)
+            .bind(user.last_seen_at)
+    });
+    stored.await?.iter().map(|row| row.try_get(0)).collect()
+}
+
+async fn insert_tokens(
+    db: &mut AnyConnection,
+    engine: Engine,
+    tokens: &[DemoToken],
+) -> sqlx::Result<()> {
+    let statement = Statement {
+        engine,
+        start:
+            "INSERT INTO tokens (id, user_id, kind, client, client_key, digest, hint, created_at,
+                                    last_used_at, expires_at, ends_at, last_address, user_agent)",
+        columns: 13,
+        end: "",
+    };
+    let stored = statement.run(db, tokens, |query, token| {
+        query
+            .bind(token.id.to_string())
+            .bind(token.user.to_string())
+            .bind(Kind::Api.as_str())
+            .bind(token.client.name.as_str())
+            .bind(token.client.key.as_str())
+            .bind(token.digest.as_hex())
+            .bind(token.hint.as_str())
+            .bind(token.created_at)
+            .bind(token.last_used_at)
+            .bind(token.expires_at)
+            .bind(token.ends_at)
+            .bind(&*token.address)
+            .bind(token.user_agent)
+    });
+    stored.await.map(drop)
+}
+
+async fn insert_events(
+    db: &mut AnyConnection,
+    engine: Engine,
+    events: &[DemoEvent],
+) -> sqlx::Result<()> {
+    let statement = Statement {
+        engine,
+        start:
+            "INSERT INTO events (id, at, action, via, actor_id, actor_name, actor_key, subject_id,
+                                    subject_name, subject_key, token_id, client, client_key, reason,
+                                    address, request_id)",
+        columns: 16,
+        end: "",
+    };
+    let stored = statement.run(db, events, |query, event| {
+        let (actor, subject) = (event.actor.as_ref(), event.subject.as_ref());
+        let client = event.client.as_ref();
+        query
+            .bind(event.id.to_string())
+            .bind(event.at)
+            .bind(event.action.as_str())
+            .bind(event.via.as_str())
+            .bind(actor.map(|party| party.id.to_string()))
+            .bind(actor.map(|party| party.name.as_str()))
+            .bind(actor.map(|party| party.name.key()))
+            .bind(subject.map(|party| party.id.to_string()))
+            .bind(subject.map(|party| party.name.as_str()))
+            .bind(subject.map(|party| party.name.key()))
+            .bind(event.token.map(|id| id.to_string()))
+            .bind(client.map(|client| client.name.as_str()))
+            .bind(client.map(|client| client.key.as_str()))
+            .bind(event.reason)
+            .bind(event.address.as_deref())
+            .bind(event.request_id.as_deref())
+    });
+    stored.await.map(drop)
+}
+
+type Bound<'q> = Query<'q, Any, AnyArguments>;
+
+/// An `INSERT` but for its rows.
+struct Statement {
+    engine: Engine,
+    start: &'static str,
+    columns: usize,
+    end: &'static str,
+}
+
+impl Statement {
+    /// Runs it for all rows, [`ROWS`] at a time, and gives what it returns.
+    async fn run<'q, Row>(
+        &self,
+        db: &mut AnyConnection,
+        rows: &'q [Row],
+        bind: impl Fn(Bound<'q>, &'q Row) -> Bound<'q>,
+    ) -> sqlx::Result<Vec<AnyRow>> {
+        let mut returned = vec![];
+        for rows in rows.chunks(ROWS) {
+            // A statement of fewer rows will hardly come again, and is not worth keeping.
+            let query = sqlx::query(AssertSqlSafe(self.sql(rows.len())));
+            let query = query.persistent(rows.len() == ROWS);
+            returned.extend(rows.iter().fold(query, &bind).fetch_all(&mut *db).await?);
+        }
+        Ok(returned)
+    }
+
+    fn sql(&self, rows: usize) -> String {
+        let mut sql = format!("{} VALUES ", self.start);
+        for row in 0..rows {
+            sql.push_str(if row == 0 { "(" } else { ", (" });
+            for column in 0..self.columns {
+                sql.push_str(if column == 0 { "" } else { ", " });
+                match self.engine {
+                    // To SQLite, `$1` is a name, and it searches all names for each value.
+                    Engine::Sqlite => sql.push('?'),
+                    Engine::Postgres => {
+                        let _ = write!(sql, "${}", row * self.columns + column + 1);
+                    }
+                }
+            }
+            sql.push(')');
+        }
+        sql.push(' ');
+        sql.push_str(self.end);
+        sql
+    }
+}
+
+/// Has SQLite keep more of the database in this connection's memory than it would, and leave what
+/// it wrote in the log for longer: rows come in an order that suits none of the indexes. Neither
+/// makes anything less safe.
+///
+/// # Errors
+/// The database failed.
+pub async fn make_room(db: &mut AnyConnection, engine: Engine) -> sqlx::Result<()> {
+    if engine == Engine::Sqlite {
+        for sql in [
+            "PRAGMA cache_size = -262144",
+            "PRAGMA wal_autocheckpoint = 65536",
+        ] {
+            sqlx::query(sql).execute(&mut *db).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Has the database look at how its values are spread, so that it plans queries by that.
+///
+/// # Errors
+/// The database failed.
+pub async fn analyze(db: &mut AnyConnection, engine: Engine) -> sqlx::Result<()> {
+    if engine == Engine::Sqlite {
+        // Every value, while everybody else waits, it need not read for that.
+        sqlx::query("PRAGMA analysis_limit = 1000")
+            .execute(&mut *db)
+            .await?;
+    }
+    sqlx::query("ANALYZE").execute(db).await?;
+    Ok(())
+}
