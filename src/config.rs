@@ -153,6 +153,16 @@ pub enum TokensFull {
 #[error("{0}")]
 pub struct Unfit(String);
 
+impl Unfit {
+    /// A folder that ships with the application can't be read.
+    pub fn unreadable(folder: &Path, error: &std::io::Error) -> Self {
+        Self(format!(
+            "cannot read what is in {}: {error}",
+            folder.display()
+        ))
+    }
+}
+
 impl Settings {
     /// Reads and checks the whole configuration, Rocket's part too.
     ///

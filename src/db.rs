@@ -42,6 +42,14 @@ pub enum Engine {
 }
 
 impl Engine {
+    /// What it calls itself.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+
     /// Rows that a transaction of the upkeep changes at most.
     ///
     /// PostgreSQL locks them one by one, and whoever ends a user's tokens locks them in another
@@ -291,6 +299,15 @@ pub struct MigrationState {
     pub description: String,
     /// Whether the database has it.
     pub applied: bool,
+}
+
+/// The number of the newest migration that this version knows.
+pub fn newest_migration() -> i64 {
+    MIGRATOR
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0)
 }
 
 /// The state of every migration, without changing or creating anything.

@@ -5,16 +5,14 @@
 //! passes a guard of [`auth`], and is answered by the handler, or by [`web::catchers`] where
 //! anything failed.
 
-use rocket::fairing::AdHoc;
 use rocket::figment::Figment;
-use rocket::fs::FileServer;
 use rocket::shield::Shield;
 use rocket::{Build, Rocket};
 use rocket_db_pools::Database;
-use rocket_dyn_templates::Template;
 
 use crate::config::{Settings, Unfit};
 use crate::db::Db;
+use crate::web::assets::Assets;
 
 pub mod admin;
 pub mod api;
@@ -37,13 +35,13 @@ pub fn rocket(figment: Figment) -> Result<Rocket<Build>, Unfit> {
     let settings = Settings::load(&figment)?;
     config::check_secret_key(&figment)?;
     let templates = config::folder("templates")?;
-    let assets = config::folder("static")?;
+    let assets = assets()?;
     let figment = figment.join(("template_dir", templates));
 
     Ok(rocket::custom(figment)
         .manage(settings)
         .attach(Db::init())
-        .attach(Template::fairing())
+        .attach(web::templates::fairing(assets.clone()))
         .attach(web::methods::AsItCame)
         // What is observed is the answer as it goes out, so the observer comes last.
         .attach(Shield::new())
@@ -62,10 +60,15 @@ pub fn rocket(figment: Figment) -> Result<Rocket<Build>, Unfit> {
         .attach(admin::new_user::stage())
         .attach(admin::account::stage())
         .attach(admin::tokens::stage())
+        .attach(admin::bulk::stage())
         .attach(admin::audit::stage())
+        .attach(admin::theme::stage())
         .attach(admin::stage())
-        .attach(AdHoc::on_ignite("static files", |rocket| async {
-            rocket.mount("/static", FileServer::from(assets))
-        }))
+        .attach(web::assets::stage(assets))
         .attach(web::methods::stage()))
+}
+
+fn assets() -> Result<Assets, Unfit> {
+    let folder = config::folder("static")?;
+    Assets::read(&folder).map_err(|error| Unfit::unreadable(&folder, &error))
 }

@@ -142,7 +142,7 @@ async fn walk(page: &WebDriver, server: &Server) -> WebDriverResult<()> {
         .click()
         .await?;
     assert_eq!(server.me(&token).await, 200, "asking changes nothing");
-    page.query(By::Css(".confirm button"))
+    page.query(By::Css(".confirm button.btn-danger"))
         .first()
         .await?
         .click()
@@ -158,7 +158,12 @@ async fn walk(page: &WebDriver, server: &Server) -> WebDriverResult<()> {
     assert_eq!(server.me(&token).await, 401);
 
     // Out, and in again by way of the page that was asked for.
-    page.query(By::Css(".bar button"))
+    page.query(By::Css(".menu summary"))
+        .first()
+        .await?
+        .click()
+        .await?;
+    page.query(By::Css(".sign-out"))
         .first()
         .await?
         .click()
@@ -196,7 +201,7 @@ async fn enter(page: &WebDriver, name: &str) -> WebDriverResult<()> {
         .await?
         .send_keys(PASSWORD)
         .await?;
-    page.query(By::Css("form button"))
+    page.query(By::Css("main button[type=submit]"))
         .first()
         .await?
         .click()

@@ -23,6 +23,9 @@ use crate::models::{now, token};
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
 
+/// Clients that a question names.
+const NAMED: usize = 10;
+
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: one user's account", |rocket| async {
@@ -128,7 +131,7 @@ async fn act(
         return Ok(Err((Status::Ok, page)));
     }
     let to = match action {
-        Action::Delete => Redirect::to(uri!("/admin", users::list(q = _, page = _))),
+        Action::Delete => Redirect::to(users::LIST),
         _ => Redirect::to(uri!("/admin", users::show(user.id))),
     };
     let admin = frame.admin();
@@ -190,7 +193,8 @@ async fn perform(
             format!("The password of {name} is set. {} ended.", tokens(ended))
         }
         Action::RevokeTokens => {
-            let all = Which::OfUser(id, None);
+            // Not the session that this is asked in.
+            let all = Which::OfUser(id, Some(admin.token_id));
             let ended = auth.end(all, Reason::Revoked, actor).await?;
             format!("{} of {name} revoked.", tokens(ended))
         }
@@ -212,13 +216,18 @@ async fn question(
 ) -> Result<Template, Error> {
     let live = {
         let mut db = auth.pool().read().await?;
-        token::list_live(&mut db, user.id, now()).await?.len()
+        token::list_live(&mut db, user.id, now()).await?
     };
     let admin = frame.admin();
+    let own_session = live.iter().any(|token| token.id == admin.token_id);
+    let clients: Vec<_> = live.iter().map(|token| &token.client).take(NAMED).collect();
     let content = context! {
         own: user.id == admin.user_id,
         action: action.as_str(),
-        tokens: live,
+        tokens: live.len(),
+        more: live.len() - clients.len(),
+        clients,
+        own_session,
         asks_password: action.is_grave() && !admin.password_is_fresh(now()),
         errors: errors.messages().map(|(_, message)| message).collect::<Vec<_>>(),
         user: UserView::from(user),

@@ -11,7 +11,8 @@ use time::format_description::well_known::Iso8601;
 use time::{Date, Duration, Time, UtcOffset};
 
 use super::BASE;
-use super::page::{Frame, PER_PAGE, page_number, plain_query};
+use super::list::{PER_PAGE, Pages, Query, offset, page_number, text};
+use super::page::{Frame, plain_query};
 use super::users::Happened;
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
@@ -59,20 +60,15 @@ impl Asked<'_> {
     }
 
     /// The same question as a query, without the page.
-    fn query(&self) -> String {
-        let fields = [
-            ("q", self.q),
-            ("action", self.action),
-            ("actor", self.actor),
-            ("from", self.from),
-            ("to", self.to),
-        ];
-        let asked = fields
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)));
-        url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(asked)
-            .finish()
+    fn query(&self) -> Query {
+        let filter = self.filter();
+        let mut query = Query::default();
+        query.note("q", text(self.q));
+        query.note("action", filter.action);
+        query.note("actor", text(self.actor));
+        query.note("from", self.from.filter(|_| filter.from.is_some()));
+        query.note("to", self.to.filter(|_| filter.until.is_some()));
+        query
     }
 }
 
@@ -89,25 +85,22 @@ fn midnight(day: &str, later: i64) -> Option<i64> {
 
 #[get("/audit?<asked..>")]
 async fn list(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Template, Error> {
-    let number = page_number(asked.page);
-    let filter = asked.filter();
+    let (number, filter, query) = (page_number(asked.page), asked.filter(), asked.query());
     let mut db = auth.pool().read().await?;
     // One line more than fits tells whether there is another page.
-    let offset = (number - 1) * PER_PAGE;
-    let mut events = event::list(&mut db, &filter, None, PER_PAGE + 1, offset).await?;
-    let more = events.len() > usize::try_from(PER_PAGE).unwrap_or(usize::MAX);
-    events.truncate(usize::try_from(PER_PAGE).unwrap_or(usize::MAX));
+    let (limit, skipped) = (PER_PAGE + 1, offset(number));
+    let mut events = event::list(&mut db, &filter, None, limit, skipped).await?;
     let content = context! {
+        pages: Pages::of(number, &mut events, None, &query),
         events: events.into_iter().map(Happened::from).collect::<Vec<_>>(),
         actions: Action::ALL.map(Action::as_str),
         q: plain_query(asked.q),
         action: filter.action,
-        actor: filter.actor,
+        actor: text(asked.actor),
         from: asked.from.filter(|_| filter.from.is_some()),
         to: asked.to.filter(|_| filter.until.is_some()),
-        query: asked.query(),
-        number,
-        more,
+        narrowed: query.narrows(),
+        query: query.with("", ""),
     };
     Ok(frame.render("admin/audit", content))
 }

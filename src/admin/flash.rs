@@ -1,9 +1,6 @@
 //! What an action has to say on the page that it leads to.
 
-use std::convert::Infallible;
-
 use rocket::Request;
-use rocket::request::{FromRequest, Outcome};
 use rocket::response::{self, Redirect, Responder};
 
 use crate::config::Settings;
@@ -55,20 +52,8 @@ impl<'r> Responder<'r, 'static> for Done {
     }
 }
 
-/// The sentence that the last action left, once. Add this parameter to a page that shows it; it
-/// never fails.
-pub struct Notice(pub Option<(String, String)>);
-
-#[rocket::async_trait]
-impl<'r> FromRequest<'r> for Notice {
-    type Error = Infallible;
-
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
-        Outcome::Success(Self(take(request)))
-    }
-}
-
-fn take(request: &Request<'_>) -> Option<(String, String)> {
+/// The kind and the sentence of what the last action left, once.
+pub(super) fn take(request: &Request<'_>) -> Option<(String, String)> {
     let settings = request.rocket().state::<Settings>()?;
     let cookies = request.cookies();
     let left = cookies.get_private(&name(settings, FLASH))?;

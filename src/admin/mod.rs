@@ -3,12 +3,16 @@
 
 pub mod account;
 pub mod audit;
+pub mod bulk;
+mod chart;
 mod confirm;
 pub mod dashboard;
 mod flash;
+mod list;
 pub mod new_user;
 mod page;
 pub mod session;
+pub mod theme;
 pub mod tokens;
 pub mod users;
 

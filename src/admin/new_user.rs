@@ -28,8 +28,8 @@ pub fn stage() -> AdHoc {
 }
 
 #[get("/users/new")]
-fn ask(frame: Frame) -> Template {
-    form(frame, "", Role::User, &FieldErrors::default())
+fn ask(auth: &State<Auth>, frame: Frame) -> Template {
+    form(auth, frame, "", Role::User, &FieldErrors::default())
 }
 
 /// What the form sends, as it was typed; what is unfit in it is said in the form again.
@@ -64,7 +64,7 @@ async fn create(
     let asks = entered.role == Role::Admin && !admin.password_is_fresh(now());
     if asks && let Err(error) = confirm(auth, admin, cookies, &entered.current).await {
         return match error {
-            Error::Invalid(errors) => Ok(Err(again(frame, &entered, &errors))),
+            Error::Invalid(errors) => Ok(Err(again(auth, frame, &entered, &errors))),
             error => Err(error),
         };
     }
@@ -74,19 +74,19 @@ async fn create(
             let sentence = format!("{} can sign in now.", isolated(name.as_str()));
             Ok(Ok(Done::success(user, sentence)))
         }
-        Err(Error::Invalid(errors)) => Ok(Err(again(frame, &entered, &errors))),
+        Err(Error::Invalid(errors)) => Ok(Err(again(auth, frame, &entered, &errors))),
         // Rocket drops new cookies where an error is answered: the session's is one of them.
         Err(error) if asks => {
             error.write_down(&admin.caller().request_id);
-            let list = Redirect::to(uri!("/admin", users::list(q = _, page = _)));
+            let list = Redirect::to(users::LIST);
             Ok(Ok(Done::refused(list, error.detail())))
         }
         Err(error) => Err(error),
     }
 }
 
-fn again(frame: Frame, entered: &Entered, errors: &FieldErrors) -> (Status, Template) {
-    let page = form(frame, &entered.username, entered.role, errors);
+fn again(auth: &Auth, frame: Frame, entered: &Entered, errors: &FieldErrors) -> (Status, Template) {
+    let page = form(auth, frame, &entered.username, entered.role, errors);
     (Status::BadRequest, page)
 }
 
@@ -99,10 +99,11 @@ async fn make(auth: &Auth, entered: &Entered, actor: &Actor) -> Result<(UserId, 
     Ok((id, name))
 }
 
-fn form(frame: Frame, username: &str, role: Role, errors: &FieldErrors) -> Template {
+fn form(auth: &Auth, frame: Frame, username: &str, role: Role, errors: &FieldErrors) -> Template {
     let content = context! {
         username,
         role: role.as_str(),
+        password_min_length: auth.settings().password_min_length,
         asks_password: !frame.admin().password_is_fresh(now()),
         errors: errors.messages().map(|(_, message)| message).collect::<Vec<_>>(),
     };

@@ -1,21 +1,34 @@
 //! What every page of the admin has in common.
 
+use std::convert::Infallible;
+
 use rocket::Request;
 use rocket::request::{FromRequest, Outcome};
-use rocket::serde::Serialize;
 use rocket_dyn_templates::Template;
+use serde::Serialize;
 
-use super::flash::Notice;
+use super::flash;
 use crate::auth::guard::Admin;
 use crate::config::Settings;
 use crate::identity::{ClientName, is_control};
+use crate::web::templates::grouped;
+use crate::web::theme::Theme;
 
-/// The frame that a page is shown in: its admin, the application's name, and what the last
+/// The frame that a page is shown in: its admin, the application's name, the theme, and what the last
 /// action has to say. Add this parameter to a handler that renders a page; it fails as [`Admin`]
 /// does.
 pub struct Frame {
     admin: Admin,
+    outside: Outside,
+}
+
+/// The frame of a page for those who are not signed in. Add this parameter to a handler that renders
+/// one; it never fails.
+pub struct Outside {
     app: String,
+    theme: Theme,
+    /// Where the page is, for coming back to it.
+    here: String,
     flash: Option<(String, String)>,
 }
 
@@ -29,23 +42,28 @@ impl<'r> FromRequest<'r> for Frame {
             Outcome::Error(error) => return Outcome::Error(error),
             Outcome::Forward(status) => return Outcome::Forward(status),
         };
-        // Taking the message out ends it, so it is taken only by a page that shows it.
-        let notice = Notice::from_request(request).await.succeeded();
-        Outcome::Success(Self {
-            admin,
-            app: app_name(request),
-            flash: notice.and_then(|Notice(left)| left),
-        })
+        let outside = Outside::of(request);
+        Outcome::Success(Self { admin, outside })
     }
 }
 
-/// The application's name, for the titles of pages.
-pub fn app_name(request: &Request<'_>) -> String {
-    request
-        .rocket()
-        .state::<Settings>()
-        .map(|settings| settings.name.clone())
-        .unwrap_or_default()
+#[rocket::async_trait]
+impl<'r> FromRequest<'r> for Outside {
+    type Error = Infallible;
+
+    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
+        Outcome::Success(Self::of(request))
+    }
+}
+
+#[derive(Serialize)]
+struct Context<C> {
+    app: String,
+    theme: &'static str,
+    here: String,
+    flash: Option<(String, String)>,
+    viewer: Option<String>,
+    page: C,
 }
 
 impl Frame {
@@ -56,24 +74,45 @@ impl Frame {
 
     /// The page, with `content` as the template's own part of the context.
     pub fn render(self, template: &'static str, content: impl Serialize) -> Template {
-        #[derive(Serialize)]
-        #[serde(crate = "rocket::serde")]
-        struct Context<C> {
-            app: String,
-            viewer: String,
-            flash: Option<(String, String)>,
-            page: C,
-        }
         let viewer = self.admin.username.clone();
-        Template::render(
-            template,
-            Context {
-                app: self.app,
-                viewer,
-                flash: self.flash,
-                page: content,
-            },
-        )
+        self.outside.template(template, Some(viewer), content)
+    }
+}
+
+impl Outside {
+    /// Taking the message out ends it, so this is asked only for a page that shows it.
+    fn of(request: &Request<'_>) -> Self {
+        let settings = request.rocket().state::<Settings>();
+        Self {
+            app: settings
+                .map(|settings| settings.name.clone())
+                .unwrap_or_default(),
+            theme: Theme::of(request),
+            here: request.uri().to_string(),
+            flash: flash::take(request),
+        }
+    }
+
+    /// The page, with `content` as the template's own part of the context.
+    pub fn render(self, template: &'static str, content: impl Serialize) -> Template {
+        self.template(template, None, content)
+    }
+
+    fn template(
+        self,
+        template: &'static str,
+        viewer: Option<String>,
+        content: impl Serialize,
+    ) -> Template {
+        let context = Context {
+            app: self.app,
+            theme: self.theme.as_str(),
+            here: self.here,
+            flash: self.flash,
+            viewer,
+            page: content,
+        };
+        Template::render(template, context)
     }
 }
 
@@ -81,19 +120,6 @@ impl Frame {
 /// (UAX #9, 2.4.2); where there is markup, `<bdi>` does that.
 pub fn isolated(name: &str) -> String {
     format!("\u{2068}{name}\u{2069}")
-}
-
-/// Rows on a page of a list.
-pub const PER_PAGE: i64 = 50;
-/// The last page that is shown.
-pub const LAST_PAGE: i64 = 500;
-
-/// The number of a page, from 1; what makes no sense counts as absent.
-pub fn page_number(asked: Option<&str>) -> i64 {
-    asked
-        .and_then(|page| page.parse().ok())
-        .filter(|page| (1..=LAST_PAGE).contains(page))
-        .unwrap_or(1)
 }
 
 /// What was typed into a search, empty if it can't be the beginning of any name.
@@ -104,11 +130,20 @@ pub fn plain_query(asked: Option<&str>) -> &str {
         .unwrap_or_default()
 }
 
+/// "1 user", "3 users".
+pub fn users(count: u64) -> String {
+    match count {
+        0 => "No user".into(),
+        1 => "1 user".into(),
+        _ => format!("{count} users"),
+    }
+}
+
 /// "1 token", "3 tokens".
 pub fn tokens(count: u64) -> String {
     match count {
         0 => "No token".into(),
         1 => "1 token".into(),
-        _ => format!("{count} tokens"),
+        _ => format!("{} tokens", grouped(count.try_into().unwrap_or(i64::MAX))),
     }
 }

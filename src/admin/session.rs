@@ -1,29 +1,31 @@
 //! Coming in and going out: sign-in, sign-out, and set-up of the first admin.
 
 use rocket::fairing::AdHoc;
+use rocket::http::CookieJar;
 use rocket::http::uri::Origin;
-use rocket::http::{CookieJar, Status};
-use rocket::response::Redirect;
-use rocket::{State, get, post, routes, uri};
+use rocket::response::{self, Redirect, Responder};
+use rocket::{Request, State, get, post, routes, uri};
 use rocket_dyn_templates::{Template, context};
 use url::{Position, Url};
 
-use super::flash::{Done, Notice};
+use super::flash::Done;
+use super::page::Outside;
 use super::{BASE, HOME};
 use crate::auth::Auth;
 use crate::auth::guard::{Admin, COOKIE, SameOrigin, Visitor};
 use crate::auth::sessions::{Reason, Which};
 use crate::auth::setup::Setup;
 use crate::config::Settings;
-use crate::error::Error;
+use crate::error::{Error, FieldErrors};
 use crate::identity::Username;
 use crate::models::event::Actor;
 use crate::models::token::Kind;
 use crate::password::Password;
 use crate::secret::Secret;
 use crate::web::body::{Body, Fields, Form};
-use crate::web::client::Caller;
 use crate::web::cookies::cookie;
+
+const NO_ADMIN: &str = "That username and password don't belong to an admin.";
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
@@ -36,7 +38,20 @@ pub fn stage() -> AdHoc {
 }
 
 /// A form that is shown again, with what was wrong.
-type Again = (Status, Template);
+struct Again {
+    error: Error,
+    page: Template,
+}
+
+impl<'r> Responder<'r, 'static> for Again {
+    fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
+        let mut response = (self.error.status(), self.page).respond_to(request)?;
+        for (name, value) in self.error.headers() {
+            response.set_raw_header(name, value);
+        }
+        Ok(response)
+    }
+}
 
 /// What the two forms here send. Nothing is refused before the handler, which shows the form again
 /// with what is wrong.
@@ -55,32 +70,36 @@ impl Form for Entered {
 
 #[get("/login?<next>")]
 fn sign_in_form(
-    auth: &State<Auth>,
     visitor: Visitor,
-    notice: Notice,
+    outside: Outside,
     next: Option<&str>,
 ) -> Result<Template, Redirect> {
     if visitor.0.is_some() {
-        return Err(Redirect::to(after_sign_in(next)));
+        return Err(Redirect::to(page_here(next)));
     }
-    let notice = notice.0.map(|(_, sentence)| sentence);
-    Ok(Template::render(
-        "admin/login",
-        context! { app: &auth.settings().name, next, notice, errors: [""; 0], username: "" },
-    ))
+    Ok(sign_in_page(outside, next, "", vec![]))
+}
+
+fn sign_in_page(
+    outside: Outside,
+    next: Option<&str>,
+    username: &str,
+    errors: Vec<String>,
+) -> Template {
+    outside.render("admin/login", context! { next, username, errors })
 }
 
 #[post("/login?<next>", data = "<entered>")]
 async fn sign_in(
     auth: &State<Auth>,
-    _ours: SameOrigin,
+    ours: SameOrigin,
     visitor: Visitor,
-    caller: Caller,
+    outside: Outside,
     cookies: &CookieJar<'_>,
     next: Option<&str>,
     entered: Body<Entered>,
-) -> Result<Result<Redirect, Again>, Error> {
-    let Body(Entered { username, password }) = entered;
+) -> Result<Redirect, Again> {
+    let (SameOrigin(caller), Body(Entered { username, password })) = (ours, entered);
     let signed_in = match Username::parse(&username) {
         Ok(name) => auth.sign_in_admin(&name, &password, &caller).await,
         Err(_) => Err(Error::InvalidCredentials),
@@ -95,17 +114,18 @@ async fn sign_in(
                 }
             }
             keep(cookies, auth.settings(), &issued.secret);
-            Ok(Ok(Redirect::to(after_sign_in(next))))
+            Ok(Redirect::to(page_here(next)))
         }
-        Err(Error::InvalidCredentials) => {
-            let errors = ["That username and password don't belong to an admin."];
-            let page = context! { app: &auth.settings().name, next, errors, username };
-            Ok(Err((
-                Status::BadRequest,
-                Template::render("admin/login", page),
-            )))
+        // Whatever it is, it is said in the form: how long to wait, or to try again.
+        Err(error) => {
+            error.write_down(&caller.request_id);
+            let what = match &error {
+                Error::InvalidCredentials => NO_ADMIN.to_owned(),
+                error => error.detail(),
+            };
+            let page = sign_in_page(outside, next, &username, vec![what]);
+            Err(Again { error, page })
         }
-        Err(error) => Err(error),
     }
 }
 
@@ -126,6 +146,7 @@ async fn sign_out(
 async fn setup_form(
     auth: &State<Auth>,
     setup: &State<Setup>,
+    outside: Outside,
     key: Option<&str>,
 ) -> Result<Template, Error> {
     let key = key.filter(|key| setup.is_key(key)).ok_or(Error::NotFound)?;
@@ -133,39 +154,51 @@ async fn setup_form(
         setup.close();
         return Err(Error::NotFound);
     }
-    let page = context! { app: &auth.settings().name, key, errors: [""; 0], username: "" };
-    Ok(Template::render("admin/setup", page))
+    Ok(setup_page(auth, outside, key, "", &FieldErrors::default()))
+}
+
+fn setup_page(
+    auth: &Auth,
+    outside: Outside,
+    key: &str,
+    username: &str,
+    errors: &FieldErrors,
+) -> Template {
+    let content = context! {
+        key,
+        username,
+        errors: errors.messages().map(|(_, message)| message).collect::<Vec<_>>(),
+        password_min_length: auth.settings().password_min_length,
+    };
+    outside.render("admin/setup", content)
 }
 
 #[post("/setup?<key>", data = "<entered>")]
 async fn setup(
     auth: &State<Auth>,
     setup: &State<Setup>,
-    _ours: SameOrigin,
-    caller: Caller,
+    ours: SameOrigin,
+    outside: Outside,
     cookies: &CookieJar<'_>,
     key: Option<&str>,
     entered: Body<Entered>,
 ) -> Result<Result<Done, Again>, Error> {
     let key = key.filter(|key| setup.is_key(key)).ok_or(Error::NotFound)?;
-    let Body(Entered { username, password }) = entered;
+    let (SameOrigin(caller), Body(Entered { username, password })) = (ours, entered);
     let actor = Actor::of(Kind::Admin, None, &caller);
     let created = match Username::parse(&username) {
         Ok(name) => auth
             .create_first_admin(&name, &password, &actor)
             .await
             .map(|_| name),
-        Err(complaint) => Err(crate::error::FieldErrors::one("username", complaint)),
+        Err(complaint) => Err(FieldErrors::one("username", complaint)),
     };
     let name = match created {
         Ok(name) => name,
         Err(Error::Invalid(errors)) => {
-            let errors: Vec<&str> = errors.messages().map(|(_, message)| message).collect();
-            let page = context! { app: &auth.settings().name, key, errors, username };
-            return Ok(Err((
-                Status::BadRequest,
-                Template::render("admin/setup", page),
-            )));
+            let page = setup_page(auth, outside, key, &username, &errors);
+            let error = Error::Invalid(errors);
+            return Ok(Err(Again { error, page }));
         }
         // Another way in was found meanwhile: the key has had its day.
         Err(Error::Conflict(_)) => {
@@ -191,9 +224,8 @@ pub(super) fn keep(cookies: &CookieJar<'_>, settings: &Settings, secret: &Secret
     cookies.add(cookie(settings, COOKIE, secret.reveal()));
 }
 
-/// Where sign-in leads: back to where one came from, if that is a page of the admin, else to its
-/// front page.
-fn after_sign_in(next: Option<&str>) -> String {
+/// The page that a form asks to be led to, if that is one of the admin, else its front page.
+pub(super) fn page_here(next: Option<&str>) -> String {
     next.filter(|next| is_page_here(next))
         .unwrap_or(HOME)
         .to_owned()

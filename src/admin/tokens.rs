@@ -1,25 +1,245 @@
-//! One token: asking before it is revoked, and revoking it.
+//! Every token: `GET /admin/tokens`; and one of them: asking before it is revoked, and revoking it.
 
 use rocket::fairing::AdHoc;
+use rocket::form::FromForm;
 use rocket::response::Redirect;
 use rocket::{State, get, post, routes, uri};
 use rocket_dyn_templates::{Template, context};
+use serde::Serialize;
+use sqlx::AnyConnection;
 
 use super::flash::Done;
+use super::list::{
+    COUNTED, Column, Counted, Order, PER_PAGE, Pages, Query, choices, offset, order, page_number,
+    text,
+};
 use super::page::{Frame, isolated};
 use super::{BASE, users};
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
 use crate::auth::sessions::{Reason, Which};
 use crate::error::Error;
-use crate::identity::{TokenId, UserId};
-use crate::models::token::{self, Token};
+use crate::identity::{TokenId, UserId, Username, canonical};
+use crate::models::token::list::{self, Filter, Sort};
+use crate::models::token::{self, Kind, Token};
+use crate::models::{now, user};
+
+const DAY: i64 = 24 * 60 * 60;
+/// Seconds before its end in which a token is marked.
+const SOON: i64 = 7 * DAY;
+/// The most days that "unused for" takes.
+const MOST_DAYS: i64 = 36_500;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: tokens", |rocket| async {
-        rocket.mount(BASE, routes![ask, revoke])
+        rocket.mount(BASE, routes![all, ask, revoke])
     })
+}
+
+/// A token as the pages show it.
+#[derive(Serialize)]
+pub(super) struct TokenView {
+    id: String,
+    user_id: String,
+    username: String,
+    client: String,
+    kind: &'static str,
+    hint: String,
+    created_at: i64,
+    last_used_at: Option<i64>,
+    ends_at: Option<i64>,
+    /// `live`, `soon` (live, for a week at most) or `expired`.
+    state: &'static str,
+    address: Option<String>,
+    user_agent: Option<String>,
+    /// Whether it is the viewer's own session.
+    current: bool,
+}
+
+impl TokenView {
+    /// `current` is the viewer's own.
+    pub(super) fn all(tokens: Vec<Token>, current: TokenId, now: i64) -> Vec<Self> {
+        let view = |token| Self::new(token, current, now);
+        tokens.into_iter().map(view).collect()
+    }
+
+    fn new(token: Token, current: TokenId, now: i64) -> Self {
+        Self {
+            id: token.id.to_string(),
+            user_id: token.user_id.to_string(),
+            username: token.username,
+            client: token.client,
+            kind: token.kind.as_str(),
+            hint: token.hint,
+            created_at: token.created_at,
+            last_used_at: token.last_used_at,
+            ends_at: Some(token.ends_at).filter(|end| *end < crate::models::NEVER),
+            state: match token.ends_at - now {
+                ..=0 => "expired",
+                // An admin's session never lasts longer.
+                1..=SOON if token.kind == Kind::Api => "soon",
+                _ => "live",
+            },
+            address: token.last_address,
+            user_agent: token.user_agent,
+            current: token.id == current,
+        }
+    }
+}
+
+const ORDERS: [Order<Sort>; 5] = [
+    Order {
+        name: "created",
+        by: Sort::Created,
+        words: ["Oldest first", "Newest first"],
+    },
+    Order {
+        name: "last_used",
+        by: Sort::LastUsed,
+        words: ["Used longest ago first", "Used last first"],
+    },
+    Order {
+        name: "expires",
+        by: Sort::Expires,
+        words: ["Expires first", "Expires last"],
+    },
+    Order {
+        name: "user",
+        by: Sort::User,
+        words: ["User, A first", "User, Z first"],
+    },
+    Order {
+        name: "client",
+        by: Sort::Client,
+        words: ["Client, A first", "Client, Z first"],
+    },
+];
+const NEWEST: ((Sort, bool), &str) = ((Sort::Created, true), "-created");
+
+/// What the list is narrowed to, as it was asked for; what makes no sense is dropped.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Filters {
+    q: Option<String>,
+    user: Option<String>,
+    client: Option<String>,
+    address: Option<String>,
+    status: Option<String>,
+    /// Days.
+    unused: Option<i64>,
+}
+
+impl Filters {
+    /// Takes them from parameters or fields by their names.
+    pub(super) fn read<'a>(value: impl Fn(&'static str) -> Option<&'a str>) -> Self {
+        let plain = |name| text(value(name)).map(str::to_owned);
+        let is_status = |word: &&str| ["live", "expired"].contains(word);
+        let days = value("unused").and_then(|days| days.trim().parse().ok());
+        Self {
+            q: plain("q"),
+            user: plain("user"),
+            client: plain("client"),
+            address: plain("address"),
+            status: value("status").filter(is_status).map(str::to_owned),
+            unused: days.filter(|days| (0..=MOST_DAYS).contains(days)),
+        }
+    }
+
+    pub(super) async fn filter(&self, db: &mut AnyConnection, now: i64) -> Result<Filter, Error> {
+        let user = match self.user.as_deref().map(Username::parse) {
+            None => None,
+            Some(Ok(name)) => {
+                let found = user::find_by_name(db, &name).await?;
+                // Nobody has a new id.
+                Some(found.map_or_else(UserId::new, |user| user.id))
+            }
+            Some(Err(_)) => Some(UserId::new()),
+        };
+        Ok(Filter {
+            name: canonical(self.q.as_deref().unwrap_or_default()),
+            user,
+            client: self.client.as_deref().map(canonical),
+            address: self.address.clone(),
+            live: self.status.as_deref().map(|status| status == "live"),
+            unused_since: self.unused.map(|days| now - days * DAY),
+            ..Filter::default()
+        })
+    }
+
+    /// The parameters or fields that ask for them.
+    pub(super) fn query(&self) -> Query {
+        let mut query = Query::default();
+        query.note("q", self.q.as_deref());
+        query.note("user", self.user.as_deref());
+        query.note("client", self.client.as_deref());
+        query.note("address", self.address.as_deref());
+        query.note("status", self.status.as_deref());
+        query.note("unused", self.unused.map(|days| days.to_string()));
+        query
+    }
+}
+
+#[derive(FromForm)]
+struct Asked<'r> {
+    q: Option<&'r str>,
+    user: Option<&'r str>,
+    client: Option<&'r str>,
+    address: Option<&'r str>,
+    status: Option<&'r str>,
+    unused: Option<&'r str>,
+    sort: Option<&'r str>,
+    page: Option<&'r str>,
+}
+
+impl Asked<'_> {
+    fn filters(&self) -> Filters {
+        Filters::read(|name| match name {
+            "q" => self.q,
+            "user" => self.user,
+            "client" => self.client,
+            "address" => self.address,
+            "status" => self.status,
+            _ => self.unused,
+        })
+    }
+}
+
+fn columns(query: &Query, sort: &str) -> Vec<Column> {
+    vec![
+        Column::sorted_by("User", "user", query, sort),
+        Column::sorted_by("Client", "client", query, sort),
+        Column::sorted_by("Last used", "-last_used", query, sort),
+        Column::sorted_by("Created", "-created", query, sort),
+        Column::sorted_by("Expires", "expires", query, sort),
+        Column::plain("State"),
+        Column::hidden("Action"),
+    ]
+}
+
+#[get("/tokens?<asked..>")]
+async fn all(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Template, Error> {
+    let (number, now, filters) = (page_number(asked.page), now(), asked.filters());
+    let (by, sort) = order(&ORDERS, asked.sort).unwrap_or(NEWEST);
+    let engine = auth.pool().engine();
+    let mut db = auth.pool().read().await?;
+    let filter = filters.filter(&mut db, now).await?;
+    let count = list::count(&mut db, &filter, now, COUNTED + 1).await?;
+    let some = (PER_PAGE + 1, offset(number));
+    let mut tokens = list::page(&mut db, engine, &filter, by, now, some).await?;
+    let mut query = filters.query();
+    let narrowed = query.narrows();
+    query.note("sort", asked.sort.and(Some(sort)));
+    let content = context! {
+        count: Counted::of(count),
+        pages: Pages::of(number, &mut tokens, Some(count), &query),
+        tokens: TokenView::all(tokens, frame.admin().token_id, now),
+        columns: columns(&query, sort),
+        orders: choices(&ORDERS),
+        filters,
+        sort,
+        narrowed,
+    };
+    Ok(frame.render("admin/tokens", content))
 }
 
 #[get("/tokens/<id>/revoke")]
@@ -31,16 +251,8 @@ async fn ask(
     let Some(token) = find(auth, id?).await? else {
         return Ok(Err(gone()));
     };
-    let content = context! {
-        id: token.id.to_string(),
-        user_id: token.user_id.to_string(),
-        username: &token.username,
-        client: &token.client,
-        hint: &token.hint,
-        last_used_at: token.last_used_at,
-        current: token.id == frame.admin().token_id,
-    };
-    Ok(Ok(frame.render("admin/confirm_token", content)))
+    let token = TokenView::new(token, frame.admin().token_id, now());
+    Ok(Ok(frame.render("admin/confirm_token", context! { token })))
 }
 
 #[post("/tokens/<id>/revoke")]
@@ -71,6 +283,8 @@ async fn find(auth: &State<Auth>, id: TokenId) -> Result<Option<Token>, Error> {
 
 /// Revoking again, or what a new login has replaced, is harmless.
 fn gone() -> Done {
-    let list = uri!("/admin", users::list(q = _, page = _));
-    Done::success(Redirect::to(list), "That token has ended already.")
+    Done::success(Redirect::to(LIST), "That token has ended already.")
 }
+
+/// Where the list is.
+pub(super) const LIST: &str = "/admin/tokens";

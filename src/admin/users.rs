@@ -1,21 +1,29 @@
 //! The list of users, and each one's tokens client by client.
 
 use rocket::fairing::AdHoc;
+use rocket::form::FromForm;
 use rocket::{State, get, routes};
 use rocket_dyn_templates::{Template, context};
 use serde::Serialize;
 
 use super::BASE;
-use super::page::{Frame, LAST_PAGE, PER_PAGE, page_number, plain_query};
+use super::list::{
+    COUNTED, Column, Counted, Order, PER_PAGE, Pages, Query, choices, offset, order, page_number,
+    text,
+};
+use super::page::{Frame, plain_query};
+use super::tokens::TokenView;
 use crate::auth::Auth;
 use crate::error::Error;
-use crate::identity::{TokenId, UserId, canonical};
+use crate::identity::{UserId, canonical};
 use crate::models::event::{self, Event};
 use crate::models::now;
-use crate::models::token::{self, Token};
-use crate::models::user::{self, Listed, User};
+use crate::models::token;
+use crate::models::user::{self, Filter, Listed, Role, Sort, User};
 
 const EVENTS: i64 = 15;
+/// Where the list is.
+pub(super) const LIST: &str = "/admin/users";
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
@@ -33,6 +41,7 @@ pub(super) struct UserView {
     disabled: bool,
     created_at: i64,
     last_login_at: Option<i64>,
+    last_seen_at: Option<i64>,
 }
 
 impl From<User> for UserView {
@@ -44,53 +53,32 @@ impl From<User> for UserView {
             disabled: user.disabled_at.is_some(),
             created_at: user.created_at,
             last_login_at: user.last_login_at,
+            last_seen_at: user.last_seen_at,
         }
     }
 }
 
+/// A user with the number of live tokens.
 #[derive(Serialize)]
-struct Row {
+pub(super) struct Row {
     user: UserView,
     tokens: i64,
 }
 
-impl From<Listed> for Row {
-    fn from(listed: Listed) -> Self {
-        Self {
-            user: listed.user.into(),
-            tokens: listed.tokens,
-        }
+impl Row {
+    pub(super) fn new(user: User, tokens: i64) -> Self {
+        let user = user.into();
+        Self { user, tokens }
+    }
+
+    pub(super) fn tokens(&self) -> i64 {
+        self.tokens
     }
 }
 
-#[derive(Serialize)]
-struct TokenView {
-    id: String,
-    client: String,
-    kind: &'static str,
-    hint: String,
-    created_at: i64,
-    last_used_at: Option<i64>,
-    expires_at: Option<i64>,
-    address: Option<String>,
-    user_agent: Option<String>,
-    current: bool,
-}
-
-impl TokenView {
-    fn new(token: Token, current: TokenId) -> Self {
-        Self {
-            id: token.id.to_string(),
-            client: token.client,
-            kind: token.kind.as_str(),
-            hint: token.hint,
-            created_at: token.created_at,
-            last_used_at: token.last_used_at,
-            expires_at: token.expires_at,
-            address: token.last_address,
-            user_agent: token.user_agent,
-            current: token.id == current,
-        }
+impl From<Listed> for Row {
+    fn from(listed: Listed) -> Self {
+        Self::new(listed.user, listed.tokens)
     }
 }
 
@@ -122,39 +110,97 @@ impl From<Event> for Happened {
     }
 }
 
-/// What makes no sense in a parameter counts as absent.
-#[get("/users?<q>&<page>")]
+const ORDERS: [Order<Sort>; 3] = [
+    Order {
+        name: "name",
+        by: Sort::Name,
+        words: ["Name, A first", "Name, Z first"],
+    },
+    Order {
+        name: "created",
+        by: Sort::Created,
+        words: ["Oldest first", "Newest first"],
+    },
+    Order {
+        name: "last_seen",
+        by: Sort::LastSeen,
+        words: ["Seen longest ago first", "Seen last first"],
+    },
+];
+
+/// What is asked for; what makes no sense counts as absent.
+#[derive(FromForm)]
+pub(super) struct Asked<'r> {
+    q: Option<&'r str>,
+    status: Option<&'r str>,
+    role: Option<&'r str>,
+    sort: Option<&'r str>,
+    page: Option<&'r str>,
+}
+
+impl<'r> Asked<'r> {
+    fn status(&self) -> Option<&'r str> {
+        self.status
+            .filter(|word| ["active", "disabled"].contains(word))
+    }
+
+    fn role(&self) -> Option<Role> {
+        self.role.and_then(|word| word.parse().ok())
+    }
+
+    fn filter(&self) -> Filter {
+        Filter {
+            name: canonical(plain_query(self.q)),
+            active: self.status().map(|word| word == "active"),
+            role: self.role(),
+        }
+    }
+
+    fn query(&self) -> Query {
+        let mut query = Query::default();
+        query.note("q", text(self.q));
+        query.note("status", self.status());
+        query.note("role", self.role().map(Role::as_str));
+        query.note("sort", order(&ORDERS, self.sort).map(|(_, asked)| asked));
+        query
+    }
+}
+
+fn columns(query: &Query, sort: &str) -> Vec<Column> {
+    vec![
+        Column::sorted_by("User", "name", query, sort),
+        Column::plain("Role"),
+        Column::plain("Status"),
+        Column::number("Live tokens"),
+        Column::sorted_by("Last seen", "-last_seen", query, sort),
+        Column::sorted_by("Created", "-created", query, sort),
+    ]
+}
+
+#[get("/users?<asked..>")]
 pub(super) async fn list(
     auth: &State<Auth>,
     frame: Frame,
-    q: Option<&str>,
-    page: Option<&str>,
+    asked: Asked<'_>,
 ) -> Result<Template, Error> {
-    let (q, page) = (plain_query(q), page_number(page));
-    let prefix = canonical(q);
-
+    let (number, filter, query) = (page_number(asked.page), asked.filter(), asked.query());
+    let (by, sort) = order(&ORDERS, asked.sort).unwrap_or(((Sort::Name, false), "name"));
     let mut db = auth.pool().read().await?;
-    let filter = user::Filter {
-        name: prefix,
-        ..user::Filter::default()
-    };
-    let total = user::count(&mut db, &filter, 10001).await?;
-    let users = user::list(
-        &mut db,
-        &filter,
-        (user::Sort::Name, false),
-        now(),
-        PER_PAGE,
-        (page - 1) * PER_PAGE,
-    )
-    .await?;
-    let pages = (total + PER_PAGE - 1) / PER_PAGE;
+    let count = user::count(&mut db, &filter, COUNTED + 1).await?;
+    let (limit, skipped) = (PER_PAGE + 1, offset(number));
+    let mut users = user::list(&mut db, &filter, by, now(), limit, skipped).await?;
     let content = context! {
+        count: Counted::of(count),
+        pages: Pages::of(number, &mut users, Some(count), &query),
         users: users.into_iter().map(Row::from).collect::<Vec<_>>(),
-        q,
-        total,
-        number: page,
-        pages: pages.clamp(1, LAST_PAGE),
+        columns: columns(&query, sort),
+        orders: choices(&ORDERS),
+        q: plain_query(asked.q),
+        status: asked.status(),
+        role: asked.role().map(Role::as_str),
+        sort,
+        narrowed: query.narrows(),
+        own: frame.admin().user_id.to_string(),
     };
     Ok(frame.render("admin/users", content))
 }
@@ -168,12 +214,15 @@ pub(super) async fn show(
     let id = id?;
     let mut db = auth.pool().read().await?;
     let user = user::find(&mut db, id).await?.ok_or(Error::NotFound)?;
-    let tokens = token::list_live(&mut db, id, now()).await?;
+    let tokens = token::list(&mut db, Some(id), None).await?;
     let events = event::latest_about(&mut db, id, EVENTS).await?;
-    let current = frame.admin().token_id;
+    let (current, now) = (frame.admin().token_id, now());
+    let live = tokens.iter().filter(|token| token.ends_at > now).count();
     let content = context! {
+        own: id == frame.admin().user_id,
         user: UserView::from(user),
-        tokens: tokens.into_iter().map(|token| TokenView::new(token, current)).collect::<Vec<_>>(),
+        live,
+        tokens: TokenView::all(tokens, current, now),
         events: events.into_iter().map(Happened::from).collect::<Vec<_>>(),
     };
     Ok(frame.render("admin/user", content))

@@ -64,11 +64,11 @@ pub struct Visitor(pub Option<Admin>);
 /// Fails with 403 ([`Error::CrossOrigin`]) otherwise.
 pub struct NoForeignPage;
 
-/// A change that a page of ours asks for, signed in or not. Add this parameter to the few handlers
+/// Who asks for a change by a page of ours, signed in or not. Add this parameter to the few handlers
 /// that change something for whoever is not signed in yet.
 ///
 /// Fails with 403 ([`Error::CrossOrigin`]) otherwise.
-pub struct SameOrigin;
+pub struct SameOrigin(pub Caller);
 
 /// The cookie that holds an admin's token.
 pub const COOKIE: &str = "admin";
@@ -152,7 +152,7 @@ impl<'r> FromRequest<'r> for SameOrigin {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
         if is_same_origin(request) {
-            Outcome::Success(Self)
+            Outcome::Success(Self(Caller::of(request)))
         } else {
             Outcome::Error((Error::CrossOrigin.stash(request), ()))
         }

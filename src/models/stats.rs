@@ -1,9 +1,12 @@
 //! Counts over several tables, for the dashboard.
 
+use serde::Serialize;
 use sqlx::{AnyConnection, FromRow};
 
+const DAY: i64 = 24 * 60 * 60;
+
 /// How many there are of everything.
-#[derive(Debug, FromRow)]
+#[derive(Debug, Clone, FromRow, Serialize)]
 pub struct Counts {
     /// Users that are not disabled.
     pub users: i64,
@@ -11,24 +14,86 @@ pub struct Counts {
     pub disabled: i64,
     /// Live tokens of both kinds.
     pub tokens: i64,
-    /// Logins refused since the given time.
+    /// Live tokens of the API.
+    pub api_tokens: i64,
+    /// Live tokens that were never used.
+    pub never_used: i64,
+    /// Live tokens that end within a week.
+    pub expiring: i64,
+    /// Logins refused in 24 hours.
     pub failures: i64,
 }
 
-/// Counts; failures since `since`, tokens live at `now`, both in unix seconds.
+/// Counts at `now`, unix seconds.
 ///
 /// # Errors
 /// The database failed.
-pub async fn counts(db: &mut AnyConnection, now: i64, since: i64) -> sqlx::Result<Counts> {
+pub async fn counts(db: &mut AnyConnection, now: i64) -> sqlx::Result<Counts> {
     sqlx::query_as(
         "SELECT (SELECT COUNT(*) FROM users WHERE disabled_at IS NULL) AS users,
                 (SELECT COUNT(*) FROM users WHERE disabled_at IS NOT NULL) AS disabled,
                 (SELECT COUNT(*) FROM tokens WHERE ends_at > $1) AS tokens,
-                (SELECT COUNT(*) FROM events WHERE at >= $2 AND action = 'login.failed')
+                (SELECT COUNT(*) FROM tokens WHERE ends_at > $1 AND kind = 'api') AS api_tokens,
+                (SELECT COUNT(*) FROM tokens
+                 WHERE COALESCE(last_used_at, 0) = 0 AND ends_at > $1) AS never_used,
+                (SELECT COUNT(*) FROM tokens WHERE ends_at > $1 AND ends_at <= $2) AS expiring,
+                (SELECT COUNT(*) FROM events WHERE action = 'login.failed' AND at >= $3)
                     AS failures",
     )
     .bind(now)
-    .bind(since)
+    .bind(now + 7 * DAY)
+    .bind(now - DAY)
     .fetch_one(db)
+    .await
+}
+
+/// How often something happened on a day.
+#[derive(Debug, FromRow)]
+pub struct Daily {
+    /// Days since 1970, in UTC.
+    pub day: i64,
+    /// What happened.
+    pub action: String,
+    /// How often.
+    pub count: i64,
+}
+
+/// Tokens issued and logins refused, day by day from the day `first` on.
+///
+/// # Errors
+/// The database failed.
+pub async fn daily(db: &mut AnyConnection, first: i64) -> sqlx::Result<Vec<Daily>> {
+    sqlx::query_as(
+        "SELECT at / 86400 AS day, action, COUNT(*) AS count FROM events
+         WHERE action IN ('token.issued', 'login.failed') AND at >= $1
+         GROUP BY at / 86400, action",
+    )
+    .bind(first * DAY)
+    .fetch_all(db)
+    .await
+}
+
+/// How many live tokens a client has, over all users.
+#[derive(Debug, FromRow)]
+pub struct Client {
+    /// Its name, as one of them has it.
+    pub client: String,
+    /// How many.
+    pub count: i64,
+}
+
+/// The clients with most live tokens of the API, at most `limit`.
+///
+/// # Errors
+/// The database failed.
+pub async fn clients(db: &mut AnyConnection, now: i64, limit: i64) -> sqlx::Result<Vec<Client>> {
+    sqlx::query_as(
+        "SELECT MIN(client) AS client, COUNT(*) AS count FROM tokens
+         WHERE ends_at > $1 AND kind = 'api'
+         GROUP BY client_key ORDER BY COUNT(*) DESC, client_key LIMIT $2",
+    )
+    .bind(now)
+    .bind(limit)
+    .fetch_all(db)
     .await
 }

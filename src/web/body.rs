@@ -51,13 +51,14 @@ async fn read<T: Form>(request: &Request<'_>, data: Data<'_>) -> Result<T, Error
         return Err(Error::TooLarge(LIMIT));
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| Error::Malformed("it is not UTF-8"))?;
-    let values = if text.is_empty() {
-        Map::new()
+    let (values, pairs) = if text.is_empty() {
+        <(Map<_, _>, Vec<_>)>::default()
     } else {
         parse(text)?
     };
     let mut fields = Fields {
         values,
+        pairs,
         errors: FieldErrors::default(),
     };
     match T::read(&mut fields) {
@@ -66,7 +67,9 @@ async fn read<T: Form>(request: &Request<'_>, data: Data<'_>) -> Result<T, Error
     }
 }
 
-type Parser = fn(&str) -> Result<Map<String, Value>, Error>;
+/// Values by name; and, of a form, every pair, since a name may come several times.
+type Parsed = (Map<String, Value>, Vec<(String, String)>);
+type Parser = fn(&str) -> Result<Parsed, Error>;
 
 fn parser(request: &Request<'_>) -> Result<Parser, Error> {
     match request.content_type() {
@@ -88,33 +91,35 @@ fn is_empty(request: &Request<'_>) -> bool {
             .is_none_or(|length| length == "0")
 }
 
-fn json(text: &str) -> Result<Map<String, Value>, Error> {
+fn json(text: &str) -> Result<Parsed, Error> {
     match serde_json::from_str(text) {
-        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(Value::Object(fields)) => Ok((fields, vec![])),
         Ok(_) => Err(Error::Malformed("it is not a JSON object")),
         Err(_) => Err(Error::Malformed("it is not valid JSON")),
     }
 }
 
-fn form(text: &str) -> Result<Map<String, Value>, Error> {
+fn form(text: &str) -> Result<Parsed, Error> {
     let decoded = |text| {
         RawStr::new(text)
             .url_decode()
             .map(Cow::into_owned)
             .map_err(|_| Error::Malformed("it is not UTF-8"))
     };
-    text.split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((decoded(name)?, Value::String(decoded(value)?)))
-        })
-        .collect()
+    let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok((decoded(name)?, decoded(value)?))
+    });
+    let pairs: Vec<(String, String)> = pairs.collect::<Result<_, Error>>()?;
+    let values = pairs.iter().cloned();
+    let values = values.map(|(name, value)| (name, Value::String(value)));
+    Ok((values.collect(), pairs))
 }
 
 /// The fields of a body, with the complaints about those read so far.
 pub struct Fields {
     values: Map<String, Value>,
+    pairs: Vec<(String, String)>,
     errors: FieldErrors,
 }
 
@@ -154,6 +159,12 @@ impl Fields {
             Some(Value::String(text)) => text,
             _ => String::new(),
         }
+    }
+
+    /// Every value that a form gives the field.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let named = self.pairs.iter().filter(|(other, _)| other == name);
+        named.map(|(_, value)| value.as_str()).collect()
     }
 
     fn string(&mut self, name: &'static str) -> Option<String> {

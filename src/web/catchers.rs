@@ -9,6 +9,7 @@ use rocket::{Request, Response, catch, catchers};
 use rocket_dyn_templates::{Template, context};
 use serde_json::{Map, Value, json};
 
+use super::theme::Theme;
 use super::{headers, observe, request_id};
 use crate::config::Settings;
 use crate::error::Error;
@@ -92,7 +93,9 @@ impl<'r> Dressed<'r> {
             context! {
                 app: request.rocket().state::<Settings>().map(|settings| settings.name.clone()),
                 status: self.status.code,
+                theme: Theme::of(request).as_str(),
                 title: self.title(),
+                retry: self.error.is_some_and(|error| error.status().code >= 429),
                 detail: self.detail(),
                 request_id: request_id::of(request),
             },

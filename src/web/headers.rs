@@ -6,10 +6,11 @@ use rocket::{Request, Response};
 use super::request_id;
 use crate::config::Settings;
 
-/// Pages may show our own styles and images and send forms to us, and nothing else; nobody may
-/// frame them.
-const CSP: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
-                   base-uri 'none'; frame-ancestors 'none'";
+/// Pages may use our own styles, scripts and images, ask us and send forms to us, and nothing else;
+/// nothing in the page itself runs, and nobody may frame it.
+const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
+                   connect-src 'self'; form-action 'self'; base-uri 'none'; \
+                   frame-ancestors 'none'";
 /// Two years, as the preload lists ask.
 const HSTS: &str = "max-age=63072000; includeSubDomains";
 

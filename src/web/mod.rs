@@ -1,6 +1,8 @@
 //! How HTTP is spoken here, whatever is said: who is asking, what a body holds, which headers go
 //! out, how errors look, what is logged.
 
+pub mod agent;
+pub mod assets;
 pub mod body;
 pub mod catchers;
 pub mod client;
@@ -12,4 +14,6 @@ pub mod methods;
 pub mod observe;
 pub mod origin;
 pub mod request_id;
+pub mod templates;
+pub mod theme;
 pub mod time;

@@ -1,0 +1,228 @@
+//! What lists have in common: what they were asked for, their order, their pages.
+
+use serde::Serialize;
+
+use super::page::plain_query;
+use crate::web::templates::grouped;
+
+/// Rows on a page of a list.
+pub const PER_PAGE: i64 = 50;
+/// The last page that is shown.
+pub const LAST_PAGE: i64 = 500;
+/// Where counting stops.
+pub const COUNTED: i64 = 10_000;
+
+/// What a list was asked for and makes sense, as links and forms repeat it. The page is not among it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Query(Vec<(&'static str, String)>);
+
+impl Query {
+    /// Notes a parameter, if it has a value.
+    pub fn note(&mut self, name: &'static str, value: Option<impl Into<String>>) {
+        if let Some(value) = value
+            .map(Into::into)
+            .filter(|value: &String| !value.is_empty())
+        {
+            self.0.push((name, value));
+        }
+    }
+
+    /// Whether it leaves anything out.
+    pub fn narrows(&self) -> bool {
+        self.0.iter().any(|(name, _)| *name != "sort")
+    }
+
+    /// The parameters as a link's query, with `name` set to `value`.
+    pub fn with(&self, name: &str, value: &str) -> String {
+        let others = self.0.iter().filter(|(other, _)| *other != name);
+        let others = others.map(|(name, value)| (*name, value.as_str()));
+        let set = Some((name, value)).filter(|(_, value)| !value.is_empty());
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(others.chain(set))
+            .finish()
+    }
+}
+
+/// An order that a list can be put in.
+pub struct Order<S: 'static> {
+    /// What it goes by in the query.
+    pub name: &'static str,
+    /// What it is.
+    pub by: S,
+    /// What it is called, rising and falling.
+    pub words: [&'static str; 2],
+}
+
+/// The order that is asked for, if it makes sense: which, whether it falls, and what was asked.
+pub fn order<'a, S: Copy>(
+    orders: &[Order<S>],
+    asked: Option<&'a str>,
+) -> Option<((S, bool), &'a str)> {
+    let asked = asked?;
+    let (name, descending) = match asked.strip_prefix('-') {
+        Some(name) => (name, true),
+        None => (asked, false),
+    };
+    let order = orders.iter().find(|order| order.name == name)?;
+    Some(((order.by, descending), asked))
+}
+
+/// A choice in a field of a form.
+#[derive(Serialize)]
+pub struct Choice {
+    value: String,
+    label: &'static str,
+}
+
+/// The orders as choices.
+pub fn choices<S>(orders: &[Order<S>]) -> Vec<Choice> {
+    let both = |order: &Order<S>| {
+        let [rising, falling] = order.words;
+        [
+            Choice {
+                value: order.name.into(),
+                label: rising,
+            },
+            Choice {
+                value: format!("-{}", order.name),
+                label: falling,
+            },
+        ]
+    };
+    orders.iter().flat_map(both).collect()
+}
+
+/// The heading of a column.
+#[derive(Serialize)]
+pub struct Column {
+    label: &'static str,
+    /// The query that sorts by it; none if nothing does.
+    sort: Option<String>,
+    /// `ascending` or `descending` if the list is sorted by it.
+    sorted: Option<&'static str>,
+    /// Whether its cells are numbers.
+    number: bool,
+    /// Whether it goes without saying to those who see it.
+    hidden: bool,
+}
+
+impl Column {
+    /// One that the list can't be sorted by.
+    pub fn plain(label: &'static str) -> Self {
+        Self {
+            label,
+            sort: None,
+            sorted: None,
+            number: false,
+            hidden: false,
+        }
+    }
+
+    /// One that only those hear who don't see the table.
+    pub fn hidden(label: &'static str) -> Self {
+        Self {
+            hidden: true,
+            ..Self::plain(label)
+        }
+    }
+
+    /// One of numbers.
+    pub fn number(label: &'static str) -> Self {
+        Self {
+            number: true,
+            ..Self::plain(label)
+        }
+    }
+
+    /// One that a click sorts by: `first` is the order to begin with, the other way comes with the
+    /// next click.
+    pub fn sorted_by(label: &'static str, first: &str, query: &Query, now: &str) -> Self {
+        let reversed = match first.strip_prefix('-') {
+            Some(name) => name.to_owned(),
+            None => format!("-{first}"),
+        };
+        let next = if now == first {
+            reversed.as_str()
+        } else {
+            first
+        };
+        let sorted = [first, reversed.as_str()].contains(&now).then(|| {
+            if now.starts_with('-') {
+                "descending"
+            } else {
+                "ascending"
+            }
+        });
+        Self {
+            sort: Some(query.with("sort", next)),
+            sorted,
+            ..Self::plain(label)
+        }
+    }
+}
+
+/// One page of a list: which, and what is around it.
+#[derive(Serialize)]
+pub struct Pages {
+    number: i64,
+    /// How many there are; none where they are not counted to the end.
+    of: Option<i64>,
+    previous: Option<String>,
+    next: Option<String>,
+}
+
+impl Pages {
+    /// Cuts `rows`, of which one more than fits was read, to the page, and tells what is around it.
+    pub fn of<T>(number: i64, rows: &mut Vec<T>, count: Option<i64>, query: &Query) -> Self {
+        let most = usize::try_from(PER_PAGE).unwrap_or(usize::MAX);
+        let more = rows.len() > most && number < LAST_PAGE;
+        rows.truncate(most);
+        let to = |page: i64| query.with("page", &page.to_string());
+        Self {
+            number,
+            of: count
+                .filter(|count| *count <= COUNTED)
+                .map(|count| ((count + PER_PAGE - 1) / PER_PAGE).max(1)),
+            previous: (number > 1).then(|| to(number - 1)),
+            next: more.then(|| to(number + 1)),
+        }
+    }
+}
+
+/// How many rows there are, as far as they are counted.
+#[derive(Serialize)]
+pub struct Counted {
+    count: i64,
+    /// In words: "1,234", "10,000+".
+    text: String,
+}
+
+impl Counted {
+    /// `count` was counted up to one more than [`COUNTED`].
+    pub fn of(count: i64) -> Self {
+        let text = if count > COUNTED {
+            format!("{}+", grouped(COUNTED))
+        } else {
+            grouped(count)
+        };
+        Self { count, text }
+    }
+}
+
+/// The number of a page, from 1; what makes no sense counts as absent.
+pub fn page_number(asked: Option<&str>) -> i64 {
+    asked
+        .and_then(|page| page.parse().ok())
+        .filter(|page| (1..=LAST_PAGE).contains(page))
+        .unwrap_or(1)
+}
+
+/// How many rows come before a page.
+pub fn offset(number: i64) -> i64 {
+    (number - 1) * PER_PAGE
+}
+
+/// A filter's text, none if it is empty or can't be part of any name.
+pub fn text(asked: Option<&str>) -> Option<&str> {
+    Some(plain_query(asked)).filter(|text| !text.is_empty())
+}
