@@ -33,8 +33,12 @@ mod story;
 const FIRST_ADMIN: &str = "demo-admin";
 /// More tokens a user than this are no demonstration.
 const MOST_TOKENS: u32 = 1000;
+/// More users and tokens than this go into an empty SQLite database in one transaction, without
+/// indexes. Whoever wants to write meanwhile waits, in vain where it takes longer than some seconds;
+/// but there is nobody yet who could sign in.
+const MANY: u64 = 50_000;
 /// How long a transaction goes on taking rows.
-const TAKES_ROWS: Duration = Duration::from_millis(400);
+const TAKES_ROWS: Duration = Duration::from_millis(500);
 /// How long SQLite is left to others after it: who waits for the lock looks every 100 ms.
 const LEFT_TO_OTHERS: Duration = Duration::from_millis(105);
 
@@ -76,24 +80,45 @@ impl Auth {
         &self,
         wanted: Wanted,
         password: &Password,
-        progress: impl Fn(u64),
+        progress: impl Fn(u64) + Send + Sync,
     ) -> Result<Made, Error> {
         self.demand_possible(wanted)?;
         let first_admin = Username::parse(FIRST_ADMIN).map_err(|_| Error::Internal("a name"))?;
         self.demand_fit("password", &first_admin, password)?;
         let hash = self.hasher.hash(password).await?;
 
+        let engine = self.pool.engine();
         let mut db = self.pool.read().await?;
-        demo::make_room(&mut db, self.pool.engine()).await?;
+        demo::make_room(&mut db, engine).await?;
         let taken = demo::taken(&mut db).await?;
-        let mut made = Made {
-            first_admin: (!taken.contains(first_admin.key())).then_some(FIRST_ADMIN),
-            ..Made::default()
+        let free = !taken.contains(first_admin.key());
+        let at_once = engine == Engine::Sqlite && taken.is_empty() && wanted.rows() > MANY;
+        let mut store = Store {
+            batches: self.make(wanted, taken),
+            engine,
+            hash: &hash,
+            progress: &progress,
+            made: Made {
+                first_admin: free.then_some(FIRST_ADMIN),
+                ..Made::default()
+            },
         };
-        self.seed_round(&mut db, wanted, taken, &hash, &progress, &mut made)
-            .await?;
-        demo::analyze(&mut db, self.pool.engine()).await?;
-        Ok(made)
+        if at_once {
+            let mut tx = self.pool.write_on(&mut db).await?;
+            store.all_at_once(&mut tx).await?;
+            tx.commit().await?;
+        } else {
+            while let Some(first) = store.batches.recv().await {
+                let mut tx = self.pool.write_on(&mut db).await?;
+                store.some(&mut tx, first).await?;
+                tx.commit().await?;
+                if engine == Engine::Sqlite {
+                    sleep(LEFT_TO_OTHERS).await;
+                }
+            }
+        }
+        demo::settle(&mut db, engine).await?;
+        Ok(store.made)
     }
 
     fn demand_possible(&self, wanted: Wanted) -> Result<(), Error> {
@@ -101,41 +126,6 @@ impl Auth {
         if wanted.tokens_per_user > most {
             let why = format!("A user has {most} tokens at most (app.tokens_per_user).");
             return Err(FieldErrors::one("tokens_per_user", why));
-        }
-        Ok(())
-    }
-
-    async fn seed_round(
-        &self,
-        db: &mut AnyConnection,
-        wanted: Wanted,
-        taken: HashSet<String>,
-        hash: &str,
-        progress: &impl Fn(u64),
-        made: &mut Made,
-    ) -> Result<(), Error> {
-        let mut batches = self.make(wanted, taken);
-        let mut next = batches.recv().await;
-        while let Some(first) = next {
-            let mut tx = self.pool.write_on(db).await?;
-            let start = Instant::now();
-            let mut batch = Some(first);
-            while let Some(rows) = batch {
-                let (users, tokens) = demo::insert(&mut tx, self.pool.engine(), rows, hash).await?;
-                made.users += users;
-                made.tokens += tokens;
-                progress((users + tokens) as u64);
-                batch = if start.elapsed() < TAKES_ROWS {
-                    batches.recv().await
-                } else {
-                    None
-                };
-            }
-            tx.commit().await?;
-            next = batches.recv().await;
-            if next.is_some() && self.pool.engine() == Engine::Sqlite {
-                sleep(LEFT_TO_OTHERS).await;
-            }
         }
         Ok(())
     }
@@ -153,6 +143,46 @@ impl Auth {
             }
         });
         receiver
+    }
+}
+
+/// What takes the rows that are made and stores them.
+struct Store<'a> {
+    batches: Receiver<Batch>,
+    engine: Engine,
+    hash: &'a str,
+    progress: &'a (dyn Fn(u64) + Send + Sync),
+    made: Made,
+}
+
+impl Store<'_> {
+    /// Stores all of them, on an empty database: without indexes to keep in order meanwhile.
+    async fn all_at_once(&mut self, tx: &mut AnyConnection) -> Result<(), Error> {
+        let indexes = demo::take_indexes_away(tx).await?;
+        while let Some(batch) = self.batches.recv().await {
+            self.store(tx, batch).await?;
+        }
+        Ok(demo::put_indexes_back(tx, indexes).await?)
+    }
+
+    /// Stores `first` and what comes within [`TAKES_ROWS`].
+    async fn some(&mut self, tx: &mut AnyConnection, first: Batch) -> Result<(), Error> {
+        let start = Instant::now();
+        self.store(tx, first).await?;
+        while start.elapsed() < TAKES_ROWS
+            && let Some(batch) = self.batches.recv().await
+        {
+            self.store(tx, batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn store(&mut self, tx: &mut AnyConnection, batch: Batch) -> Result<(), Error> {
+        let (users, tokens) = demo::insert(tx, self.engine, batch, self.hash).await?;
+        self.made.users += users;
+        self.made.tokens += tokens;
+        (self.progress)((users + tokens) as u64);
+        Ok(())
     }
 }
 

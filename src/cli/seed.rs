@@ -1,7 +1,7 @@
 //! `multitoken seed`.
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 use super::{Failure, output};
 use crate::auth::Auth;
@@ -32,7 +32,9 @@ impl Seed {
         };
         let bar = bar(wanted.rows());
         let password = Password::new(self.password);
-        let done = auth.seed(wanted, &password, |rows| bar.inc(rows)).await;
+        let done = auth
+            .seed(wanted, &password, |rows| advance(&bar, rows))
+            .await;
         bar.finish_and_clear();
         let made = done?;
         output::line(&format!(
@@ -47,10 +49,17 @@ impl Seed {
     }
 }
 
+fn advance(bar: &ProgressBar, rows: u64) {
+    bar.inc(rows);
+    if bar.length() == Some(bar.position()) {
+        bar.set_message("putting them in order");
+    }
+}
+
 /// Shows itself on a terminal only.
 fn bar(rows: u64) -> ProgressBar {
     let bar = ProgressBar::new(rows);
-    let style = "{bar:40} {percent:>3} % of {human_len} rows, {eta} left";
+    let style = "{bar:40} {human_pos} of {human_len} rows, {eta} left {msg}";
     match ProgressStyle::with_template(style) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
@@ -58,10 +67,6 @@ fn bar(rows: u64) -> ProgressBar {
 }
 
 fn count(number: usize, what: &str) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = (digits.as_bytes().rchunks(3).rev())
-        .map(|group| std::str::from_utf8(group).unwrap_or_default())
-        .collect();
     let plural = if number == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", groups.join(","))
+    format!("{} {what}{plural}", HumanCount(number as u64))
 }
