@@ -20,6 +20,7 @@ mod overload;
 mod races;
 mod routes;
 mod secrets;
+mod seed;
 mod session;
 mod speech;
 mod support;
