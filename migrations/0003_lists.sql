@@ -5,8 +5,10 @@ ALTER TABLE users ADD COLUMN last_seen_at BIGINT;
 UPDATE users SET last_seen_at = COALESCE(
     (SELECT MAX(last_used_at) FROM tokens WHERE tokens.user_id = users.id), last_login_at);
 
-CREATE INDEX users_by_creation ON users (created_at, id);
-CREATE INDEX users_by_last_seen ON users ((COALESCE(last_seen_at, 0)), id);
+-- An index holds what the lists filter by beside what it sorts by, so that a list reads the index alone
+-- however deep its page lies.
+CREATE INDEX users_by_creation ON users (created_at, id, disabled_at, role);
+CREATE INDEX users_by_last_seen ON users ((COALESCE(last_seen_at, 0)), id, disabled_at, role);
 CREATE INDEX users_disabled ON users (username_key) WHERE disabled_at IS NOT NULL;
 CREATE INDEX users_admin ON users (username_key) WHERE role = 'admin';
 
@@ -14,11 +16,16 @@ ALTER TABLE tokens ADD COLUMN client_key TEXT NOT NULL DEFAULT '';
 UPDATE tokens SET client_key = LOWER(client);
 
 DROP INDEX tokens_by_end;
-CREATE INDEX tokens_by_end ON tokens (ends_at, id);
-CREATE INDEX tokens_by_creation ON tokens (created_at, id);
-CREATE INDEX tokens_by_last_use ON tokens ((COALESCE(last_used_at, 0)), id);
-CREATE INDEX tokens_by_client ON tokens (client_key, id);
-CREATE INDEX tokens_by_address ON tokens (last_address);
+CREATE INDEX tokens_by_end ON tokens (ends_at, id, created_at, last_used_at, user_id);
+CREATE INDEX tokens_by_creation ON tokens (created_at, id, ends_at, last_used_at);
+CREATE INDEX tokens_by_last_use ON tokens
+    ((COALESCE(last_used_at, 0)), id, created_at, ends_at, last_used_at, user_id);
+CREATE INDEX tokens_by_client ON tokens
+    (client_key, id, created_at, ends_at, last_used_at, user_id);
+CREATE INDEX tokens_by_user ON tokens
+    (user_id, id, client_key, created_at, ends_at, last_used_at);
+CREATE INDEX tokens_by_address ON tokens
+    (last_address, id, created_at, ends_at, last_used_at, user_id);
 
 ALTER TABLE events ADD COLUMN actor_key TEXT;
 ALTER TABLE events ADD COLUMN subject_key TEXT;

@@ -47,8 +47,18 @@ pub enum Sort {
     Expires,
 }
 
-/// More rows than this are not put in order for a page.
+/// More rows than this, found by a filter that the indexes of orders hold too, are not put in order:
+/// one that matches comes up soon on the way through the index.
 const FEW: i64 = 50_000;
+/// As [`FEW`] for a filter that they don't hold, where each row on the way costs more; and more for
+/// each row that a page skips, since the way is longer by as much.
+const FEW_ELSEWHERE: i64 = 100_000;
+const FEW_PER_SKIPPED: i64 = 4;
+/// As [`FEW`] for several filters: how few rows meet them all is not known before.
+const FEW_OF_SEVERAL: i64 = 300_000;
+
+/// What filters and orders ask of a token, beside the address.
+const ASKED: &str = "t.id, t.user_id, t.client_key, t.created_at, t.ends_at, t.last_used_at";
 
 const CLIENT: &str = "(t.client_key >= * AND t.client_key < ^)";
 const USERNAME: &str = "(u.username_key >= * AND u.username_key < ^)";
@@ -65,14 +75,28 @@ struct Source {
 }
 
 impl Filter {
-    async fn source(&self, db: &mut AnyConnection, now: i64) -> sqlx::Result<Source> {
-        let fewest = self.fewest(db, now).await?;
+    /// How many rows are put in order at most.
+    fn few(&self, skipped: i64) -> i64 {
+        match self.each().as_slice() {
+            [one] if one.unused_since.is_some() || one.live.is_some() => FEW,
+            [] | [_] => FEW_ELSEWHERE + FEW_PER_SKIPPED * skipped,
+            _ => FEW_OF_SEVERAL,
+        }
+    }
+
+    async fn source(&self, db: &mut AnyConnection, now: i64, skipped: i64) -> sqlx::Result<Source> {
+        let most = self.few(skipped);
+        let fewest = self.fewest(db, now, most).await?;
         let few = fewest.is_some();
+        let by_name = fewest
+            .as_ref()
+            .is_some_and(|filter| !filter.name.is_empty());
         let (tokens, mut condition) = match fewest {
-            Some(filter) => filter.rows(now),
+            Some(filter) => filter.rows(now, most, self.address.is_some()),
             None => ("tokens AS t".into(), Condition::default()),
         };
-        let names = !self.name.is_empty();
+        // What the rows were found by needs no second look.
+        let names = !(self.name.is_empty() || by_name);
         if names {
             condition.and_beginning(&format!("({CLIENT} OR {USERNAME})"), &self.name);
         }
@@ -118,8 +142,13 @@ impl Filter {
     }
 
     /// The filter that finds fewest rows, alone, if they are few.
-    async fn fewest(&self, db: &mut AnyConnection, now: i64) -> sqlx::Result<Option<Self>> {
-        let mut fewest = FEW;
+    async fn fewest(
+        &self,
+        db: &mut AnyConnection,
+        now: i64,
+        most: i64,
+    ) -> sqlx::Result<Option<Self>> {
+        let mut fewest = most;
         let mut best = None;
         for one in self.each() {
             let mut alone = Condition::default();
@@ -194,21 +223,24 @@ impl Filter {
 
     /// What this filter finds, as a table `t`. The limit is never reached: it keeps the databases from
     /// walking some other index instead.
-    fn rows(&self, now: i64) -> (String, Condition) {
+    fn rows(&self, now: i64, most: i64, addresses: bool) -> (String, Condition) {
+        let address = if addresses { ", t.last_address" } else { "" };
         let mut condition = Condition::default();
         if self.name.is_empty() {
             self.narrow(&mut condition, now);
             let clauses = condition.take_sql();
-            let rows = format!("(SELECT t.* FROM tokens AS t WHERE {clauses} LIMIT {FEW}) AS t");
+            let rows = format!(
+                "(SELECT {ASKED}{address} FROM tokens AS t WHERE {clauses} LIMIT {most}) AS t"
+            );
             return (rows, condition);
         }
         let first = condition.bind(self.name.as_str());
         let last = condition.bind(after(&self.name));
         let ends = |sql: &str| sql.replace('*', &first).replace('^', &last);
         let rows = format!(
-            "(SELECT t.* FROM tokens AS t WHERE {} UNION ALL
-              SELECT t.* FROM users AS u JOIN tokens AS t ON t.user_id = u.id
-              WHERE {} AND NOT {} LIMIT {FEW}) AS t",
+            "(SELECT {ASKED}{address} FROM tokens AS t WHERE {} UNION ALL
+              SELECT {ASKED}{address} FROM users AS u JOIN tokens AS t ON t.user_id = u.id
+              WHERE {} AND NOT {} LIMIT {most}) AS t",
             ends(CLIENT),
             ends(USERNAME),
             ends(CLIENT),
@@ -222,7 +254,7 @@ impl Sort {
         let way = if descending { "DESC" } else { "ASC" };
         let columns: &[&str] = match self {
             Self::Client => &["t.client_key", "t.id"],
-            Self::User => &["u.username_key", "t.kind", "t.client"],
+            Self::User => &["u.username_key", "t.id"],
             Self::Created => &["t.created_at", "t.id"],
             Self::LastUsed => &["COALESCE(t.last_used_at, 0)", "t.id"],
             Self::Expires => &["t.ends_at", "t.id"],
@@ -257,79 +289,87 @@ impl Source {
         }
     }
 
-    /// The rows, for reading them in the order of `sort`.
+    /// The rows, for reading them in the order of `sort`, and how the tables are joined.
     fn sorted_by(&self, sort: Sort, engine: Engine) -> (String, &'static str) {
         let tokens = match (sort.index(), engine) {
             // SQLite would take an index of the filter, and put what it finds in order.
             (Some(index), Engine::Sqlite) if !self.few => format!("tokens AS t INDEXED BY {index}"),
             _ => self.tokens.clone(),
         };
-        if sort != Sort::User {
-            let named = Self {
-                tokens,
-                ..self.clone()
-            };
-            return (named.joined(), "1 = 1");
-        }
-        // Users in their order, and each one's tokens: SQLite keeps to the order of CROSS JOIN.
-        if self.few {
-            (
-                format!("{tokens} CROSS JOIN users AS u"),
-                "t.user_id = u.id",
-            )
-        } else {
-            (
-                format!("users AS u CROSS JOIN {tokens}"),
-                "t.user_id = u.id",
-            )
-        }
+        let by_user = sort == Sort::User;
+        // SQLite keeps to the order of a CROSS JOIN: users in theirs, and each one's tokens.
+        let from = match (by_user, self.few) {
+            (true, true) => format!("{tokens} CROSS JOIN users AS u"),
+            (true, false) => format!("users AS u CROSS JOIN {tokens}"),
+            (false, _) if self.names => format!("{tokens} CROSS JOIN users AS u"),
+            (false, _) => return (tokens, "1 = 1"),
+        };
+        (from, "t.user_id = u.id")
     }
 }
 
-/// Tokens that `filter` lets through, sorted.
-///
-/// # Errors
-/// The database failed.
-pub async fn page(
-    db: &mut AnyConnection,
+/// The tokens that a filter lets through.
+pub struct Matches {
+    source: Source,
     engine: Engine,
-    filter: &Filter,
-    (sort, descending): (Sort, bool),
-    now: i64,
-    (limit, offset): (i64, i64),
-) -> sqlx::Result<Vec<Token>> {
-    let source = filter.source(db, now).await?;
-    let (from, joined) = source.sorted_by(sort, engine);
-    let mut condition = source.condition;
-    let clauses = condition.sql();
-    let order = sort.order(descending);
-    let (limit, offset) = (condition.bind(limit), condition.bind(offset));
-    // First which ones, then what there is to say of them.
-    let sql = format!(
-        "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
-                t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
-         FROM (SELECT t.id FROM {from} WHERE {joined} AND {clauses} ORDER BY {order}
-               LIMIT {limit} OFFSET {offset}) AS p
-         JOIN tokens AS t ON t.id = p.id
-         JOIN users AS u ON u.id = t.user_id
-         ORDER BY {order}"
-    );
-    condition.fetch(db, sql).await
+    skipped: i64,
 }
 
-/// How many tokens `filter` lets through, counted up to `most`.
-///
-/// # Errors
-/// The database failed.
-pub async fn count(
-    db: &mut AnyConnection,
-    filter: &Filter,
-    now: i64,
-    most: i64,
-) -> sqlx::Result<i64> {
-    let source = filter.source(db, now).await?;
-    let from = source.joined();
-    source.condition.count(db, &from, most).await
+impl Matches {
+    /// Looks for what `filter` lets through at `now`, for a page that skips so many rows.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn find(
+        db: &mut AnyConnection,
+        engine: Engine,
+        filter: &Filter,
+        now: i64,
+        skipped: i64,
+    ) -> sqlx::Result<Self> {
+        Ok(Self {
+            source: filter.source(db, now, skipped).await?,
+            engine,
+            skipped,
+        })
+    }
+
+    /// How many there are, counted up to `most`.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn count(&self, db: &mut AnyConnection, most: i64) -> sqlx::Result<i64> {
+        let from = self.source.joined();
+        self.source.condition.clone().count(db, &from, most).await
+    }
+
+    /// Up to `limit` of them, sorted, behind those that are skipped.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn page(
+        self,
+        db: &mut AnyConnection,
+        (sort, descending): (Sort, bool),
+        limit: i64,
+    ) -> sqlx::Result<Vec<Token>> {
+        let (from, joined) = self.source.sorted_by(sort, self.engine);
+        let mut condition = self.source.condition;
+        let clauses = condition.sql();
+        let order = sort.order(descending);
+        let (limit, offset) = (condition.bind(limit), condition.bind(self.skipped));
+        // First which ones, then what there is to say of them.
+        let sql = format!(
+            "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
+                    t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
+             FROM (SELECT t.id FROM {from} WHERE {joined} AND {clauses} ORDER BY {order}
+                   LIMIT {limit} OFFSET {offset}) AS p
+             JOIN tokens AS t ON t.id = p.id
+             JOIN users AS u ON u.id = t.user_id
+             ORDER BY {order}"
+        );
+        condition.fetch(db, sql).await
+    }
 }
 
 /// Up to `limit` tokens that `filter` lets through, user by user.
@@ -342,7 +382,7 @@ pub async fn some(
     now: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<Owned>> {
-    let source = filter.source(db, now).await?;
+    let source = filter.source(db, now, 0).await?;
     let from = source.joined();
     let mut condition = source.condition;
     let clauses = condition.sql();
