@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sqlx::{AnyConnection, Connection};
 
 use super::PASSWORD;
 use super::postgres::Postgres;
@@ -143,6 +144,14 @@ impl Server {
     /// Runs a subcommand beside it, on the same database.
     pub fn run(&self, args: &[&str], input: &str) -> Output {
         run(&self.url, args, input)
+    }
+
+    /// Runs a statement on its database.
+    pub async fn execute(&self, sql: &'static str) {
+        sqlx::any::install_default_drivers();
+        let mut db = AnyConnection::connect(&self.url).await.unwrap();
+        sqlx::query(sql).execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
     }
 
     /// Asks it to end, as an operator's service manager does, and gives the exit code.
