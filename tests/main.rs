@@ -9,12 +9,15 @@ mod admin;
 mod audit;
 mod binary;
 mod browser;
+mod bulk;
 mod cookies;
 mod cors;
 mod fuzz;
 mod hostile;
 mod house;
+mod lists;
 mod login;
+mod look;
 #[cfg(target_os = "linux")]
 mod overload;
 mod races;

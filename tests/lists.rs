@@ -1,0 +1,342 @@
+//! The admin's lists against a plain reading of the same rows: every filter, every order, every page.
+
+use multitoken::identity::canonical;
+use multitoken::models::now;
+use multitoken::models::user::Role;
+use rocket::http::Status;
+use serde_json::json;
+use sqlx::Row;
+
+use crate::support::app::form;
+use crate::support::{App, on_both, on_both_with};
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// Ids of the tokens on a page, in their order.
+fn ids(page: &str) -> Vec<String> {
+    let rows = page.split("href=\"/admin/tokens/").skip(1);
+    let id = |row: &str| row.split("/revoke\"").next().unwrap().to_owned();
+    rows.map(id).collect()
+}
+
+/// The tokens on all pages of a list together, but for the session that looks.
+async fn all(app: &App, cookie: &str, path: &str) -> Vec<String> {
+    let sql = "SELECT id FROM tokens WHERE kind = 'admin'";
+    let own = app.texts(sql).await;
+    let mut found = vec![];
+    for page in 1.. {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let answer = app.page(&format!("{path}{sign}page={page}"), cookie).await;
+        assert_eq!(answer.status, Status::Ok, "{path}");
+        found.extend(ids(&answer.text));
+        if !answer.text.contains("rel=\"next\"") {
+            break;
+        }
+        let full = ids(&answer.text).len();
+        assert_eq!(full, 50, "{path}: page {page}");
+    }
+    found.retain(|id| !own.contains(id));
+    found
+}
+
+/// A token as it stands in the table.
+struct Token {
+    id: String,
+    username: String,
+    client: String,
+    address: String,
+    created_at: i64,
+    last_used_at: Option<i64>,
+    ends_at: i64,
+}
+
+/// Users and tokens of every kind that filters tell apart, and the admin's cookie.
+async fn populate(app: &App) -> String {
+    app.user("root", Role::Admin).await;
+    let cookie = app.admin_login("root").await;
+    let names = ["Alice", "alfred", "Bob", "Łucja", "ſam", "a_b%c", "zoë"];
+    let mut tx = app.auth().pool().write().await.unwrap();
+    let mut digest = 0;
+    for (number, name) in names.iter().enumerate() {
+        let number = i64::try_from(number).unwrap();
+        let user = multitoken::identity::UserId::new().to_string();
+        let (created, seen) = (
+            now() - (number + 1) * 9 * DAY,
+            now() - (number + 1) * 3 * DAY,
+        );
+        sqlx::query(
+            "INSERT INTO users (id, username, username_key, password_hash, role, created_at,
+                                disabled_at, last_seen_at)
+             VALUES ($1, $2, $3, 'x', $4, $5, $6, $7)",
+        )
+        .bind(&user)
+        .bind(*name)
+        .bind(canonical(name))
+        .bind(if number == 4 { "admin" } else { "user" })
+        .bind(created)
+        .bind((number % 3 == 2).then_some(created + DAY))
+        .bind((number != 5).then_some(seen))
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+        let clients = ["Laptop", "laptop ", "PHONE", "alarm", "Ärger", "a%", "tv"];
+        for (place, client) in clients.iter().cycle().take(25).enumerate() {
+            let place = i64::try_from(place).unwrap();
+            digest += 1;
+            let client = if place < 7 {
+                (*client).trim().to_owned() + " x"
+            } else {
+                format!("{client}{place}")
+            };
+            let created = now() - ((number * 7 + place * 3) % 60) * DAY - place;
+            let used = (place % 4 != 0).then_some(created + (place % 5) * DAY);
+            sqlx::query(
+                "INSERT INTO tokens (id, user_id, kind, client, client_key, digest, hint, created_at,
+                                     last_used_at, expires_at, ends_at, last_address)
+                 VALUES ($1, $2, 'api', $3, $4, $5, 'abcd', $6, $7, NULL, $8, $9)",
+            )
+            .bind(multitoken::identity::TokenId::new().to_string())
+            .bind(&user)
+            .bind(&client)
+            .bind(canonical(&client))
+            .bind(format!("{digest}"))
+            .bind(created)
+            .bind(used)
+            .bind(if place % 6 == 5 { now() - place } else { created + 200 * DAY })
+            .bind(format!("203.0.{}.{place}", number % 2))
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        }
+    }
+    tx.commit().await.unwrap();
+    cookie
+}
+
+async fn tokens(app: &App) -> Vec<Token> {
+    let mut db = app.auth().pool().read().await.unwrap();
+    let rows = sqlx::query(
+        "SELECT t.id, u.username, t.client, t.last_address, t.created_at, t.last_used_at, t.ends_at
+         FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.kind = 'api'",
+    );
+    let rows = rows.fetch_all(&mut *db).await.unwrap();
+    let token = |row: &sqlx::any::AnyRow| Token {
+        id: row.get(0),
+        username: row.get(1),
+        client: row.get(2),
+        address: row.get(3),
+        created_at: row.get(4),
+        last_used_at: row.get(5),
+        ends_at: row.get(6),
+    };
+    rows.iter().map(token).collect()
+}
+
+/// What a list of tokens is to show: whether a token is in it.
+type Keeps = fn(&Token) -> bool;
+
+#[test]
+fn every_filter_of_tokens_finds_what_it_says_and_nothing_else() {
+    // The upkeep would delete what has expired.
+    on_both(async |app| {
+        let cookie = populate(&app).await;
+        let rows = tokens(&app).await;
+        let begins = |text: &str, with: &str| canonical(text).starts_with(with);
+        assert!(begins("ſam", "sa"));
+        let filters: [(&[(&str, &str)], Keeps); 15] = [
+            (&[], |_| true),
+            (&[("q", "aL")], |t| {
+                ["al"].iter().any(|q| {
+                    canonical(&t.username).starts_with(q) || canonical(&t.client).starts_with(q)
+                })
+            }),
+            (&[("q", "LAPTOP")], |t| {
+                canonical(&t.client).starts_with("laptop")
+            }),
+            (&[("q", "SAM")], |t| t.username == "ſam"),
+            (&[("q", "a%")], |t| canonical(&t.client).starts_with("a%")),
+            (&[("q", "a_b")], |t| t.username == "a_b%c"),
+            (&[("q", "ä")], |t| canonical(&t.client).starts_with('ä')),
+            (&[("user", "BOB")], |t| t.username == "Bob"),
+            (&[("user", "nobody")], |_| false),
+            (&[("client", "phone X")], |t| t.client == "PHONE x"),
+            (&[("status", "expired")], |t| t.ends_at <= now()),
+            (&[("status", "live")], |t| t.ends_at > now()),
+            (&[("unused", "20")], |t| {
+                t.last_used_at.unwrap_or(t.created_at) <= now() - 20 * DAY
+            }),
+            (&[("address", "203.0.1.")], |t| {
+                t.address.starts_with("203.0.1.")
+            }),
+            (
+                &[
+                    ("q", "a"),
+                    ("status", "live"),
+                    ("unused", "10"),
+                    ("user", "alice"),
+                ],
+                |t| {
+                    t.username == "Alice"
+                        && t.ends_at > now()
+                        && t.last_used_at.unwrap_or(t.created_at) <= now() - 10 * DAY
+                },
+            ),
+        ];
+        for (query, keeps) in filters {
+            let mut wanted: Vec<_> = rows
+                .iter()
+                .filter(|t| keeps(t))
+                .map(|t| t.id.clone())
+                .collect();
+            let path = format!("/admin/tokens?{}", form(query));
+            let mut found = all(&app, &cookie, &path).await;
+            found.sort();
+            wanted.sort();
+            assert_eq!(found, wanted, "{query:?}");
+            let page = app.page(&path, &cookie).await.text;
+            // The viewer's own session is listed where nothing leaves it out, but not to be ticked.
+            let own = i64::from(page.contains("this session"));
+            let count = wanted.len() + usize::try_from(own).unwrap();
+            let words = format!("{count} {}", if count == 1 { "token" } else { "tokens" });
+            assert!(page.contains(&words), "{query:?}: {words}");
+        }
+    });
+}
+
+#[test]
+fn every_order_of_tokens_is_kept_over_all_pages_and_reversed() {
+    on_both(async |app| {
+        let cookie = populate(&app).await;
+        let rows = tokens(&app).await;
+        let key = |id: &String, sort: &str| {
+            let token = rows.iter().find(|token| token.id == *id).unwrap();
+            let (text, number) = match sort {
+                "client" => (canonical(&token.client), 0),
+                "user" => (canonical(&token.username), 0),
+                "created" => (String::new(), token.created_at),
+                "last_used" => (String::new(), token.last_used_at.unwrap_or(0)),
+                _ => (String::new(), token.ends_at),
+            };
+            (text, number)
+        };
+        for filter in ["", "&status=live", "&q=a", "&unused=5", "&client=tv+x"] {
+            for sort in ["client", "user", "created", "last_used", "expires"] {
+                let path = format!("/admin/tokens?sort={sort}{filter}");
+                let rising = all(&app, &cookie, &path).await;
+                let keys: Vec<_> = rising.iter().map(|id| key(id, sort)).collect();
+                assert!(keys.is_sorted(), "{path}");
+                let mut falling = all(&app, &cookie, &path.replace("sort=", "sort=-")).await;
+                falling.reverse();
+                assert_eq!(falling, rising, "{path}: no row twice, none left out");
+                assert!(!rising.is_empty(), "{path}");
+            }
+        }
+        // Without one, and with nonsense for one, the newest come first.
+        let newest = all(&app, &cookie, "/admin/tokens?sort=-created").await;
+        for path in [
+            "/admin/tokens",
+            "/admin/tokens?sort=nonsense",
+            "/admin/tokens?sort=--created",
+        ] {
+            assert_eq!(all(&app, &cookie, path).await, newest, "{path}");
+        }
+    });
+}
+
+#[test]
+fn users_are_filtered_and_sorted() {
+    on_both(async |app| {
+        let cookie = populate(&app).await;
+        let names = async |query: &str| {
+            let page = app
+                .page(&format!("/admin/users?{query}"), &cookie)
+                .await
+                .text;
+            let cells = page.split("data-label=\"User\"").skip(1);
+            let name = |cell: &str| {
+                let text = cell.split("<bdi>").nth(1).unwrap();
+                text.split("</bdi>").next().unwrap().to_owned()
+            };
+            cells.map(name).collect::<Vec<_>>()
+        };
+        let by_name = [
+            "a_b%c", "alfred", "Alice", "Bob", "root", "ſam", "zoë", "Łucja",
+        ];
+        assert_eq!(names("").await, by_name);
+        assert_eq!(names("sort=name").await, by_name);
+        assert_eq!(names("sort=-name").await.first().unwrap(), "Łucja");
+        assert_eq!(names("q=AL").await, ["alfred", "Alice"]);
+        assert_eq!(names("q=%25").await, [""; 0]);
+        assert_eq!(names("status=disabled").await, ["a_b%c", "Bob"]);
+        assert_eq!(names("status=active&role=admin").await, ["root", "ſam"]);
+        assert_eq!(names("role=user&q=z").await, ["zoë"]);
+        let newest = [
+            "root", "Alice", "alfred", "Bob", "Łucja", "ſam", "a_b%c", "zoë",
+        ];
+        assert_eq!(names("sort=-created").await, newest);
+        let seen = [
+            "root", "Alice", "alfred", "Bob", "Łucja", "ſam", "zoë", "a_b%c",
+        ];
+        assert_eq!(
+            names("sort=-last_seen").await,
+            seen,
+            "who never was comes last"
+        );
+        assert_eq!(names("sort=last_seen").await.first().unwrap(), "a_b%c");
+        let nonsense = "status=gone&role=king&sort=size&page=0&q=%00";
+        assert_eq!(names(nonsense).await, by_name);
+    });
+}
+
+#[test]
+fn links_of_a_list_keep_what_it_was_asked_for() {
+    on_both(async |app| {
+        let cookie = populate(&app).await;
+        let path = "/admin/tokens?q=a&status=live&sort=-client";
+        let page = app.page(path, &cookie).await.text;
+        assert!(
+            page.contains("href=\"?q=a&amp;status=live&amp;sort=client\""),
+            "{page}"
+        );
+        assert!(page.contains("aria-sort=\"descending\""));
+        assert!(page.contains("<option value=\"live\" selected>"));
+        assert!(page.contains("<option value=\"-client\" selected>"));
+        let all = app.page("/admin/tokens?sort=user", &cookie).await.text;
+        assert!(
+            all.contains("href=\"?sort=user&amp;page=2\" rel=\"next\""),
+            "{all}"
+        );
+        assert!(all.contains("Page 1 of 4"));
+        let last = app
+            .page("/admin/tokens?sort=user&page=4", &cookie)
+            .await
+            .text;
+        assert!(!last.contains("rel=\"next\"") && last.contains("rel=\"prev\""));
+        let beyond = app.page("/admin/tokens?page=5", &cookie).await.text;
+        assert!(beyond.contains("There is nothing on page 5"));
+        let nothing = app.page("/admin/tokens?q=nothing", &cookie).await.text;
+        assert!(nothing.contains("No token matches"));
+    });
+}
+
+#[test]
+fn being_seen_is_noted_with_the_use_of_a_token() {
+    on_both_with(json!({"token_idle_ttl": "10s"}), async |app| {
+        app.user("alice", Role::User).await;
+        let seen = "SELECT COALESCE(last_seen_at, 0) FROM users";
+        assert_eq!(app.number(seen).await, 0);
+        let token = app.login("alice", "laptop").await;
+        let at_login = app.number(seen).await;
+        assert!(at_login > 0, "a login counts");
+        app.execute("UPDATE users SET last_seen_at = 1000").await;
+        assert!(app.works(&token).await);
+        app.auth().flush_usage().await.unwrap();
+        assert!(app.number(seen).await >= at_login);
+        app.execute("UPDATE users SET last_seen_at = 9999999999")
+            .await;
+        app.execute("UPDATE tokens SET last_used_at = NULL").await;
+        assert!(app.works(&token).await);
+        app.auth().flush_usage().await.unwrap();
+        assert_eq!(app.number(seen).await, 9_999_999_999, "it never goes back");
+    });
+}
