@@ -139,6 +139,7 @@ fn what_is_refused_changes_nothing() {
         ("-1", "1", PASSWORD, 2),
         ("many", "1", PASSWORD, 2),
         ("1", "-1", PASSWORD, 2),
+        ("1", "1001", PASSWORD, 2),
         ("10", "51", PASSWORD, 1),
         ("10", "1", "short", 1),
         ("10", "1", "password", 1),

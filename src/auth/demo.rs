@@ -31,14 +31,14 @@ mod story;
 
 /// The name of the first admin, if it is free.
 const FIRST_ADMIN: &str = "demo-admin";
-/// More tokens a user than this are no demonstration.
-const MOST_TOKENS: u32 = 1000;
 /// More users and tokens than this go into an empty SQLite database in one transaction, without
 /// indexes. Whoever wants to write meanwhile waits, in vain where it takes longer than some seconds;
 /// but there is nobody yet who could sign in.
 const MANY: u64 = 50_000;
-/// How long a transaction goes on taking rows.
-const TAKES_ROWS: Duration = Duration::from_millis(500);
+/// How long a transaction keeps others waiting, more or less.
+const HELD: Duration = Duration::from_millis(500);
+/// Transactions that may stand in SQLite's log, each of up to some hundred MB.
+const MOST_IN_LOG: u32 = 4;
 /// How long SQLite is left to others after it: who waits for the lock looks every 100 ms.
 const LEFT_TO_OTHERS: Duration = Duration::from_millis(105);
 
@@ -108,23 +108,43 @@ impl Auth {
             store.all_at_once(&mut tx).await?;
             tx.commit().await?;
         } else {
-            while let Some(first) = store.batches.recv().await {
-                let mut tx = self.pool.write_on(&mut db).await?;
-                store.some(&mut tx, first).await?;
-                tx.commit().await?;
-                if engine == Engine::Sqlite {
-                    sleep(LEFT_TO_OTHERS).await;
-                }
-            }
+            self.store_beside_others(&mut db, &mut store).await?;
         }
         demo::settle(&mut db, engine).await?;
         Ok(store.made)
     }
 
+    /// Stores all rows in transactions that end before others wait for long.
+    async fn store_beside_others(
+        &self,
+        db: &mut AnyConnection,
+        store: &mut Store<'_>,
+    ) -> Result<(), Error> {
+        let (mut takes_rows, mut in_log) = (HELD, 0);
+        while let Some(first) = store.batches.recv().await {
+            let mut tx = self.pool.write_on(db).await?;
+            let start = Instant::now();
+            store.some(&mut tx, first, takes_rows).await?;
+            tx.commit().await?;
+            // The larger the database is, the longer does it take to write the same rows.
+            let ratio = HELD.div_duration_f64(start.elapsed());
+            takes_rows = takes_rows.mul_f64(ratio.clamp(0.5, 1.5)).min(HELD);
+            if store.engine == Engine::Sqlite {
+                in_log += 1;
+                if in_log == MOST_IN_LOG {
+                    demo::move_log(db).await?;
+                    in_log = 0;
+                }
+                sleep(LEFT_TO_OTHERS).await;
+            }
+        }
+        Ok(())
+    }
+
     fn demand_possible(&self, wanted: Wanted) -> Result<(), Error> {
-        let most = self.settings.tokens_per_user.min(MOST_TOKENS);
+        let most = self.settings.tokens_per_user;
         if wanted.tokens_per_user > most {
-            let why = format!("A user has {most} tokens at most (app.tokens_per_user).");
+            let why = format!("A user has at most {most} tokens (app.tokens_per_user).");
             return Err(FieldErrors::one("tokens_per_user", why));
         }
         Ok(())
@@ -165,11 +185,16 @@ impl Store<'_> {
         Ok(demo::put_indexes_back(tx, indexes).await?)
     }
 
-    /// Stores `first` and what comes within [`TAKES_ROWS`].
-    async fn some(&mut self, tx: &mut AnyConnection, first: Batch) -> Result<(), Error> {
+    /// Stores `first` and what comes within that time.
+    async fn some(
+        &mut self,
+        tx: &mut AnyConnection,
+        first: Batch,
+        time: Duration,
+    ) -> Result<(), Error> {
         let start = Instant::now();
         self.store(tx, first).await?;
-        while start.elapsed() < TAKES_ROWS
+        while start.elapsed() < time
             && let Some(batch) = self.batches.recv().await
         {
             self.store(tx, batch).await?;

@@ -45,7 +45,6 @@ enum Command {
     /// List and revoke tokens
     #[command(subcommand)]
     Token(token::Token),
-    /// Add users and tokens that nobody has, to look at and to try things on
     Seed(seed::Seed),
 }
 

@@ -10,16 +10,18 @@ use crate::password::Password;
 
 /// Add users and tokens that nobody has, to look at and to try things on
 ///
-/// All share one password: not for a database that real people use.
+/// All share one password: not for a database that real people use. An empty SQLite database takes
+/// a million tokens in about a minute, in which nobody else can write to it; on any other, a running
+/// server goes on beside, and it takes longer.
 #[derive(Args)]
 pub struct Seed {
     /// How many users
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     users: u32,
     /// How many tokens each of them has, on average
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(0..=1000))]
     tokens_per_user: u32,
-    /// The password of them all
+    /// The password of them all; others on this machine may see it while the command runs
     #[arg(long)]
     password: String,
 }
