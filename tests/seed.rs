@@ -455,12 +455,12 @@ fn a_server_beside_goes_on_answering() {
     on_each_url(async |url| {
         let server = Server::start(&url).await;
         server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
-        let mut seeding = command(&url, &["seed", "--users", "3000", "--tokens-per-user", "5"])
+        let mut seeding = command(&url, &["seed", "--users", "8000", "--tokens-per-user", "5"])
             .args(["--password", PASSWORD])
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let (mut logins, mut slowest) = (0, Duration::ZERO);
+        let (begun, mut logins, mut slowest) = (Instant::now(), 0, Duration::ZERO);
         while seeding.try_wait().unwrap().is_none() {
             let start = Instant::now();
             let token = server.login("alice", "laptop").await;
@@ -469,10 +469,11 @@ fn a_server_beside_goes_on_answering() {
             logins += 1;
             sleep(Duration::from_millis(20)).await;
         }
+        let whole = begun.elapsed();
         assert!(seeding.wait().unwrap().success());
         assert!(
-            logins > 2 && slowest < Duration::from_secs(4),
-            "{logins} in {slowest:?}"
+            logins > 2 && slowest < whole / 2,
+            "{logins}, {slowest:?} of {whole:?}"
         );
         assert_eq!(server.terminate(), Some(0));
     });
