@@ -130,6 +130,20 @@ fn everything_that_matches_has_to_be_typed_and_spares_the_session_that_asks() {
             assert_eq!(refused.status, Status::BadRequest, "{typed}");
             assert!(refused.text.contains("to go on"));
         }
+        for nonsense in [("unused", "soon"), ("status", "gone"), ("user", "\u{0}")] {
+            let answer = [
+                ("all", "1"),
+                ("confirm", "yes"),
+                ("typed", "revoke"),
+                nonsense,
+            ];
+            let refused = app.submit(TOKENS, &cookie, &answer).await;
+            let sentence = sentence(&app, &cookie, &refused).await;
+            assert!(
+                sentence.contains("nothing was revoked"),
+                "{nonsense:?}: {sentence}"
+            );
+        }
         assert_eq!(working(&app, &tokens).await, [true; 4]);
         let answer = [&laptops[..], &[("confirm", "yes"), ("typed", " Revoke ")]].concat();
         let done = app.submit(TOKENS, &cookie, &answer).await;

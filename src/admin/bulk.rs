@@ -100,6 +100,10 @@ async fn revoke(
             "No token was selected.",
         )));
     }
+    if many.all && many.filters.dropped {
+        let sentence = "One of the filters makes no sense; nothing was revoked.";
+        return Ok(Ok(Done::refused(back(&many, LIST), sentence)));
+    }
     if !many.confirmed {
         return ask_tokens(auth, frame, &many, &meant, &FieldErrors::default()).await;
     }

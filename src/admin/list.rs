@@ -27,6 +27,11 @@ impl Query {
         }
     }
 
+    /// How many parameters there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether it leaves anything out.
     pub fn narrows(&self) -> bool {
         self.0.iter().any(|(name, _)| *name != "sort")

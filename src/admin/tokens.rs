@@ -127,6 +127,9 @@ pub(super) struct Filters {
     status: Option<String>,
     /// Days.
     unused: Option<i64>,
+    /// Whether something was dropped: harmless where one looks, not where one revokes what is left.
+    #[serde(skip)]
+    pub(super) dropped: bool,
 }
 
 impl Filters {
@@ -135,14 +138,21 @@ impl Filters {
         let plain = |name| text(value(name)).map(str::to_owned);
         let is_status = |word: &&str| ["live", "expired"].contains(word);
         let days = value("unused").and_then(|days| days.trim().parse().ok());
-        Self {
+        let filters = Self {
             q: plain("q"),
             user: plain("user"),
             client: plain("client"),
             address: plain("address"),
             status: value("status").filter(is_status).map(str::to_owned),
             unused: days.filter(|days| (0..=MOST_DAYS).contains(days)),
-        }
+            dropped: false,
+        };
+        let names = ["q", "user", "client", "address", "status", "unused"];
+        let given = names
+            .iter()
+            .filter(|name| value(name).is_some_and(|v| !v.is_empty()));
+        let dropped = given.count() > filters.query().len();
+        Self { dropped, ..filters }
     }
 
     pub(super) async fn filter(&self, db: &mut AnyConnection, now: i64) -> Result<Filter, Error> {
