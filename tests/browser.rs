@@ -1,10 +1,13 @@
 //! The admin in a real browser, against the real binary.
 
 mod driver;
+mod pages;
 mod tab;
 mod visit;
 
+mod checks;
 mod journeys;
 mod keyboard;
+mod phone;
 mod questions;
 mod theme;

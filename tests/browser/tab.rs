@@ -6,9 +6,13 @@ use std::time::{Duration, Instant};
 use rocket::tokio::time::sleep;
 use serde_json::{Value, json};
 use thirtyfour::prelude::*;
+use thirtyfour::support::base64_decode;
 
 /// How long anything may take, on a machine that has other things to do too.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How wide a small phone is.
+pub const PHONE: u32 = 360;
 
 /// A browser's tab, and the server that it looks at.
 pub struct Tab {
@@ -24,6 +28,7 @@ impl Tab {
         tab.tell("Network.clearBrowserCookies", json!({})).await;
         tab.prefer("light").await;
         tab.set_script(true).await;
+        tab.be_phone(false).await;
         tab
     }
 
@@ -174,14 +179,18 @@ impl Tab {
 
     /// Has the system prefer `light` or `dark`.
     pub async fn prefer(&self, scheme: &str) {
-        let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
+        // Without the motion, colours are what they are at once.
+        let features = json!([
+            {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]);
         self.tell("Emulation.setEmulatedMedia", json!({"features": features}))
             .await;
     }
 
     /// Makes the window a phone's, or a desk's.
     pub async fn be_phone(&self, phone: bool) {
-        let (width, height) = if phone { (360, 740) } else { (1200, 900) };
+        let (width, height) = if phone { (PHONE, 740) } else { (1200, 900) };
         let screen =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone});
         self.tell("Emulation.setDeviceMetricsOverride", screen)
@@ -196,31 +205,72 @@ impl Tab {
 
     /// Has the browser send this `Cookie` header from here on, and no other.
     pub async fn set_cookies(&self, header: &str) {
-        self.page.delete_all_cookies().await.unwrap();
+        self.tell("Network.clearBrowserCookies", json!({})).await;
         for pair in header.split("; ").filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap();
-            self.page
-                .add_cookie(Cookie::new(name, value))
-                .await
-                .unwrap();
+            let cookie = json!({"name": name, "value": value, "url": self.origin});
+            self.tell("Network.setCookie", cookie).await;
         }
     }
 
-    /// Nothing was complained about since the last time: no error and no warning of a script, nothing
-    /// that the Content-Security-Policy kept out, nothing that could not be loaded. That the page
-    /// itself came with this status is no complaint.
-    pub async fn is_quiet(&self, status: u16) {
+    /// Sends a form from the page that it is at, as if it had one with these fields.
+    pub async fn submit(&self, path: &str, fields: &[(&str, String)]) {
+        let build = "const form = document.createElement('form');
+            form.id = 'of-the-test';
+            form.method = 'post';
+            form.action = arguments[0];
+            for (const [name, value] of arguments[1]) {
+              const field = document.createElement('input');
+              [field.type, field.name, field.value] = ['hidden', name, value];
+              form.append(field);
+            }
+            document.body.append(form);";
+        self.ask(build, vec![json!(path), json!(fields)]).await;
+        self.submit_form("#of-the-test").await;
+    }
+
+    /// Sends a form of the page, and waits for the next one.
+    pub async fn submit_form(&self, css: &str) {
+        let send = format!("document.left = true; document.querySelector({css:?}).submit()");
+        self.ask(&send, vec![]).await;
+        self.holds("!document.left && document.readyState === 'complete'")
+            .await;
+    }
+
+    /// The status that the page came with.
+    pub async fn status(&self) -> Value {
+        let script = "return performance.getEntriesByType('navigation')[0].responseStatus";
+        self.ask(script, vec![]).await
+    }
+
+    /// All of the page, however high, as a PNG.
+    pub async fn picture(&self) -> Vec<u8> {
+        let size = self.tell("Page.getLayoutMetrics", json!({})).await;
+        let mut clip = size["cssContentSize"].clone();
+        clip["scale"] = json!(1);
+        let how = json!({"captureBeyondViewport": true, "clip": clip});
+        let picture = self.tell("Page.captureScreenshot", how).await;
+        base64_decode(picture["data"].as_str().unwrap()).unwrap()
+    }
+
+    /// What was complained about since the last time: errors and warnings of scripts, what the
+    /// Content-Security-Policy kept out, what could not be loaded. That the page itself came with this
+    /// status is no complaint.
+    pub async fn complaints(&self, status: u16) -> Vec<String> {
         let here = self.page.current_url().await.unwrap();
         let own = format!(
             "{here} - Failed to load resource: the server responded with a status of {status} ("
         );
         let entries = self.page.browser_log().await.unwrap();
-        let complaints: Vec<_> = entries
+        let grave = entries
             .into_iter()
-            .filter(|entry| !["INFO", "DEBUG", "FINE"].contains(&entry.level.as_str()))
-            .map(|entry| entry.message)
-            .filter(|message| !message.starts_with(&own))
-            .collect();
-        assert_eq!(complaints, [""; 0], "at {here}");
+            .filter(|entry| !["INFO", "DEBUG", "FINE"].contains(&entry.level.as_str()));
+        let messages = grave.map(|entry| entry.message);
+        messages.filter(|said| !said.starts_with(&own)).collect()
+    }
+
+    /// Nothing was complained about since the last time.
+    pub async fn is_quiet(&self, status: u16) {
+        assert_eq!(self.complaints(status).await, [""; 0]);
     }
 }

@@ -1,7 +1,7 @@
 //! What a test needs from the machine. Where it is missing the test says so and passes; with
 //! `CI=true` it fails, so that nothing goes untested there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The first of `names` that is an executable in `PATH` or in `folders`.
@@ -13,9 +13,31 @@ pub fn executable(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// The folder with the packages that `tests/npm/package.json` names; none where they or Node.js are
+/// not installed.
+pub fn npm() -> Option<PathBuf> {
+    if executable("node", &[]).is_none() {
+        missing("Node.js", "nodejs");
+        return None;
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/npm");
+    let packages = ["axe-core", "html-validate"];
+    if packages
+        .iter()
+        .any(|name| !folder.join("node_modules").join(name).is_dir())
+    {
+        lacks("axe-core or html-validate is not installed (npm ci --prefix tests/npm)");
+        return None;
+    }
+    Some(folder)
+}
+
 /// Says that `what` is missing, and which of Debian's packages has it.
 pub fn missing(what: &str, package: &str) {
-    let message = format!("{what} is not installed (Debian: {package})");
+    lacks(&format!("{what} is not installed (Debian: {package})"));
+}
+
+fn lacks(message: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{message}");
     eprintln!("{message}: this part of the test is left out");
 }

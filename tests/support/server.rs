@@ -7,8 +7,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use reqwest::Response;
+use reqwest::redirect::Policy;
 use serde_json::{Value, json};
-use sqlx::{AnyConnection, Connection};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 
 use super::PASSWORD;
 use super::postgres::Postgres;
@@ -136,6 +138,36 @@ impl Server {
         answer.status().as_u16()
     }
 
+    /// Opens a page of the admin.
+    pub async fn get(&self, path: &str, cookie: &str) -> Response {
+        let get = no_browser().get(format!("{}{path}", self.origin));
+        let get = get.header("Accept", "text/html");
+        get.header("Cookie", cookie).send().await.unwrap()
+    }
+
+    /// Submits a form of the admin as its own page does.
+    pub async fn submit(&self, path: &str, cookie: &str, fields: &[(&str, &str)]) -> Response {
+        let post = no_browser().post(format!("{}{path}", self.origin));
+        let post = post.header("Cookie", cookie).form(fields);
+        let post = post.header("Sec-Fetch-Site", "same-origin");
+        post.send().await.unwrap()
+    }
+
+    /// Submits a form as a page of another site does.
+    pub async fn submit_from_elsewhere(&self, path: &str) -> Response {
+        let post = no_browser().post(format!("{}{path}", self.origin));
+        let post = post.header("Sec-Fetch-Site", "cross-site");
+        post.send().await.unwrap()
+    }
+
+    /// Signs in to the admin and gives the `Cookie` header.
+    pub async fn admin_cookie(&self, name: &str) -> String {
+        let fields = [("username", name), ("password", PASSWORD)];
+        let answer = self.submit("/admin/login", "", &fields).await;
+        assert_eq!(answer.status(), 303);
+        cookies_of(&answer)
+    }
+
     /// What it wrote to stderr so far.
     pub fn log(&self) -> String {
         self.stderr.lock().unwrap().clone()
@@ -151,6 +183,17 @@ impl Server {
         sqlx::any::install_default_drivers();
         let mut db = AnyConnection::connect(&self.url).await.unwrap();
         sqlx::query(sql).execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+    }
+
+    /// Takes its database away, which has to be a PostgreSQL's.
+    pub async fn lose_database(&self) {
+        sqlx::any::install_default_drivers();
+        let (server, name) = self.url.rsplit_once('/').unwrap();
+        let other = format!("{server}/postgres");
+        let mut db = AnyConnection::connect(&other).await.unwrap();
+        let drop = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+        sqlx::query(drop).execute(&mut db).await.unwrap();
         db.close().await.unwrap();
     }
 
@@ -183,6 +226,19 @@ fn collect(stderr: impl Read + Send + 'static) -> Arc<Mutex<String>> {
 /// The URL of an SQLite database in `folder`.
 pub fn sqlite(folder: &Path) -> String {
     format!("sqlite:{}/data/test.db", folder.display())
+}
+
+/// The cookies that an answer sets, as a browser sends them back.
+pub fn cookies_of(answer: &Response) -> String {
+    let set = answer.headers().get_all("Set-Cookie").iter();
+    let pairs = set.map(|cookie| cookie.to_str().unwrap().split(';').next().unwrap());
+    pairs.collect::<Vec<_>>().join("; ")
+}
+
+/// One that goes nowhere by itself.
+fn no_browser() -> reqwest::Client {
+    let client = reqwest::Client::builder().redirect(Policy::none());
+    client.build().unwrap()
 }
 
 /// Runs `test` with the URL of a fresh SQLite and of a fresh PostgreSQL.
