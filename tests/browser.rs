@@ -10,4 +10,5 @@ mod journeys;
 mod keyboard;
 mod phone;
 mod questions;
+mod screenshots;
 mod theme;

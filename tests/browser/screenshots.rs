@@ -1,0 +1,38 @@
+//! Pictures of every page: `cargo test screenshots -- --ignored`.
+
+use std::fs;
+use std::path::Path;
+
+use super::checks::for_each_page;
+use super::driver::Driver;
+
+#[test]
+#[ignore = "makes files to look at, in target/screenshots"]
+fn screenshots() {
+    let Some(driver) = Driver::get() else {
+        return;
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    let mut taken = 0;
+    rocket::async_test(driver.browse(async |browser| {
+        for_each_page(browser, async |_, tab, page| {
+            for (kind, theme, phone) in [
+                ("light", "light", false),
+                ("dark", "dark", false),
+                ("phone", "light", true),
+            ] {
+                tab.prefer(theme).await;
+                tab.be_phone(phone).await;
+                let picture = tab.picture().await;
+                let file = format!("{}-{kind}.png", page.name);
+                fs::write(folder.join(file), picture).unwrap();
+                taken += 1;
+            }
+            tab.be_phone(false).await;
+        })
+        .await;
+    }));
+    eprintln!("{taken} pictures are in {}", folder.display());
+}
