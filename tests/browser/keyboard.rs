@@ -6,7 +6,7 @@ use super::tab::Tab;
 use super::visit::on_sqlite;
 
 #[test]
-fn the_keyboard_alone_gets_on_sqlite_and_back() {
+fn the_keyboard_alone_gets_everywhere_and_back() {
     on_sqlite(async |visit| {
         let tab = &visit.tab;
         let [laptop] = visit.user("alice", ["laptop"]).await;

@@ -224,7 +224,8 @@ impl Gallery {
 
     /// Has the browser show the page.
     pub async fn show(&self, tab: &Tab, page: &Page) {
-        tab.set_cookies(&self.cookies(page)).await;
+        tab.forget_cookies().await;
+        tab.add_cookies(&self.cookies(page)).await;
         match &page.way {
             Way::Get(path) => tab.open(path).await,
             Way::Post(path, fields) => tab.submit(path, fields).await,

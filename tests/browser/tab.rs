@@ -25,7 +25,7 @@ impl Tab {
     pub async fn fresh(page: &WebDriver, origin: &str) -> Self {
         let (page, origin) = (page.clone(), origin.to_owned());
         let tab = Self { page, origin };
-        tab.tell("Network.clearBrowserCookies", json!({})).await;
+        tab.forget_cookies().await;
         tab.prefer("light").await;
         tab.set_script(true).await;
         tab.be_phone(false).await;
@@ -203,9 +203,12 @@ impl Tab {
         answer.unwrap()
     }
 
-    /// Has the browser send this `Cookie` header from here on, and no other.
-    pub async fn set_cookies(&self, header: &str) {
+    pub async fn forget_cookies(&self) {
         self.tell("Network.clearBrowserCookies", json!({})).await;
+    }
+
+    /// Has the browser send this `Cookie` header from here on.
+    pub async fn add_cookies(&self, header: &str) {
         for pair in header.split("; ").filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap();
             let cookie = json!({"name": name, "value": value, "url": self.origin});
