@@ -12,20 +12,24 @@ CREATE INDEX users_by_last_seen ON users ((COALESCE(last_seen_at, 0)), id, disab
 CREATE INDEX users_disabled ON users (username_key) WHERE disabled_at IS NOT NULL;
 CREATE INDEX users_admin ON users (username_key) WHERE role = 'admin';
 
+-- A username never changes; a fork that lets it change has to change it here too.
 ALTER TABLE tokens ADD COLUMN client_key TEXT NOT NULL DEFAULT '';
-UPDATE tokens SET client_key = LOWER(client);
+ALTER TABLE tokens ADD COLUMN username_key TEXT NOT NULL DEFAULT '';
+UPDATE tokens SET client_key = LOWER(client),
+                  username_key = (SELECT username_key FROM users WHERE users.id = tokens.user_id);
 
 DROP INDEX tokens_by_end;
-CREATE INDEX tokens_by_end ON tokens (ends_at, id, created_at, last_used_at, user_id);
-CREATE INDEX tokens_by_creation ON tokens (created_at, id, ends_at, last_used_at);
+CREATE INDEX tokens_by_end ON tokens
+    (ends_at, id, created_at, last_used_at, client_key, username_key);
+CREATE INDEX tokens_by_creation ON tokens
+    (created_at, id, ends_at, last_used_at, client_key, username_key);
 CREATE INDEX tokens_by_last_use ON tokens
-    ((COALESCE(last_used_at, 0)), id, created_at, ends_at, last_used_at, user_id);
+    ((COALESCE(last_used_at, 0)), id, created_at, ends_at, last_used_at, client_key, username_key);
 CREATE INDEX tokens_by_client ON tokens
-    (client_key, id, created_at, ends_at, last_used_at, user_id);
+    (client_key, id, created_at, ends_at, last_used_at, username_key);
 CREATE INDEX tokens_by_user ON tokens
-    (user_id, id, client_key, created_at, ends_at, last_used_at);
-CREATE INDEX tokens_by_address ON tokens
-    (last_address, id, created_at, ends_at, last_used_at, user_id);
+    (username_key, id, created_at, ends_at, last_used_at, client_key);
+CREATE INDEX tokens_by_address ON tokens (last_address);
 
 ALTER TABLE events ADD COLUMN actor_key TEXT;
 ALTER TABLE events ADD COLUMN subject_key TEXT;

@@ -91,9 +91,9 @@ async fn populate(app: &App) -> String {
             let created = now() - ((number * 7 + place * 3) % 60) * DAY - place;
             let used = (place % 4 != 0).then_some(created + (place % 5) * DAY);
             sqlx::query(
-                "INSERT INTO tokens (id, user_id, kind, client, client_key, digest, hint, created_at,
+                "INSERT INTO tokens (id, user_id, kind, client, client_key, username_key, digest, hint, created_at,
                                      last_used_at, expires_at, ends_at, last_address)
-                 VALUES ($1, $2, 'api', $3, $4, $5, 'abcd', $6, $7, NULL, $8, $9)",
+                 VALUES ($1, $2, 'api', $3, $4, $10, $5, 'abcd', $6, $7, NULL, $8, $9)",
             )
             .bind(multitoken::identity::TokenId::new().to_string())
             .bind(&user)
@@ -104,6 +104,7 @@ async fn populate(app: &App) -> String {
             .bind(used)
             .bind(if place % 6 == 5 { now() - place } else { created + 200 * DAY })
             .bind(format!("203.0.{}.{place}", number % 2))
+            .bind(canonical(name))
             .execute(&mut *tx)
             .await
             .unwrap();

@@ -187,7 +187,7 @@ fn the_dashboard_counts_what_there_is() {
             "2",
             "the phone's, and the session"
         );
-        assert_eq!(figure("Failed logins, 24 h"), "2");
+        assert_eq!(figure("Failed logins, 24&nbsp;h"), "2");
         assert!(
             page.contains("4 sign-ins and 2 failed logins in 30 days"),
             "{page}"

@@ -21,7 +21,7 @@ use crate::auth::sessions::{Reason, Which};
 use crate::error::{Error, FieldErrors};
 use crate::identity::{TokenId, UserId};
 use crate::models::token;
-use crate::models::token::list::{Filter, Matches, Sort};
+use crate::models::token::list::{self, Filter, Sort};
 use crate::models::{now, user};
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
@@ -134,11 +134,9 @@ async fn ask_tokens(
     let mut db = auth.pool().read().await?;
     let (count, some) = match meant {
         Meant::Matching(filter) => {
-            let engine = auth.pool().engine();
-            let found = Matches::find(&mut db, engine, filter, now, 0).await?;
-            let count = found.count(&mut db, COUNTED + 1).await?;
-            let most = i64::try_from(NAMED).unwrap_or(1);
-            let some = found.page(&mut db, newest, most).await?;
+            let count = list::count(&mut db, filter, now, COUNTED + 1).await?;
+            let (engine, most) = (auth.pool().engine(), i64::try_from(NAMED).unwrap_or(1));
+            let some = list::page(&mut db, engine, filter, newest, now, (most, 0)).await?;
             (count, some)
         }
         Meant::These(ids) => {

@@ -20,7 +20,7 @@ use crate::auth::guard::Admin;
 use crate::auth::sessions::{Reason, Which};
 use crate::error::Error;
 use crate::identity::{TokenId, UserId, Username, canonical};
-use crate::models::token::list::{Filter, Matches, Sort};
+use crate::models::token::list::{self, Filter, Sort};
 use crate::models::token::{self, Kind, Token};
 use crate::models::{now, user};
 
@@ -233,9 +233,9 @@ async fn all(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Templ
     let engine = auth.pool().engine();
     let mut db = auth.pool().read().await?;
     let filter = filters.filter(&mut db, now).await?;
-    let found = Matches::find(&mut db, engine, &filter, now, offset(number)).await?;
-    let count = found.count(&mut db, COUNTED + 1).await?;
-    let mut tokens = found.page(&mut db, by, PER_PAGE + 1).await?;
+    let count = list::count(&mut db, &filter, now, COUNTED + 1).await?;
+    let some = (PER_PAGE + 1, offset(number));
+    let mut tokens = list::page(&mut db, engine, &filter, by, now, some).await?;
     let mut query = filters.query();
     let narrowed = query.narrows();
     query.note("sort", asked.sort.and(Some(sort)));

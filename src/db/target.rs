@@ -150,7 +150,7 @@ impl Target {
 /// The columns that are searched by how they begin.
 const SEARCHED: [(&str, &[&str]); 3] = [
     ("users", &["username_key"]),
-    ("tokens", &["client_key", "last_address"]),
+    ("tokens", &["client_key", "username_key", "last_address"]),
     ("events", &["actor_key", "subject_key", "client_key"]),
 ];
 

@@ -30,65 +30,74 @@ impl From<i64> for Value {
     }
 }
 
-/// Conditions that all have to hold.
+/// Conditions that all have to hold. Placeholders are numbered when the SQL is asked for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Condition {
+    /// With `?` for the values' places, in their order.
     clauses: Vec<String>,
-    values: Vec<Value>,
+    /// Of the clauses.
+    wanted: Vec<Value>,
+    /// Of what stands in the statement already, `$1` and so on.
+    bound: Vec<Value>,
 }
 
 impl Condition {
     /// Adds a condition. Each `?` in it stands for the next of `values`; `sql` itself is ours, never
     /// what somebody typed.
     pub(super) fn and<const N: usize>(&mut self, sql: &str, values: [Value; N]) {
-        let mut clause = String::new();
-        let mut values = values.into_iter();
-        for char in sql.chars() {
-            match char {
-                '?' => {
-                    self.values.extend(values.next());
-                    clause.push('$');
-                    clause.push_str(&self.values.len().to_string());
-                }
-                char => clause.push(char),
-            }
-        }
-        self.clauses.push(clause);
+        self.clauses.push(sql.to_owned());
+        self.wanted.extend(values);
     }
 
     /// Adds one for what begins with `prefix`, in columns that are compared byte by byte. Each `*` in
     /// `sql` stands for the lower and each `^` for the upper end.
     pub(super) fn and_beginning(&mut self, sql: &str, prefix: &str) {
-        let ends = [Value::from(prefix), Value::from(after(prefix))];
-        let first = self.values.len() + 1;
-        self.values.extend(ends);
-        self.clauses.push(
-            sql.replace('*', &format!("${first}"))
-                .replace('^', &format!("${}", first + 1)),
-        );
-    }
-
-    /// The conditions as SQL, for an inner part of the statement: their values stay, and what is added
-    /// from here on is for the outer part.
-    pub(super) fn take_sql(&mut self) -> String {
-        let sql = self.sql();
-        self.clauses.clear();
-        sql
-    }
-
-    /// One more value, to be bound after those of the conditions: its placeholder.
-    pub(super) fn bind(&mut self, value: impl Into<Value>) -> String {
-        self.values.push(value.into());
-        format!("${}", self.values.len())
-    }
-
-    /// The conditions as SQL; true where there is none.
-    pub(super) fn sql(&self) -> String {
-        if self.clauses.is_empty() {
-            "1 = 1".into()
-        } else {
-            self.clauses.join(" AND ")
+        let mut clause = String::new();
+        for char in sql.chars() {
+            match char {
+                '*' => self.wanted.push(prefix.into()),
+                '^' => self.wanted.push(after(prefix).into()),
+                other => {
+                    clause.push(other);
+                    continue;
+                }
+            }
+            clause.push('?');
         }
+        self.clauses.push(clause);
+    }
+
+    /// Adds all conditions of another.
+    pub(super) fn and_all(&mut self, other: Self) {
+        self.clauses.extend(other.clauses);
+        self.wanted.extend(other.wanted);
+    }
+
+    /// One more value, to be bound: its placeholder.
+    pub(super) fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.bound.push(value.into());
+        format!("${}", self.bound.len())
+    }
+
+    /// The conditions as SQL; true where there is none. Their values are bound, and what is added from
+    /// here on is for another part of the statement.
+    pub(super) fn sql(&mut self) -> String {
+        if self.clauses.is_empty() {
+            return "1 = 1".into();
+        }
+        let clauses = std::mem::take(&mut self.clauses).join(" AND ");
+        let mut sql = String::new();
+        let mut wanted = std::mem::take(&mut self.wanted).into_iter();
+        for char in clauses.chars() {
+            match (char, wanted.len()) {
+                ('?', 1..) => {
+                    let place = wanted.next().map(|value| self.bind(value));
+                    sql.extend(place);
+                }
+                _ => sql.push(char),
+            }
+        }
+        sql
     }
 
     /// The rows of a statement that these values go with.
@@ -97,7 +106,7 @@ impl Condition {
         T: Send + Unpin + for<'r> sqlx::FromRow<'r, sqlx::any::AnyRow>,
     {
         let mut query: QueryAs<'_, Any, T, AnyArguments> = sqlx::query_as(AssertSqlSafe(sql));
-        for value in self.values {
+        for value in self.bound {
             query = match value {
                 Value::Text(text) => query.bind(text),
                 Value::Number(number) => query.bind(number),

@@ -57,7 +57,7 @@ pub struct DemoToken {
     /// Names the token.
     pub id: TokenId,
     /// Whose it is.
-    pub user: UserId,
+    pub user: Arc<Party>,
     /// The client that it was issued to.
     pub client: Arc<Client>,
     /// What stands for it here.
@@ -150,7 +150,7 @@ pub async fn insert(
         let concerns = |party: &Option<Arc<Party>>| {
             (party.as_ref()).is_some_and(|party| lost.contains(&party.id))
         };
-        batch.tokens.retain(|token| !lost.contains(&token.user));
+        batch.tokens.retain(|token| !lost.contains(&token.user.id));
         (batch.events).retain(|event| !concerns(&event.subject) && !concerns(&event.actor));
     }
     insert_tokens(db, engine, &batch.tokens).await?;
@@ -194,15 +194,17 @@ async fn insert_tokens(
     let statement = Statement {
         engine,
         start:
-            "INSERT INTO tokens (id, user_id, kind, client, client_key, digest, hint, created_at,
-                                    last_used_at, expires_at, ends_at, last_address, user_agent)",
-        columns: 13,
+            "INSERT INTO tokens (id, user_id, username_key, kind, client, client_key, digest, hint,
+                                    created_at, last_used_at, expires_at, ends_at, last_address,
+                                    user_agent)",
+        columns: 14,
         end: "",
     };
     let stored = statement.run(db, tokens, |query, token| {
         query
             .bind(token.id.to_string())
-            .bind(token.user.to_string())
+            .bind(token.user.id.to_string())
+            .bind(token.user.name.key())
             .bind(Kind::Api.as_str())
             .bind(token.client.name.as_str())
             .bind(token.client.key.as_str())

@@ -183,8 +183,9 @@ pub struct Use {
 pub async fn insert(db: &mut AnyConnection, token: &NewToken<'_>) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO tokens (id, user_id, kind, client, digest, hint, created_at, expires_at,
-                             ends_at, last_address, user_agent, client_key)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                             ends_at, last_address, user_agent, client_key, username_key)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
+                 (SELECT username_key FROM users WHERE id = $2))",
     )
     .bind(token.id.to_string())
     .bind(token.user_id.to_string())

@@ -142,7 +142,7 @@ impl<'m> Story<'m> {
         let rng = &mut self.maker.rng;
         self.batch.tokens.push(DemoToken {
             id,
-            user: self.party.id,
+            user: Arc::clone(&self.party),
             client: Arc::clone(client),
             digest: secret.digest(),
             hint: secret.hint().to_owned(),
