@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use pgtemp::PgTempDB;
-use sqlx::{AnyConnection, Connection};
+use rocket::tokio::time::sleep;
+use sqlx::{AnyConnection, Connection, Error};
 
 use super::needs;
 
@@ -40,9 +42,7 @@ impl Postgres {
     pub async fn database(&self) -> String {
         sqlx::any::install_default_drivers();
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-        let mut admin = AnyConnection::connect(&self.0.connection_uri())
-            .await
-            .unwrap();
+        let mut admin = connect(&self.0.connection_uri()).await;
         // In the order of a language, as most installations have it.
         let create = sqlx::AssertSqlSafe(format!(
             "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'
@@ -52,6 +52,23 @@ impl Postgres {
         admin.close().await.unwrap();
         let uri = self.0.connection_uri();
         format!("{}/{name}", uri.rsplit_once('/').unwrap().0)
+    }
+}
+
+/// Connects to a server that may have been started this moment and take nobody yet.
+async fn connect(uri: &str) -> AnyConnection {
+    let start = Instant::now();
+    loop {
+        match AnyConnection::connect(uri).await {
+            // cannot_connect_now
+            Err(Error::Database(error))
+                if error.code().as_deref() == Some("57P03")
+                    && start.elapsed() < Duration::from_secs(30) =>
+            {
+                sleep(Duration::from_millis(50)).await;
+            }
+            connected => return connected.unwrap(),
+        }
     }
 }
 
