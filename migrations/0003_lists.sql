@@ -34,8 +34,10 @@ CREATE INDEX tokens_by_address ON tokens (last_address);
 ALTER TABLE events ADD COLUMN actor_key TEXT;
 ALTER TABLE events ADD COLUMN subject_key TEXT;
 ALTER TABLE events ADD COLUMN client_key TEXT;
-UPDATE events SET actor_key = LOWER(actor_name), subject_key = LOWER(subject_name),
-                  client_key = LOWER(client);
+UPDATE events SET
+    actor_key = COALESCE((SELECT username_key FROM users WHERE users.id = actor_id), LOWER(actor_name)),
+    subject_key = COALESCE((SELECT username_key FROM users WHERE users.id = subject_id), LOWER(subject_name)),
+    client_key = LOWER(client);
 
 DROP INDEX events_by_time;
 DROP INDEX events_by_subject;

@@ -79,6 +79,8 @@ function countTicks(root) {
       count();
     });
     form.addEventListener("change", count);
+    // A browser that comes back puts the ticks back, later than this.
+    addEventListener("pageshow", count);
     count();
   }
 }
@@ -91,7 +93,11 @@ function enliven(root) {
 
 // The page that asks, as a dialog. Whatever else comes back (a redirect, an error) is left to the
 // browser: `otherwise` goes there as if there were no script.
+let asking = false;
 async function ask(url, options, otherwise) {
+  // A second click while the first is on its way asks nothing.
+  if (asking || document.querySelector("dialog.ask[open]")) return;
+  asking = true;
   let question = null;
   try {
     const answer = await fetch(url, { redirect: "manual", ...options });
@@ -99,7 +105,9 @@ async function ask(url, options, otherwise) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       question = page.querySelector("section.confirm");
     }
-  } catch { /* no connection: the browser says so better */ }
+  } catch { /* no connection: the browser says so better */ } finally {
+    asking = false;
+  }
   if (!question) return otherwise();
   const dialog = document.createElement("dialog");
   dialog.className = "ask";
@@ -108,13 +116,21 @@ async function ask(url, options, otherwise) {
   document.body.append(dialog);
   enliven(dialog);
   dialog.addEventListener("close", () => dialog.remove());
+  // Beside the dialog, but not at the end of a drag, nor where something was typed.
+  let pressed = null;
+  dialog.addEventListener("pointerdown", (event) => { pressed = event.target; });
   dialog.addEventListener("click", (event) => {
-    if (event.target === dialog || event.target.closest("[data-cancel]")) {
+    const typed = [...dialog.querySelectorAll("input:not([type=hidden], [hidden])")].some((input) => input.value);
+    const beside = event.target === dialog && pressed === dialog && !typed;
+    if (beside || event.target.closest("[data-cancel]")) {
       event.preventDefault();
       dialog.close();
     }
   });
   dialog.showModal();
+  // What is asked for, else the way out: never by accident what can't be undone.
+  const field = dialog.querySelector("input:not([type=hidden], [hidden])");
+  (field ?? dialog.querySelector("[data-cancel]"))?.focus();
 }
 
 document.addEventListener("click", (event) => {
@@ -138,6 +154,24 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// A question that was answered is not answered twice while the answer is worked on.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.closest(".confirm") || event.defaultPrevented) return;
+  const button = form.querySelector("button[type=submit]");
+  setTimeout(() => {
+    button.disabled = true;
+    button.dataset.says = button.textContent;
+    button.textContent = "One moment …";
+  });
+});
+addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("button[data-says]")) {
+    button.disabled = false;
+    button.textContent = button.dataset.says;
+  }
+});
+
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
   if (!button || !("ask" in button.dataset) || "asked" in button.dataset) return;
@@ -149,7 +183,8 @@ document.addEventListener("submit", (event) => {
     delete button.dataset.asked;
   };
   const body = new URLSearchParams(new FormData(form, button));
-  const url = button.hasAttribute("formaction") ? button.formAction : form.action;
+  // By attribute: a field called `action` would stand in the property's place.
+  const url = button.getAttribute("formaction") ?? form.getAttribute("action");
   ask(url, { method: "POST", body }, otherwise);
 });
 
@@ -161,7 +196,8 @@ function liveSearch(form) {
     running?.abort();
     running = new AbortController();
     const typed = [...new FormData(form)].filter(([, value]) => value !== "");
-    const url = `${form.action}?${new URLSearchParams(typed)}`;
+    const path = form.getAttribute("action");
+    const url = typed.length ? `${path}?${new URLSearchParams(typed)}` : path;
     try {
       const answer = await fetch(url, { redirect: "manual", signal: running.signal });
       if (!answer.ok) {
@@ -180,7 +216,7 @@ function liveSearch(form) {
       }
       const csv = page.querySelector("[data-csv]");
       if (csv) document.querySelector("[data-csv]").href = csv.href;
-      for (const next of document.querySelectorAll("input[name=next]")) next.value = url.slice(location.origin.length);
+      for (const next of document.querySelectorAll("input[name=next]")) next.value = url;
       history.replaceState(null, "", url);
       enliven(before);
     } catch (error) {

@@ -1,7 +1,7 @@
 //! Many at once: selected tokens, all that match, several users. Each asks first.
 
 use multitoken::models::user::Role;
-use rocket::http::Status;
+use rocket::http::{Method, Status};
 
 use crate::support::app::Answer;
 use crate::support::{App, PASSWORD, on_both};
@@ -130,6 +130,19 @@ fn everything_that_matches_has_to_be_typed_and_spares_the_session_that_asks() {
             assert_eq!(refused.status, Status::BadRequest, "{typed}");
             assert!(refused.text.contains("to go on"));
         }
+        // Wherever the filters stand, and however the body is written.
+        let json = [
+            ("Cookie", cookie.as_str()),
+            ("Sec-Fetch-Site", "same-origin"),
+            ("Content-Type", "application/json"),
+        ];
+        let body = r#"{"all": "1", "client": "nobody's", "confirm": "yes", "typed": "revoke"}"#;
+        let done = app.send(Method::Post, TOKENS, &json, body).await;
+        assert_eq!(sentence(&app, &cookie, &done).await, "No token revoked.");
+        let everything = [("all", "1"), ("confirm", "yes"), ("typed", "revoke")];
+        let path = format!("{TOKENS}?client=nobody");
+        let done = app.submit(&path, &cookie, &everything).await;
+        assert_eq!(sentence(&app, &cookie, &done).await, "No token revoked.");
         for nonsense in [("unused", "soon"), ("status", "gone"), ("user", "\u{0}")] {
             let answer = [
                 ("all", "1"),
@@ -276,7 +289,7 @@ fn several_users_are_disabled_but_never_oneself_nor_the_last_admin() {
             .await;
         assert_eq!(
             sentence(&app, &cookie, &none).await,
-            "No other user was selected."
+            "You can&#x27;t disable yourself here; your own page can."
         );
     });
 }

@@ -184,7 +184,7 @@ async fn perform(
         }
         Action::Demote => {
             auth.demote(id, actor).await?;
-            format!("{name} is no admin any more.")
+            format!("{name} is no longer an admin.")
         }
         Action::SetPassword => {
             let kept = (id == admin.user_id).then_some(admin.token_id);

@@ -1,6 +1,8 @@
 //! What an admin does to many at once: `POST /admin/tokens/revoke`, `POST /admin/users/disable` and
 //! `POST /admin/users/revoke-tokens`. Each asks first, with the count, and for the own password.
 
+use std::collections::HashSet;
+
 use rocket::fairing::AdHoc;
 use rocket::http::{CookieJar, Status};
 use rocket::response::Redirect;
@@ -13,7 +15,7 @@ use super::flash::Done;
 use super::list::{COUNTED, Counted};
 use super::page::{Frame, tokens, users};
 use super::session::page_here;
-use super::tokens::{Filters, LIST, TokenView};
+use super::tokens::{Asked, Filters, LIST, TokenView};
 use super::users::{LIST as USERS, Row};
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
@@ -52,10 +54,13 @@ struct Many {
 }
 
 impl Form for Many {
+    /// Room for what a long page has ticked.
+    const LIMIT: u64 = 64 * 1024;
+
     fn read(fields: &mut Fields) -> Option<Self> {
         Some(Self {
-            ids: fields.all("id").into_iter().map(str::to_owned).collect(),
-            filters: Filters::read(|name| fields.all(name).first().copied()),
+            ids: distinct(&fields.all("id")),
+            filters: Filters::read(|name| fields.all(name).last().copied()),
             all: fields.raw("all") == "1",
             next: fields.raw("next"),
             confirmed: fields.raw("confirm") == "yes",
@@ -63,6 +68,13 @@ impl Form for Many {
             current: Password::new(fields.raw("current_password")),
         })
     }
+}
+
+fn distinct(ids: &[&str]) -> Vec<String> {
+    let mut ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
+    let mut seen = HashSet::new();
+    ids.retain(|id| seen.insert(id.clone()));
+    ids
 }
 
 /// A change that was made, or the page that asks for it.
@@ -74,14 +86,19 @@ enum Meant {
     Matching(Filter),
 }
 
-#[post("/tokens/revoke", data = "<many>")]
+#[post("/tokens/revoke?<asked..>", data = "<many>")]
 async fn revoke(
     auth: &State<Auth>,
     frame: Frame,
     cookies: &CookieJar<'_>,
+    asked: Asked<'_>,
     many: Body<Many>,
 ) -> Result<Answer, Error> {
-    let Body(many) = many;
+    let Body(mut many) = many;
+    // They may stand in the URL, as they do for the list.
+    if many.filters.is_empty() {
+        many.filters = asked.filters();
+    }
     let own = frame.admin().token_id;
     let meant = if many.all {
         let mut db = auth.pool().read().await?;
@@ -167,6 +184,7 @@ async fn ask_tokens(
         ids: if many.all { &[] } else { many.ids.as_slice() },
         next: page_here(Some(&many.next)),
         word: WORD,
+        typed: &many.typed,
         spared: many.all || many.ids.contains(&own.to_string()),
         asks_password: !frame.admin().password_is_fresh(now),
         errors: errors.messages().map(|(_, message)| message).collect::<Vec<_>>(),
@@ -216,10 +234,11 @@ async fn act_on_users(
     // Nobody shuts the own door by a tick too many.
     ids.retain(|id| act != Act::Disable || *id != own);
     if ids.is_empty() {
-        return Ok(Ok(Done::refused(
-            back(&many, USERS),
-            "No other user was selected.",
-        )));
+        let why = match (act, many.ids.is_empty()) {
+            (Act::Disable, false) => "You can't disable yourself here; your own page can.",
+            _ => "No user was selected.",
+        };
+        return Ok(Ok(Done::refused(back(&many, USERS), why)));
     }
     if !many.confirmed {
         return ask_users(auth, frame, &many, &ids, act, &FieldErrors::default()).await;
@@ -282,6 +301,10 @@ async fn ask_users(
         }
     }
     drop(db);
+    if found.is_empty() {
+        let sentence = "These users are gone already.";
+        return Ok(Ok(Done::success(back(many, USERS), sentence)));
+    }
     let admin = frame.admin();
     let content = context! {
         count: found.len(),

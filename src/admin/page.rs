@@ -3,11 +3,12 @@
 use std::convert::Infallible;
 
 use rocket::Request;
+use rocket::http::Method;
 use rocket::request::{FromRequest, Outcome};
 use rocket_dyn_templates::Template;
 use serde::Serialize;
 
-use super::flash;
+use super::{HOME, flash};
 use crate::auth::guard::Admin;
 use crate::config::Settings;
 use crate::identity::{ClientName, is_control};
@@ -88,7 +89,11 @@ impl Outside {
                 .map(|settings| settings.name.clone())
                 .unwrap_or_default(),
             theme: Theme::of(request),
-            here: request.uri().to_string(),
+            // What a form sent can't be come back to.
+            here: match request.method() {
+                Method::Get => request.uri().to_string(),
+                _ => HOME.to_owned(),
+            },
             flash: flash::take(request),
         }
     }

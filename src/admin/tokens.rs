@@ -14,6 +14,7 @@ use super::list::{
     text,
 };
 use super::page::{Frame, isolated};
+use super::session::page_here;
 use super::{BASE, users};
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
@@ -23,6 +24,7 @@ use crate::identity::{TokenId, UserId, Username, canonical};
 use crate::models::token::list::{self, Filter, Sort};
 use crate::models::token::{self, Kind, Token};
 use crate::models::{now, user};
+use crate::web::body::{Body, Fields, Form};
 
 const DAY: i64 = 24 * 60 * 60;
 /// Seconds before its end in which a token is marked.
@@ -73,7 +75,8 @@ impl TokenView {
             kind: token.kind.as_str(),
             hint: token.hint,
             created_at: token.created_at,
-            last_used_at: token.last_used_at,
+            // The viewer's own is in use right now; that is written with the next batch.
+            last_used_at: token.last_used_at.or((token.id == current).then_some(now)),
             ends_at: Some(token.ends_at).filter(|end| *end < crate::models::NEVER),
             state: match token.ends_at - now {
                 ..=0 => "expired",
@@ -142,7 +145,7 @@ impl Filters {
             q: plain("q"),
             user: plain("user"),
             client: plain("client"),
-            address: plain("address"),
+            address: plain("address").map(|address| address.to_lowercase()),
             status: value("status").filter(is_status).map(str::to_owned),
             unused: days.filter(|days| (0..=MOST_DAYS).contains(days)),
             dropped: false,
@@ -176,6 +179,11 @@ impl Filters {
         })
     }
 
+    /// Whether nothing was asked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.query().len() == 0 && !self.dropped
+    }
+
     /// The parameters or fields that ask for them.
     pub(super) fn query(&self) -> Query {
         let mut query = Query::default();
@@ -189,8 +197,9 @@ impl Filters {
     }
 }
 
+/// What is asked for; what makes no sense counts as absent.
 #[derive(FromForm)]
-struct Asked<'r> {
+pub(super) struct Asked<'r> {
     q: Option<&'r str>,
     user: Option<&'r str>,
     client: Option<&'r str>,
@@ -202,7 +211,7 @@ struct Asked<'r> {
 }
 
 impl Asked<'_> {
-    fn filters(&self) -> Filters {
+    pub(super) fn filters(&self) -> Filters {
         Filters::read(|name| match name {
             "q" => self.q,
             "user" => self.user,
@@ -252,38 +261,57 @@ async fn all(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Templ
     Ok(frame.render("admin/tokens", content))
 }
 
-#[get("/tokens/<id>/revoke")]
+#[get("/tokens/<id>/revoke?<next>")]
 async fn ask(
     auth: &State<Auth>,
     frame: Frame,
     id: Result<TokenId, Error>,
+    next: Option<&str>,
 ) -> Result<Result<Template, Done>, Error> {
     let Some(token) = find(auth, id?).await? else {
-        return Ok(Err(gone()));
+        return Ok(Err(gone(next)));
     };
+    let next = back(next, token.user_id);
     let token = TokenView::new(token, frame.admin().token_id, now());
-    Ok(Ok(frame.render("admin/confirm_token", context! { token })))
+    Ok(Ok(
+        frame.render("admin/confirm_token", context! { token, next })
+    ))
 }
 
-#[post("/tokens/<id>/revoke")]
+/// What the question's form sends.
+struct Answer {
+    /// Where to go on.
+    next: String,
+}
+
+impl Form for Answer {
+    fn read(fields: &mut Fields) -> Option<Self> {
+        let next = fields.raw("next");
+        Some(Self { next })
+    }
+}
+
+#[post("/tokens/<id>/revoke", data = "<answer>")]
 async fn revoke(
     auth: &State<Auth>,
     admin: Admin,
     id: Result<TokenId, Error>,
+    answer: Body<Answer>,
 ) -> Result<Done, Error> {
     let id = id?;
+    let next = Some(answer.0.next.as_str()).filter(|next| !next.is_empty());
     let Some(token) = find(auth, id).await? else {
-        return Ok(gone());
+        return Ok(gone(next));
     };
     auth.end(Which::One(id), Reason::Revoked, &admin.actor())
         .await?;
-    let user = Redirect::to(uri!("/admin", users::show(token.user_id)));
+    let to = Redirect::to(back(next, token.user_id));
     let message = format!(
         "The token of {} for {} is revoked.",
         isolated(&token.username),
         isolated(&token.client)
     );
-    Ok(Done::success(user, message))
+    Ok(Done::success(to, message))
 }
 
 async fn find(auth: &State<Auth>, id: TokenId) -> Result<Option<Token>, Error> {
@@ -292,8 +320,17 @@ async fn find(auth: &State<Auth>, id: TokenId) -> Result<Option<Token>, Error> {
 }
 
 /// Revoking again, or what a new login has replaced, is harmless.
-fn gone() -> Done {
-    Done::success(Redirect::to(LIST), "That token has ended already.")
+fn gone(next: Option<&str>) -> Done {
+    let to = next.map_or_else(|| LIST.to_owned(), |next| page_here(Some(next)));
+    Done::success(Redirect::to(to), "That token has ended already.")
+}
+
+/// Where the question was asked from, else the user's page.
+fn back(next: Option<&str>, user: UserId) -> String {
+    match next {
+        Some(next) => page_here(Some(next)),
+        None => uri!("/admin", users::show(user)).to_string(),
+    }
 }
 
 /// Where the list is.

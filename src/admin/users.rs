@@ -90,6 +90,7 @@ pub(super) struct Happened {
     via: String,
     actor: Option<String>,
     subject: Option<String>,
+    subject_id: Option<String>,
     client: Option<String>,
     reason: Option<String>,
     address: Option<String>,
@@ -103,6 +104,7 @@ impl From<Event> for Happened {
             via: event.via,
             actor: event.actor_name,
             subject: event.subject_name,
+            subject_id: event.subject_id,
             client: event.client,
             reason: event.reason,
             address: event.address,
@@ -214,7 +216,7 @@ pub(super) async fn show(
     let id = id?;
     let mut db = auth.pool().read().await?;
     let user = user::find(&mut db, id).await?.ok_or(Error::NotFound)?;
-    let tokens = token::list(&mut db, Some(id), None).await?;
+    let tokens = token::list_of_user(&mut db, id).await?;
     let events = event::latest_about(&mut db, id, EVENTS).await?;
     let (current, now) = (frame.admin().token_id, now());
     let live = tokens.iter().filter(|token| token.ends_at > now).count();

@@ -157,29 +157,27 @@ const SEARCHED: [(&str, &[&str]); 3] = [
 /// Has PostgreSQL compare the columns that are searched byte by byte, as SQLite does: in the order of
 /// a language, which it takes by default, what begins alike need not stand together.
 async fn sort_by_bytes(connection: &mut AnyConnection) -> Result<(), Fault> {
-    let mut tx = connection.begin().await?;
-    // One process at a time; the others find it done.
-    sqlx::query("LOCK TABLE _sqlx_migrations IN SHARE ROW EXCLUSIVE MODE")
-        .execute(&mut *tx)
-        .await?;
     for (table, columns) in SEARCHED {
         let done: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation
              WHERE a.attrelid = CAST($1 AS regclass) AND c.collname = 'C'",
         )
         .bind(table)
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut *connection)
         .await?;
+        // Two processes may both find it to be done: doing it again is harmless.
         if done < i64::try_from(columns.len()).unwrap_or(i64::MAX) {
             let changes: Vec<_> = columns
                 .iter()
                 .map(|column| format!("ALTER COLUMN {column} TYPE TEXT COLLATE \"C\""))
                 .collect();
             let sql = format!("ALTER TABLE {table} {}", changes.join(", "));
-            sqlx::query(AssertSqlSafe(sql)).execute(&mut *tx).await?;
+            sqlx::query(AssertSqlSafe(sql))
+                .execute(&mut *connection)
+                .await?;
         }
     }
-    Ok(tx.commit().await?)
+    Ok(())
 }
 
 /// Makes the database's folder and holds a lock on a file beside it until dropped.

@@ -159,6 +159,8 @@ pub struct Event {
     pub actor_name: Option<String>,
     /// To whom.
     pub subject_name: Option<String>,
+    /// That user, as long as there is one.
+    pub subject_id: Option<String>,
     /// Which client.
     pub client: Option<String>,
     /// Why.
@@ -228,8 +230,8 @@ pub async fn insert(
 /// The database failed.
 pub async fn latest(db: &mut AnyConnection, limit: i64) -> sqlx::Result<Vec<Event>> {
     sqlx::query_as(
-        "SELECT id, at, action, via, actor_name, subject_name, client, reason, address,
-                request_id
+        "SELECT id, at, action, via, actor_name, subject_name, client, reason, address, request_id,
+                (SELECT id FROM users WHERE users.id = events.subject_id) AS subject_id
          FROM events ORDER BY at DESC, id DESC LIMIT $1",
     )
     .bind(limit)
@@ -247,8 +249,8 @@ pub async fn latest_about(
     limit: i64,
 ) -> sqlx::Result<Vec<Event>> {
     sqlx::query_as(
-        "SELECT id, at, action, via, actor_name, subject_name, client, reason, address,
-                request_id
+        "SELECT id, at, action, via, actor_name, subject_name, client, reason, address, request_id,
+                (SELECT id FROM users WHERE users.id = events.subject_id) AS subject_id
          FROM events WHERE subject_id = $1 ORDER BY at DESC, id DESC LIMIT $2",
     )
     .bind(user.to_string())
@@ -340,7 +342,8 @@ pub async fn list(
     let (limit, offset) = (condition.bind(limit), condition.bind(offset));
     let sql = format!(
         "SELECT e.id, e.at, e.action, e.via, e.actor_name, e.subject_name, e.client, e.reason,
-                e.address, e.request_id
+                e.address, e.request_id,
+                (SELECT id FROM users WHERE users.id = e.subject_id) AS subject_id
          FROM (SELECT id FROM {lines} WHERE {clauses}
                ORDER BY at DESC, id DESC LIMIT {limit} OFFSET {offset}) AS p
          JOIN events AS e ON e.id = p.id

@@ -16,9 +16,9 @@ pub struct Counts {
     pub tokens: i64,
     /// Live tokens of the API.
     pub api_tokens: i64,
-    /// Live tokens that were never used.
+    /// Live tokens of the API that were never used.
     pub never_used: i64,
-    /// Live tokens that end within a week.
+    /// Live tokens of the API that end within a week.
     pub expiring: i64,
     /// Logins refused in 24 hours.
     pub failures: i64,
@@ -35,8 +35,10 @@ pub async fn counts(db: &mut AnyConnection, now: i64) -> sqlx::Result<Counts> {
                 (SELECT COUNT(*) FROM tokens WHERE ends_at > $1) AS tokens,
                 (SELECT COUNT(*) FROM tokens WHERE ends_at > $1 AND kind = 'api') AS api_tokens,
                 (SELECT COUNT(*) FROM tokens
-                 WHERE COALESCE(last_used_at, 0) = 0 AND ends_at > $1) AS never_used,
-                (SELECT COUNT(*) FROM tokens WHERE ends_at > $1 AND ends_at <= $2) AS expiring,
+                 WHERE COALESCE(last_used_at, 0) = 0 AND ends_at > $1 AND kind = 'api')
+                    AS never_used,
+                (SELECT COUNT(*) FROM tokens
+                 WHERE ends_at > $1 AND ends_at <= $2 AND kind = 'api') AS expiring,
                 (SELECT COUNT(*) FROM events WHERE action = 'login.failed' AND at >= $3)
                     AS failures",
     )

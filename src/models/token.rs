@@ -280,6 +280,23 @@ pub async fn owners(db: &mut AnyConnection, ids: &[TokenId]) -> sqlx::Result<Vec
     Ok(owned)
 }
 
+/// The tokens of a user, live and expired, client by client.
+///
+/// # Errors
+/// The database failed.
+pub async fn list_of_user(db: &mut AnyConnection, user: UserId) -> sqlx::Result<Vec<Token>> {
+    sqlx::query_as(
+        "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
+                t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
+         FROM tokens t JOIN users u ON u.id = t.user_id
+         WHERE t.user_id = $1
+         ORDER BY t.client, t.kind",
+    )
+    .bind(user.to_string())
+    .fetch_all(db)
+    .await
+}
+
 /// Tokens by user and client, live and expired, of one user or client or of all.
 ///
 /// # Errors

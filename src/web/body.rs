@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 use crate::error::{Error, FieldErrors};
 use crate::password::Password;
 
-/// The most bytes that a body may have.
-const LIMIT: u64 = 8 * 1024;
-
 /// What a handler wants to know from a body.
 pub trait Form: Sized {
+    /// The most bytes that a body may have.
+    const LIMIT: u64 = 8 * 1024;
+
     /// Reads every field, even after one was unfit, so that all complaints are made at once; none
     /// if any was unfit.
     fn read(fields: &mut Fields) -> Option<Self>;
@@ -23,7 +23,7 @@ pub trait Form: Sized {
 
 /// A body that was read as `T`. Add `data = "<name>"` and a parameter `name: Body<T>`.
 ///
-/// Fails with 415 for another content type than JSON or URL-encoded, 413 above 8 KiB, 400 where
+/// Fails with 415 for another content type than JSON or URL-encoded, 413 above its limit, 400 where
 /// the body is not what its type says, and 400 with the field's name where a field is unfit. What
 /// the body held is never logged.
 pub struct Body<T>(pub T);
@@ -43,12 +43,12 @@ impl<'r, T: Form> FromData<'r> for Body<T> {
 async fn read<T: Form>(request: &Request<'_>, data: Data<'_>) -> Result<T, Error> {
     let parse = parser(request)?;
     let bytes = data
-        .open(LIMIT.bytes())
+        .open(T::LIMIT.bytes())
         .into_bytes()
         .await
         .map_err(|_| Error::Malformed("the body broke off"))?;
     if !bytes.is_complete() {
-        return Err(Error::TooLarge(LIMIT));
+        return Err(Error::TooLarge(T::LIMIT));
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| Error::Malformed("it is not UTF-8"))?;
     let (values, pairs) = if text.is_empty() {
@@ -161,10 +161,14 @@ impl Fields {
         }
     }
 
-    /// Every value that a form gives the field.
+    /// Every value that a form gives the field, or the one that JSON gives it.
     pub fn all(&self, name: &str) -> Vec<&str> {
         let named = self.pairs.iter().filter(|(other, _)| other == name);
-        named.map(|(_, value)| value.as_str()).collect()
+        let values: Vec<&str> = named.map(|(_, value)| value.as_str()).collect();
+        match self.values.get(name) {
+            Some(Value::String(text)) if values.is_empty() => vec![text],
+            _ => values,
+        }
     }
 
     fn string(&mut self, name: &'static str) -> Option<String> {

@@ -95,7 +95,6 @@ impl<'r> Dressed<'r> {
                 status: self.status.code,
                 theme: Theme::of(request).as_str(),
                 title: self.title(),
-                retry: self.error.is_some_and(|error| error.status().code >= 429),
                 detail: self.detail(),
                 request_id: request_id::of(request),
             },

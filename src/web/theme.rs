@@ -2,9 +2,7 @@
 
 use rocket::Request;
 use rocket::http::{Cookie, CookieJar};
-use rocket::request::{FromRequest, Outcome};
 use rocket::time::Duration;
-use std::convert::Infallible;
 
 use super::cookies;
 use crate::config::Settings;
@@ -13,7 +11,7 @@ const COOKIE: &str = "theme";
 /// Browsers keep a cookie for 400 days at most (RFC 6265bis, 5.5).
 const KEPT_FOR: Duration = Duration::days(400);
 
-/// How pages look. Add this parameter to a handler that renders one; it never fails.
+/// How pages look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Theme {
     /// As the system prefers.
@@ -56,14 +54,5 @@ impl Theme {
         let mut cookie: Cookie<'static> = cookies::cookie(settings, COOKIE, self.as_str());
         cookie.set_max_age(KEPT_FOR);
         cookies.add(cookie);
-    }
-}
-
-#[rocket::async_trait]
-impl<'r> FromRequest<'r> for Theme {
-    type Error = Infallible;
-
-    async fn from_request(request: &'r Request<'_>) -> Outcome<Self, Infallible> {
-        Outcome::Success(Self::of(request))
     }
 }

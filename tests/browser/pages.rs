@@ -299,7 +299,7 @@ fn lists(long: &str) -> Vec<Page> {
             200,
         ),
         opened("tokens-dialog", "/admin/tokens?user=alice", "td.action a"),
-        opened("tokens-dialog-all", "/admin/tokens", ".head form button"),
+        opened("tokens-dialog-all", "/admin/tokens", ".every button"),
         get("audit", Admin, "/admin/audit"),
         get(
             "audit-filtered",

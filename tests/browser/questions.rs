@@ -122,7 +122,7 @@ fn all_tokens_that_match_are_revoked_once_the_word_is_typed_but_not_the_own_sess
 
         // And now every token there is.
         tab.open("/admin/tokens").await;
-        tab.click_text(".head form", "Revoke every token").await;
+        tab.click_text(".every", "Revoke every token").await;
         visit.asks("every token of every user").await;
         tab.reads(
             visit.question(),

@@ -50,7 +50,7 @@ pub enum Sort {
 /// More rows than this are not put in order for a page.
 const FEW: i64 = 40_000;
 /// As [`FEW`] for several filters: how few rows meet them all is not known before.
-const FEW_OF_SEVERAL: i64 = 150_000;
+const FEW_OF_SEVERAL: i64 = 100_000;
 
 /// What filters and orders ask of a token, beside the address.
 const ASKED: &str = "t.id, t.user_id, t.client_key, t.username_key, t.created_at, t.ends_at, \
@@ -132,6 +132,15 @@ impl Filter {
         each
     }
 
+    /// How many rows are put in order at most.
+    fn few(&self) -> i64 {
+        if self.each().len() > 1 {
+            FEW_OF_SEVERAL
+        } else {
+            FEW
+        }
+    }
+
     /// The filter that finds fewest rows, alone, if they are few and not what an index of `sort` has
     /// in order already.
     async fn fewest(
@@ -139,11 +148,10 @@ impl Filter {
         db: &mut AnyConnection,
         now: i64,
         sort: Sort,
-    ) -> sqlx::Result<Option<(Self, i64)>> {
-        let each = self.each();
-        let few = if each.len() > 1 { FEW_OF_SEVERAL } else { FEW };
+        few: i64,
+    ) -> sqlx::Result<Option<Self>> {
         let (mut fewest, mut best) = (few, None);
-        for (one, in_order) in each {
+        for (one, in_order) in self.each() {
             let found = if one.user.is_some() {
                 // At most as many as `tokens_per_user` allows, of each kind.
                 0
@@ -154,7 +162,7 @@ impl Filter {
             };
             if found < fewest {
                 fewest = found;
-                best = (in_order != Some(sort)).then_some((one, few));
+                best = (in_order != Some(sort)).then_some(one);
             }
         }
         Ok(best)
@@ -229,14 +237,28 @@ pub async fn page(
     filter: &Filter,
     (sort, descending): (Sort, bool),
     now: i64,
+    some: (i64, i64),
+) -> sqlx::Result<Vec<Token>> {
+    let few = filter.few();
+    page_where(db, engine, filter, (sort, descending), now, some, few).await
+}
+
+/// The same, with the most rows that are put in order.
+async fn page_where(
+    db: &mut AnyConnection,
+    engine: Engine,
+    filter: &Filter,
+    (sort, descending): (Sort, bool),
+    now: i64,
     (limit, offset): (i64, i64),
+    few: i64,
 ) -> sqlx::Result<Vec<Token>> {
     let fewest = match engine {
-        Engine::Sqlite => filter.fewest(db, now, sort).await?,
+        Engine::Sqlite => filter.fewest(db, now, sort, few).await?,
         Engine::Postgres => None,
     };
     let (from, mut condition) = match (fewest, engine) {
-        (Some((one, most)), _) => one.rows(now, most, filter.address.is_some()),
+        (Some(one), _) => one.rows(now, few, filter.address.is_some()),
         // By itself SQLite takes an index of some filter, and puts all that it finds in order.
         (None, Engine::Sqlite) => {
             let walked = format!("tokens AS t INDEXED BY {}", sort.index());
@@ -291,4 +313,111 @@ pub async fn some(
     let mut owned: Vec<Owned> = condition.fetch(db, sql).await?;
     owned.sort_by_key(|token| token.user_id);
     Ok(owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use rocket::figment::Figment;
+
+    use super::*;
+    use crate::db::Pool;
+
+    const NOW: i64 = 1_800_000_000;
+    const DAY: i64 = 86_400;
+
+    async fn populated(folder: &std::path::Path) -> Pool {
+        let url = format!("sqlite:{}/x.db", folder.display());
+        let figment = Figment::from(("databases.multitoken.url", url));
+        let pool = Pool::open(&figment).await.unwrap();
+        let mut tx = pool.write().await.unwrap();
+        for (place, number) in (0..120_i64).enumerate() {
+            let (user, client) = (number % 6, ["laptop", "phone", "lab", "tv"][place % 4]);
+            let name = ["ann", "lars", "bob", "la", "zoe", "tim"][place % 6];
+            sqlx::query(
+                "INSERT INTO users (id, username, username_key, password_hash, role, created_at)
+                 VALUES ($1, $2, $2, 'x', 'user', 0) ON CONFLICT DO NOTHING",
+            )
+            .bind(id(user))
+            .bind(name)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+            let created = NOW - (number * 7 % 60) * DAY;
+            sqlx::query(
+                "INSERT INTO tokens (id, user_id, username_key, kind, client, client_key, digest, hint,
+                                     created_at, last_used_at, ends_at, last_address)
+                 VALUES ($1, $2, $3, 'api', $4, $5, $1, '', $6, $7, $8, $9)",
+            )
+            .bind(id(1000 + number))
+            .bind(id(user))
+            .bind(name)
+            .bind(format!("{client}{number}"))
+            .bind(client)
+            .bind(created)
+            .bind((number % 5 > 0).then_some(created + number % 9 * DAY))
+            .bind(NOW + (number % 11 - 3) * DAY)
+            .bind(format!("192.0.2.{}", number % 13))
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        }
+        tx.commit().await.unwrap();
+        pool
+    }
+
+    fn id(number: i64) -> String {
+        format!("01a20d5a-0000-7000-8000-{number:012}")
+    }
+
+    /// Every combination of some value and none.
+    fn filters() -> Vec<Filter> {
+        let user = UserId::parse(&id(1));
+        let filter = |set: u32| {
+            let has = |bit: u32| set & (1 << bit) > 0;
+            Filter {
+                name: if has(0) { "la".into() } else { String::new() },
+                user: user.filter(|_| has(1)),
+                client: has(2).then(|| "lab".into()),
+                address: has(3).then(|| "192.0.2.1".into()),
+                live: has(4).then_some(set.is_multiple_of(3)),
+                unused_since: has(5).then_some(NOW - 9 * DAY),
+                ..Filter::default()
+            }
+        };
+        (0..1 << 6).map(filter).collect()
+    }
+
+    #[test]
+    fn rows_are_the_same_whether_they_are_walked_to_or_put_in_order() {
+        rocket::async_test(async {
+            let folder = tempfile::tempdir().unwrap();
+            let pool = populated(folder.path()).await;
+            let mut db = pool.read().await.unwrap();
+            let sorts = [
+                Sort::Client,
+                Sort::User,
+                Sort::Created,
+                Sort::LastUsed,
+                Sort::Expires,
+            ];
+            let mut found = 0;
+            for filter in filters() {
+                for order in sorts
+                    .into_iter()
+                    .flat_map(|sort| [(sort, false), (sort, true)])
+                {
+                    let mut pages = vec![];
+                    for few in [0, FEW] {
+                        let engine = Engine::Sqlite;
+                        let page = page_where(&mut db, engine, &filter, order, NOW, (9, 2), few);
+                        let page = page.await.unwrap();
+                        pages.push(page.iter().map(|token| token.id).collect::<Vec<_>>());
+                    }
+                    assert_eq!(pages[0], pages[1], "{filter:?} {order:?}");
+                    found += pages[0].len();
+                }
+            }
+            assert!(found > 1000, "{found}");
+        });
+    }
 }
