@@ -20,16 +20,19 @@ UPDATE tokens SET client_key = LOWER(client),
 
 DROP INDEX tokens_by_end;
 CREATE INDEX tokens_by_end ON tokens
-    (ends_at, id, created_at, last_used_at, client_key, username_key);
+    (ends_at, id, created_at, last_used_at, client_key, username_key, last_address, kind);
 CREATE INDEX tokens_by_creation ON tokens
-    (created_at, id, ends_at, last_used_at, client_key, username_key);
+    (created_at, id, ends_at, last_used_at, client_key, username_key, last_address);
 CREATE INDEX tokens_by_last_use ON tokens
-    ((COALESCE(last_used_at, 0)), id, created_at, ends_at, last_used_at, client_key, username_key);
+    ((COALESCE(last_used_at, 0)), id, created_at, ends_at, last_used_at, client_key, username_key,
+     last_address);
 CREATE INDEX tokens_by_client ON tokens
-    (client_key, id, created_at, ends_at, last_used_at, username_key);
+    (client_key, id, created_at, ends_at, last_used_at, username_key, last_address, kind);
 CREATE INDEX tokens_by_user ON tokens
-    (username_key, id, created_at, ends_at, last_used_at, client_key);
-CREATE INDEX tokens_by_address ON tokens (last_address);
+    (username_key, id, created_at, ends_at, last_used_at, client_key, last_address);
+CREATE INDEX tokens_by_address ON tokens
+    (last_address, id, created_at, ends_at, last_used_at, client_key, username_key);
+CREATE INDEX tokens_by_disuse ON tokens ((COALESCE(last_used_at, created_at)));
 
 ALTER TABLE events ADD COLUMN actor_key TEXT;
 ALTER TABLE events ADD COLUMN subject_key TEXT;
@@ -45,5 +48,5 @@ CREATE INDEX events_by_time ON events (at, id);
 CREATE INDEX events_by_subject ON events (subject_id, at, id);
 CREATE INDEX events_by_action ON events (action, at, id);
 CREATE INDEX events_by_actor ON events (actor_key, at, id);
-CREATE INDEX events_by_subject_name ON events (subject_key, at, id);
-CREATE INDEX events_by_client ON events (client_key, at, id);
+CREATE INDEX events_by_subject_name ON events (subject_key, at, id, action, actor_key);
+CREATE INDEX events_by_client ON events (client_key, at, id, action, actor_key);

@@ -44,12 +44,12 @@ function offerToShow(root) {
     const set = (shown) => {
       input.type = shown ? "text" : "password";
       button.textContent = shown ? "Hide" : "Show";
-      button.setAttribute("aria-pressed", shown);
       button.setAttribute("aria-label", shown ? "Hide the password" : "Show the password");
     };
     button.addEventListener("click", () => set(input.type === "password"));
     // A browser must not take it for a text to remember.
     input.form.addEventListener("submit", () => set(false));
+    addEventListener("pagehide", () => set(false));
     set(false);
     frame.append(button);
   }

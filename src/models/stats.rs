@@ -32,15 +32,15 @@ pub async fn counts(db: &mut AnyConnection, now: i64) -> sqlx::Result<Counts> {
     sqlx::query_as(
         "SELECT (SELECT COUNT(*) FROM users WHERE disabled_at IS NULL) AS users,
                 (SELECT COUNT(*) FROM users WHERE disabled_at IS NOT NULL) AS disabled,
-                (SELECT COUNT(*) FROM tokens WHERE ends_at > $1) AS tokens,
-                (SELECT COUNT(*) FROM tokens WHERE ends_at > $1 AND kind = 'api') AS api_tokens,
-                (SELECT COUNT(*) FROM tokens
-                 WHERE COALESCE(last_used_at, 0) = 0 AND ends_at > $1 AND kind = 'api')
-                    AS never_used,
-                (SELECT COUNT(*) FROM tokens
-                 WHERE ends_at > $1 AND ends_at <= $2 AND kind = 'api') AS expiring,
                 (SELECT COUNT(*) FROM events WHERE action = 'login.failed' AND at >= $3)
-                    AS failures",
+                    AS failures,
+                live.*
+         FROM (SELECT COUNT(*) AS tokens,
+                      COUNT(CASE WHEN kind = 'api' THEN 1 END) AS api_tokens,
+                      COUNT(CASE WHEN kind = 'api' AND last_used_at IS NULL THEN 1 END)
+                          AS never_used,
+                      COUNT(CASE WHEN kind = 'api' AND ends_at <= $2 THEN 1 END) AS expiring
+               FROM tokens WHERE ends_at > $1) AS live",
     )
     .bind(now)
     .bind(now + 7 * DAY)
@@ -90,9 +90,12 @@ pub struct Client {
 /// The database failed.
 pub async fn clients(db: &mut AnyConnection, now: i64, limit: i64) -> sqlx::Result<Vec<Client>> {
     sqlx::query_as(
-        "SELECT MIN(client) AS client, COUNT(*) AS count FROM tokens
-         WHERE ends_at > $1 AND kind = 'api'
-         GROUP BY client_key ORDER BY COUNT(*) DESC, client_key LIMIT $2",
+        "SELECT (SELECT MIN(t.client) FROM tokens AS t WHERE t.client_key = most.client_key)
+                    AS client, most.count
+         FROM (SELECT client_key, COUNT(*) AS count FROM tokens
+               WHERE +ends_at > $1 AND kind = 'api'
+               GROUP BY client_key ORDER BY COUNT(*) DESC, client_key LIMIT $2) AS most
+         ORDER BY most.count DESC, most.client_key",
     )
     .bind(now)
     .bind(limit)

@@ -47,7 +47,7 @@ struct File {
 }
 
 impl Assets {
-    /// Reads every file below `folder`.
+    /// Reads every file below `folder` but those whose names begin with a dot.
     ///
     /// # Errors
     /// One can't be read.
@@ -90,7 +90,11 @@ impl Assets {
 
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
         if path.is_dir() {
             collect(&path, paths)?;
         } else {

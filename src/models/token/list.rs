@@ -52,9 +52,9 @@ const FEW: i64 = 40_000;
 /// As [`FEW`] for several filters: how few rows meet them all is not known before.
 const FEW_OF_SEVERAL: i64 = 100_000;
 
-/// What filters and orders ask of a token, beside the address.
+/// What filters and orders ask of a token.
 const ASKED: &str = "t.id, t.user_id, t.client_key, t.username_key, t.created_at, t.ends_at, \
-                     t.last_used_at";
+                     t.last_used_at, t.last_address";
 
 const CLIENT: &str = "(t.client_key >= * AND t.client_key < ^)";
 const USERNAME: &str = "(t.username_key >= * AND t.username_key < ^)";
@@ -75,7 +75,8 @@ impl Filter {
             condition.and_beginning("t.last_address >= * AND t.last_address < ^", address);
         }
         match self.live {
-            Some(true) => condition.and("t.ends_at > ?", [now.into()]),
+            // The sign keeps SQLite from an index that would leave next to nothing out.
+            Some(true) => condition.and("+t.ends_at > ?", [now.into()]),
             Some(false) => condition.and("t.ends_at <= ?", [now.into()]),
             None => {}
         }
@@ -84,9 +85,6 @@ impl Filter {
                 "COALESCE(t.last_used_at, t.created_at) <= ?",
                 [since.into()],
             );
-            // Both follow from it, and say so to the indexes.
-            condition.and("COALESCE(t.last_used_at, 0) <= ?", [since.into()]);
-            condition.and("t.created_at <= ?", [since.into()]);
         }
         if let Some(time) = self.issued_by {
             condition.and("t.created_at <= ?", [time.into()]);
@@ -133,8 +131,10 @@ impl Filter {
     }
 
     /// How many rows are put in order at most.
-    fn few(&self) -> i64 {
-        if self.each().len() > 1 {
+    fn few(&self, sort: Sort) -> i64 {
+        // What begins alike stands together in these orders, perhaps at the far end of them.
+        let together = !self.name.is_empty() && matches!(sort, Sort::Client | Sort::User);
+        if together || self.each().len() > 1 {
             FEW_OF_SEVERAL
         } else {
             FEW
@@ -180,9 +180,8 @@ impl Filter {
 
     /// What this filter finds, as a table `t`. The limit is never reached: it keeps SQLite from walking
     /// some other index instead.
-    fn rows(&self, now: i64, most: i64, addresses: bool) -> (String, Condition) {
-        let address = if addresses { ", t.last_address" } else { "" };
-        let asked = format!("SELECT {ASKED}{address} FROM tokens AS t");
+    fn rows(&self, now: i64, most: i64) -> (String, Condition) {
+        let asked = format!("SELECT {ASKED} FROM tokens AS t");
         if self.name.is_empty() {
             let mut condition = self.condition(now);
             let clauses = condition.sql();
@@ -239,7 +238,7 @@ pub async fn page(
     now: i64,
     some: (i64, i64),
 ) -> sqlx::Result<Vec<Token>> {
-    let few = filter.few();
+    let few = filter.few(sort);
     page_where(db, engine, filter, (sort, descending), now, some, few).await
 }
 
@@ -257,8 +256,9 @@ async fn page_where(
         Engine::Sqlite => filter.fewest(db, now, sort, few).await?,
         Engine::Postgres => None,
     };
+    let walks = fewest.is_none();
     let (from, mut condition) = match (fewest, engine) {
-        (Some(one), _) => one.rows(now, few, filter.address.is_some()),
+        (Some(one), _) => one.rows(now, few),
         // By itself SQLite takes an index of some filter, and puts all that it finds in order.
         (None, Engine::Sqlite) => {
             let walked = format!("tokens AS t INDEXED BY {}", sort.index());
@@ -267,6 +267,11 @@ async fn page_where(
         (None, Engine::Postgres) => ("tokens AS t".into(), Condition::default()),
     };
     condition.and_all(filter.condition(now));
+    if let (Some(since), true) = (filter.unused_since, walks) {
+        // Both follow from the filter, and tell the index of the order where to begin.
+        condition.and("COALESCE(t.last_used_at, 0) <= ?", [since.into()]);
+        condition.and("t.created_at <= ?", [since.into()]);
+    }
     let clauses = condition.sql();
     let order = sort.order(descending);
     let (limit, offset) = (condition.bind(limit), condition.bind(offset));
