@@ -46,7 +46,7 @@ DROP INDEX events_by_time;
 DROP INDEX events_by_subject;
 CREATE INDEX events_by_time ON events (at, id);
 CREATE INDEX events_by_subject ON events (subject_id, at, id);
-CREATE INDEX events_by_action ON events (action, at, id);
+CREATE INDEX events_by_action ON events (action, at, id, actor_key, subject_key, client_key);
 CREATE INDEX events_by_actor ON events (actor_key, at, id, action);
 CREATE INDEX events_by_subject_name ON events (subject_key, at, id, action, actor_key);
 CREATE INDEX events_by_client ON events (client_key, at, id, action, actor_key);

@@ -50,7 +50,7 @@ pub enum Sort {
 /// More rows than this are not put in order for a page.
 const FEW: i64 = 40_000;
 /// As [`FEW`] for several filters: how few rows meet them all is not known before.
-const FEW_OF_SEVERAL: i64 = 100_000;
+const FEW_OF_SEVERAL: i64 = 200_000;
 
 /// What filters and orders ask of a token.
 const ASKED: &str = "t.id, t.user_id, t.client_key, t.username_key, t.created_at, t.ends_at, \

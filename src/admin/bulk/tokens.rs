@@ -1,0 +1,143 @@
+//! Several tokens at once, or all that match: `POST /admin/tokens/revoke`.
+
+use rocket::http::CookieJar;
+use rocket::{State, post};
+use rocket_dyn_templates::context;
+
+use super::{Answer, Many, NAMED, back, refused, report, status};
+use crate::admin::flash::Done;
+use crate::admin::list::{COUNTED, Counted};
+use crate::admin::page::{Frame, tokens};
+use crate::admin::session::page_here;
+use crate::admin::tokens::{Asked, LIST, TokenView};
+use crate::auth::Auth;
+use crate::auth::sessions::Reason;
+use crate::error::{Error, FieldErrors};
+use crate::identity::TokenId;
+use crate::models::token::list::{self, Filter, Sort};
+use crate::models::{now, token};
+use crate::web::body::Body;
+
+/// What has to be typed before everything that matches is revoked.
+const WORD: &str = "revoke";
+
+/// The tokens that are meant.
+enum Meant {
+    These(Vec<TokenId>),
+    Matching(Filter),
+}
+
+#[post("/tokens/revoke?<asked..>", data = "<many>")]
+pub(super) async fn revoke(
+    auth: &State<Auth>,
+    frame: Frame,
+    cookies: &CookieJar<'_>,
+    asked: Asked<'_>,
+    many: Body<Many>,
+) -> Result<Answer, Error> {
+    let Body(mut many) = many;
+    // They may stand in the URL, as they do for the list.
+    if many.filters.is_empty() {
+        many.filters = asked.filters();
+    }
+    let own = frame.admin().token_id;
+    let meant = if many.all {
+        let mut db = auth.pool().read().await?;
+        let filter = many.filters.filter(&mut db, now()).await?;
+        Meant::Matching(Filter {
+            except: Some(own),
+            ..filter
+        })
+    } else {
+        let ids = many.ids.iter().filter_map(|id| TokenId::parse(id));
+        Meant::These(ids.filter(|id| *id != own).collect())
+    };
+    if matches!(&meant, Meant::These(ids) if ids.is_empty()) {
+        return Ok(Ok(Done::refused(
+            back(&many, LIST),
+            "No token was selected.",
+        )));
+    }
+    if many.all && many.filters.dropped {
+        let sentence = "One of the filters makes no sense; nothing was revoked.";
+        return Ok(Ok(Done::refused(back(&many, LIST), sentence)));
+    }
+    if !many.confirmed {
+        return ask_tokens(auth, frame, &many, &meant, &FieldErrors::default()).await;
+    }
+    if many.all && !many.typed.trim().eq_ignore_ascii_case(WORD) {
+        let errors = complaint("typed", format!("Type “{WORD}” to go on."));
+        return ask_tokens(auth, frame, &many, &meant, &errors).await;
+    }
+    if let Some(errors) = refused(auth, frame.admin(), cookies, &many).await? {
+        return ask_tokens(auth, frame, &many, &meant, &errors).await;
+    }
+    let (actor, reason) = (frame.admin().actor(), Reason::Revoked);
+    let ended = match &meant {
+        Meant::These(ids) => auth.end_these(ids, reason, &actor).await,
+        Meant::Matching(filter) => auth.end_matching(filter, reason, &actor).await,
+    };
+    let done = ended.map(|ended| format!("{} revoked.", tokens(ended)));
+    Ok(Ok(report(frame.admin(), back(&many, LIST), done)))
+}
+
+async fn ask_tokens(
+    auth: &Auth,
+    frame: Frame,
+    many: &Many,
+    meant: &Meant,
+    errors: &FieldErrors,
+) -> Result<Answer, Error> {
+    let (now, newest) = (now(), (Sort::LastUsed, true));
+    let mut db = auth.pool().read().await?;
+    let (count, some) = match meant {
+        Meant::Matching(filter) => {
+            let count = list::count(&mut db, filter, now, COUNTED + 1).await?;
+            let (engine, most) = (auth.pool().engine(), i64::try_from(NAMED).unwrap_or(1));
+            let some = list::page(&mut db, engine, filter, newest, now, (most, 0)).await?;
+            (count, some)
+        }
+        Meant::These(ids) => {
+            let mut found = vec![];
+            for id in ids {
+                found.extend(token::find(&mut db, *id).await?);
+            }
+            let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
+            found.truncate(NAMED);
+            (count, found)
+        }
+    };
+    drop(db);
+    if count == 0 {
+        return Ok(Ok(Done::success(
+            back(many, LIST),
+            "No token is left to revoke.",
+        )));
+    }
+    let own = frame.admin().token_id;
+    let content = context! {
+        more: count - i64::try_from(some.len()).unwrap_or(0),
+        tokens: TokenView::all(some, own, now),
+        count: Counted::of(count),
+        all: many.all,
+        filters: &many.filters,
+        fields: many.filters.query(),
+        ids: if many.all { &[] } else { many.ids.as_slice() },
+        next: page_here(Some(&many.next)),
+        word: WORD,
+        typed: &many.typed,
+        spared: many.all || many.ids.contains(&own.to_string()),
+        asks_password: !frame.admin().password_is_fresh(now),
+        errors: errors.messages().map(|(_, message)| message).collect::<Vec<_>>(),
+    };
+    Ok(Err((
+        status(errors),
+        frame.render("admin/confirm_tokens", content),
+    )))
+}
+
+fn complaint(field: &'static str, message: String) -> FieldErrors {
+    let mut errors = FieldErrors::default();
+    errors.add(field, message);
+    errors
+}
