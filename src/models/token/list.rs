@@ -1,8 +1,7 @@
 //! Lists of tokens: narrowed, sorted, a page at a time, however many there are.
 //!
 //! The index of the order is walked, and holds whatever filters ask for: what they let through comes
-//! soon where it is much of the table. Where a filter finds few rows, SQLite is told to find those and
-//! to put them in order; PostgreSQL knows from its statistics.
+//! soon where it is much of the table. Where a filter finds few rows, those are found and put in order.
 
 use sqlx::AnyConnection;
 
@@ -178,7 +177,7 @@ impl Filter {
         Ok(count)
     }
 
-    /// What this filter finds, as a table `t`. The limit is never reached: it keeps SQLite from walking
+    /// What this filter finds, as a table `t`. The limit is never reached: it keeps databases from walking
     /// some other index instead.
     fn rows(&self, now: i64, most: i64) -> (String, Condition) {
         let asked = format!("SELECT {ASKED} FROM tokens AS t");
@@ -252,10 +251,7 @@ async fn page_where(
     (limit, offset): (i64, i64),
     few: i64,
 ) -> sqlx::Result<Vec<Token>> {
-    let fewest = match engine {
-        Engine::Sqlite => filter.fewest(db, now, sort, few).await?,
-        Engine::Postgres => None,
-    };
+    let fewest = filter.fewest(db, now, sort, few).await?;
     let walks = fewest.is_none();
     let (from, mut condition) = match (fewest, engine) {
         (Some(one), _) => one.rows(now, few),
