@@ -106,6 +106,9 @@ impl Condition {
         T: Send + Unpin + for<'r> sqlx::FromRow<'r, sqlx::any::AnyRow>,
     {
         let mut query: QueryAs<'_, Any, T, AnyArguments> = sqlx::query_as(AssertSqlSafe(sql));
+        // Planned for these very values: PostgreSQL would else, after some runs, take a plan for any,
+        // which walks the whole table where a filter finds few rows.
+        query = query.persistent(false);
         for value in self.bound {
             query = match value {
                 Value::Text(text) => query.bind(text),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::visit::{Visit, before_set_up, everywhere};
+use super::visit::{Visit, before_set_up, everywhere, on_sqlite};
 use crate::support::PASSWORD;
 
 #[test]
@@ -138,6 +138,59 @@ fn a_user_is_found_by_the_beginning_of_the_name() {
         tab.reads(".empty", "No user matches").await;
         tab.click_text(".count", "Show all").await;
         tab.has(4, "tbody tr").await;
+        tab.is_quiet(200).await;
+    });
+}
+
+#[test]
+fn every_list_is_searched_while_one_types() {
+    on_sqlite(async |visit| {
+        if !visit.script {
+            return;
+        }
+        let tab = &visit.tab;
+        visit.user("alice", ["laptop"]).await;
+        visit.user("bob", ["phone"]).await;
+        visit.sign_in().await;
+        for list in ["users", "tokens", "audit"] {
+            tab.open(&format!("/admin/{list}")).await;
+            // A page that was loaded anew would have lost it.
+            tab.ask("window.here = true; return null;", vec![]).await;
+            tab.type_into("#q", "b").await;
+            tab.holds("location.search.includes('q=b')").await;
+            tab.type_into("#q", "o").await;
+            tab.holds("location.search.includes('q=bo')").await;
+            tab.holds("document.activeElement.id === 'q' && window.here === true")
+                .await;
+            assert_eq!(tab.value_of("#q", "value").await, "bo", "{list}");
+            let rows = tab.text("tbody").await;
+            assert!(rows.contains("bob") && !rows.contains("alice"), "{list}");
+            tab.is_quiet(200).await;
+        }
+    });
+}
+
+#[test]
+fn a_question_is_asked_once_and_waits_at_the_way_out() {
+    on_sqlite(async |visit| {
+        if !visit.script {
+            return;
+        }
+        let tab = &visit.tab;
+        let [token] = visit.user("alice", ["laptop"]).await;
+        visit.sign_in().await;
+        tab.open("/admin/tokens?q=alice&status=live").await;
+        let twice = "for (const _ of [1, 2]) document.querySelector('td.action a').click();
+                     return null;";
+        tab.ask(twice, vec![]).await;
+        tab.has(1, "dialog[open]").await;
+        tab.holds("document.activeElement.matches('[data-cancel]')")
+            .await;
+        tab.click("dialog .btn-danger").await;
+        // Back to the list as it was narrowed.
+        tab.reads("main [role=status]", "is revoked").await;
+        assert_eq!(tab.path().await, "/admin/tokens?q=alice&status=live");
+        assert_eq!(visit.let_in([&token]).await, [false]);
         tab.is_quiet(200).await;
     });
 }
