@@ -31,18 +31,26 @@ impl FieldErrors {
         }
     }
 
-    /// One complaint about one field, as an error.
-    pub fn one(field: &'static str, message: impl Into<String>) -> Error {
+    /// One complaint about one field.
+    pub fn of(field: &'static str, message: impl Into<String>) -> Self {
         let mut errors = Self::default();
         errors.add(field, message);
-        Error::Invalid(errors)
+        errors
+    }
+
+    /// One complaint about one field, as an error.
+    pub fn one(field: &'static str, message: impl Into<String>) -> Error {
+        Error::Invalid(Self::of(field, message))
+    }
+
+    /// Whether there is no complaint.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Every complaint, field by field.
-    pub fn messages(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.0
-            .iter()
-            .flat_map(|(field, messages)| messages.iter().map(|message| (*field, message.as_str())))
+    pub fn messages(&self) -> Vec<&str> {
+        self.0.values().flatten().map(String::as_str).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use rocket_dyn_templates::{Template, context};
 use super::BASE;
 use super::confirm::confirm;
 use super::flash::Done;
-use super::page::{Frame, isolated, tokens};
+use super::page::{Frame, NAMED, isolated, tokens};
 use super::users::{self, UserView};
 use crate::auth::Auth;
 use crate::auth::accounts::Tokens;
@@ -22,9 +22,6 @@ use crate::models::user::{self, User};
 use crate::models::{now, token};
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
-
-/// Clients that a question names.
-const NAMED: usize = 10;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
@@ -136,14 +133,9 @@ async fn act(
     };
     let admin = frame.admin();
     let asks = action.is_grave() && !admin.password_is_fresh(now());
-    if asks && let Err(error) = confirm(auth, admin, cookies, &answer.current).await {
-        return match error {
-            Error::Invalid(errors) => {
-                let page = question(auth, frame, user, action, &errors).await?;
-                Ok(Err((Status::BadRequest, page)))
-            }
-            error => Err(error),
-        };
+    if asks && let Some(errors) = confirm(auth, admin, cookies, &answer.current).await? {
+        let page = question(auth, frame, user, action, &errors).await?;
+        return Ok(Err((Status::BadRequest, page)));
     }
     match perform(auth, admin, &user, action, &answer).await {
         Ok(sentence) => Ok(Ok(Done::success(to, sentence))),
@@ -151,11 +143,8 @@ async fn act(
             let page = question(auth, frame, user, action, &errors).await?;
             Ok(Err((Status::BadRequest, page)))
         }
-        // Rocket drops new cookies where an error is answered, and the browser would be left with the
-        // token that was just replaced.
         Err(error) if asks || matches!(error, Error::Conflict(_)) => {
-            error.write_down(&admin.caller().request_id);
-            Ok(Ok(Done::refused(to, error.detail())))
+            Ok(Ok(Done::failed(to, &error, admin)))
         }
         Err(error) => Err(error),
     }
@@ -229,7 +218,7 @@ async fn question(
         clients,
         own_session,
         asks_password: action.is_grave() && !admin.password_is_fresh(now()),
-        errors: errors.messages().map(|(_, message)| message).collect::<Vec<_>>(),
+        errors: errors.messages(),
         user: UserView::from(user),
     };
     Ok(frame.render("admin/confirm_user", content))

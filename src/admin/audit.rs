@@ -100,7 +100,7 @@ async fn list(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Temp
         from: asked.from.filter(|_| filter.from.is_some()),
         to: asked.to.filter(|_| filter.until.is_some()),
         narrowed: query.narrows(),
-        query: query.with("", ""),
+        query: query.text(),
     };
     Ok(frame.render("admin/audit", content))
 }

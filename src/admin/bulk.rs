@@ -24,9 +24,6 @@ use crate::models::now;
 use crate::password::Password;
 use crate::web::body::{Fields, Form};
 
-/// Tokens and users that a question names.
-const NAMED: usize = 10;
-
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: many at once", |rocket| async {
@@ -87,22 +84,13 @@ async fn refused(
     if admin.password_is_fresh(now()) {
         return Ok(None);
     }
-    match confirm(auth, admin, cookies, &many.current).await {
-        Ok(()) => Ok(None),
-        Err(Error::Invalid(errors)) => Ok(Some(errors)),
-        Err(error) => Err(error),
-    }
+    confirm(auth, admin, cookies, &many.current).await
 }
 
-/// What became of it. It is said on a page whatever it is: the session may have a new token, and
-/// Rocket drops new cookies where an error is answered.
 fn report(admin: &Admin, to: Redirect, done: Result<String, Error>) -> Done {
     match done {
         Ok(sentence) => Done::success(to, sentence),
-        Err(error) => {
-            error.write_down(&admin.caller().request_id);
-            Done::refused(to, error.detail())
-        }
+        Err(error) => Done::failed(to, &error, admin),
     }
 }
 
@@ -114,9 +102,9 @@ fn back(many: &Many, otherwise: &'static str) -> Redirect {
 }
 
 fn status(errors: &FieldErrors) -> Status {
-    if errors.messages().next().is_some() {
-        Status::BadRequest
-    } else {
+    if errors.is_empty() {
         Status::Ok
+    } else {
+        Status::BadRequest
     }
 }

@@ -8,28 +8,29 @@ use crate::auth::guard::Admin;
 use crate::error::{Error, FieldErrors};
 use crate::password::Password;
 
-/// Takes the admin's own password again, and gives the browser the token that this brings.
+/// Takes the admin's own password again, and gives the browser the token that this brings. What is
+/// wrong with it comes back, for the form that asked.
 ///
 /// # Errors
-/// [`Error::Invalid`] with `current_password`; [`Error::SignInRequired`] if the session has ended
-/// meanwhile; else as [`Auth::confirm`].
+/// [`Error::SignInRequired`] if the session has ended meanwhile; else as [`Auth::confirm`].
 pub async fn confirm(
     auth: &Auth,
     admin: &Admin,
     cookies: &CookieJar<'_>,
     current: &Password,
-) -> Result<(), Error> {
+) -> Result<Option<FieldErrors>, Error> {
     // A page that was opened before the quarter of an hour was over has no field for it.
     if current.reveal().is_empty() {
         let what = "Give your own password too: it is over 15 minutes since you last did.";
-        return Err(FieldErrors::one("current_password", what));
+        return Ok(Some(FieldErrors::of("current_password", what)));
     }
     let confirmed = auth.confirm(admin.session(), current, admin.caller()).await;
     match confirmed {
         Ok(secret) => {
             session::keep(cookies, auth.settings(), &secret);
-            Ok(())
+            Ok(None)
         }
+        Err(Error::Invalid(errors)) => Ok(Some(errors)),
         // The session ended meanwhile.
         Err(Error::InvalidToken) => Err(Error::SignInRequired(None)),
         Err(error) => Err(error),

@@ -3,7 +3,9 @@
 use rocket::Request;
 use rocket::response::{self, Redirect, Responder};
 
+use crate::auth::guard::Admin;
 use crate::config::Settings;
+use crate::error::Error;
 use crate::web::cookies::{cookie, name};
 
 /// The cookie that carries the sentence from an action to the page, encrypted: nobody else can put
@@ -37,6 +39,13 @@ impl Done {
             kind: "error",
             sentence,
         }
+    }
+
+    /// It failed. To be said on a page, and not as an error, where the password was given just now:
+    /// the session has a new token then, and Rocket drops new cookies where an error is answered.
+    pub fn failed(to: Redirect, error: &Error, admin: &Admin) -> Self {
+        error.write_down(&admin.caller().request_id);
+        Self::refused(to, error.detail())
     }
 }
 

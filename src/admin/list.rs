@@ -41,11 +41,19 @@ impl Query {
     pub fn with(&self, name: &str, value: &str) -> String {
         let others = self.0.iter().filter(|(other, _)| *other != name);
         let others = others.map(|(name, value)| (*name, value.as_str()));
-        let set = Some((name, value)).filter(|(_, value)| !value.is_empty());
-        url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(others.chain(set))
-            .finish()
+        encoded(others.chain([(name, value)]))
     }
+
+    /// The parameters as a link's query.
+    pub fn text(&self) -> String {
+        encoded(self.0.iter().map(|(name, value)| (*name, value.as_str())))
+    }
+}
+
+fn encoded<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish()
 }
 
 /// An order that a list can be put in.

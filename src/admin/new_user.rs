@@ -62,11 +62,8 @@ async fn create(
     let Body(entered) = entered;
     let admin = frame.admin();
     let asks = entered.role == Role::Admin && !admin.password_is_fresh(now());
-    if asks && let Err(error) = confirm(auth, admin, cookies, &entered.current).await {
-        return match error {
-            Error::Invalid(errors) => Ok(Err(again(auth, frame, &entered, &errors))),
-            error => Err(error),
-        };
+    if asks && let Some(errors) = confirm(auth, admin, cookies, &entered.current).await? {
+        return Ok(Err(again(auth, frame, &entered, &errors)));
     }
     match make(auth, &entered, &admin.actor()).await {
         Ok((id, name)) => {
@@ -75,11 +72,9 @@ async fn create(
             Ok(Ok(Done::success(user, sentence)))
         }
         Err(Error::Invalid(errors)) => Ok(Err(again(auth, frame, &entered, &errors))),
-        // Rocket drops new cookies where an error is answered: the session's is one of them.
         Err(error) if asks => {
-            error.write_down(&admin.caller().request_id);
             let list = Redirect::to(users::LIST);
-            Ok(Ok(Done::refused(list, error.detail())))
+            Ok(Ok(Done::failed(list, &error, admin)))
         }
         Err(error) => Err(error),
     }
@@ -105,7 +100,7 @@ fn form(auth: &Auth, frame: Frame, username: &str, role: Role, errors: &FieldErr
         role: role.as_str(),
         password_min_length: auth.settings().password_min_length,
         asks_password: !frame.admin().password_is_fresh(now()),
-        errors: errors.messages().map(|(_, message)| message).collect::<Vec<_>>(),
+        errors: errors.messages(),
     };
     frame.render("admin/new_user", content)
 }

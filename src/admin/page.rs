@@ -135,6 +135,9 @@ pub fn plain_query(asked: Option<&str>) -> &str {
         .unwrap_or_default()
 }
 
+/// Users, tokens or clients that a question names; the others it counts.
+pub const NAMED: usize = 10;
+
 /// "1 user", "3 users".
 pub fn users(count: u64) -> String {
     match count {

@@ -167,7 +167,7 @@ fn setup_page(
     let content = context! {
         key,
         username,
-        errors: errors.messages().map(|(_, message)| message).collect::<Vec<_>>(),
+        errors: errors.messages(),
         password_min_length: auth.settings().password_min_length,
     };
     outside.render("admin/setup", content)

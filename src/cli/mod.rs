@@ -66,10 +66,7 @@ enum Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Refused(match &error {
-            Error::Invalid(errors) => {
-                let messages: Vec<&str> = errors.messages().map(|(_, message)| message).collect();
-                messages.join(" ")
-            }
+            Error::Invalid(errors) => errors.messages().join(" "),
             other => other.to_string(),
         })
     }

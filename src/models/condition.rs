@@ -137,6 +137,6 @@ impl Condition {
 
 /// What no text that begins with `prefix` reaches, compared byte by byte: UTF-8 sorts by code point,
 /// and this is the last one.
-pub(super) fn after(prefix: &str) -> String {
+fn after(prefix: &str) -> String {
     format!("{prefix}{}", char::MAX)
 }

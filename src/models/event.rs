@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, FromRow};
 
-use super::condition::{Condition, after};
+use super::condition::Condition;
 use crate::identity::{EventId, TokenId, UserId, canonical};
 
 /// What happened.
@@ -266,6 +266,9 @@ pub type Position = (i64, EventId);
 /// in order.
 const FEW: i64 = 50_000;
 
+const SUBJECT: &str = "(subject_key >= * AND subject_key < ^)";
+const CLIENT: &str = "(client_key >= * AND client_key < ^)";
+
 impl Filter {
     fn condition(&self, before: Option<Position>) -> Condition {
         let mut condition = Condition::default();
@@ -296,27 +299,27 @@ impl Filter {
         if self.name.is_empty() {
             return Ok("events".into());
         }
-        let found = |column: &str| format!("{column} >= * AND {column} < ^");
         let mut few = true;
-        for column in ["subject_key", "client_key"] {
+        for range in [SUBJECT, CLIENT] {
             let mut search = Condition::default();
-            search.and_beginning(&found(column), &self.name);
+            search.and_beginning(range, &self.name);
             few &= search.count(db, "events", FEW).await? < FEW;
         }
-        let (subject, client) = (found("subject_key"), found("client_key"));
         // What the indexes of names hold: they alone tell.
         let asked = "SELECT at, id, action, actor_key FROM events";
         if few {
-            let first = condition.bind(self.name.as_str());
-            let last = condition.bind(after(&self.name));
-            let ends = |sql: String| sql.replace('*', &first).replace('^', &last);
+            let mut found = Condition::default();
+            let [subject, client] = [SUBJECT, CLIENT].map(|range| {
+                found.and_beginning(range, &self.name);
+                found.sql()
+            });
+            found.and_all(std::mem::take(condition));
+            *condition = found;
             return Ok(format!(
-                "({asked} WHERE {} UNION {asked} WHERE {}) AS found",
-                ends(subject),
-                ends(client)
+                "({asked} WHERE {subject} UNION {asked} WHERE {client}) AS found"
             ));
         }
-        condition.and_beginning(&format!("(({subject}) OR ({client}))"), &self.name);
+        condition.and_beginning(&format!("({SUBJECT} OR {CLIENT})"), &self.name);
         Ok("events".into())
     }
 }

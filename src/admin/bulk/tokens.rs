@@ -4,10 +4,10 @@ use rocket::http::CookieJar;
 use rocket::{State, post};
 use rocket_dyn_templates::context;
 
-use super::{Answer, Many, NAMED, back, refused, report, status};
+use super::{Answer, Many, back, refused, report, status};
 use crate::admin::flash::Done;
 use crate::admin::list::{COUNTED, Counted};
-use crate::admin::page::{Frame, tokens};
+use crate::admin::page::{Frame, NAMED, tokens};
 use crate::admin::session::page_here;
 use crate::admin::tokens::{Asked, LIST, TokenView};
 use crate::auth::Auth;
@@ -40,18 +40,7 @@ pub(super) async fn revoke(
     if many.filters.is_empty() {
         many.filters = asked.filters();
     }
-    let own = frame.admin().token_id;
-    let meant = if many.all {
-        let mut db = auth.pool().read().await?;
-        let filter = many.filters.filter(&mut db, now()).await?;
-        Meant::Matching(Filter {
-            except: Some(own),
-            ..filter
-        })
-    } else {
-        let ids = many.ids.iter().filter_map(|id| TokenId::parse(id));
-        Meant::These(ids.filter(|id| *id != own).collect())
-    };
+    let meant = meant(auth, &many, frame.admin().token_id).await?;
     if matches!(&meant, Meant::These(ids) if ids.is_empty()) {
         return Ok(Ok(Done::refused(
             back(&many, LIST),
@@ -66,7 +55,7 @@ pub(super) async fn revoke(
         return ask_tokens(auth, frame, &many, &meant, &FieldErrors::default()).await;
     }
     if many.all && !many.typed.trim().eq_ignore_ascii_case(WORD) {
-        let errors = complaint("typed", format!("Type “{WORD}” to go on."));
+        let errors = FieldErrors::of("typed", format!("Type “{WORD}” to go on."));
         return ask_tokens(auth, frame, &many, &meant, &errors).await;
     }
     if let Some(errors) = refused(auth, frame.admin(), cookies, &many).await? {
@@ -79,6 +68,20 @@ pub(super) async fn revoke(
     };
     let done = ended.map(|ended| format!("{} revoked.", tokens(ended)));
     Ok(Ok(report(frame.admin(), back(&many, LIST), done)))
+}
+
+/// Never the session that asks, whose token is `own`.
+async fn meant(auth: &Auth, many: &Many, own: TokenId) -> Result<Meant, Error> {
+    if !many.all {
+        let ids = many.ids.iter().filter_map(|id| TokenId::parse(id));
+        return Ok(Meant::These(ids.filter(|id| *id != own).collect()));
+    }
+    let mut db = auth.pool().read().await?;
+    let filter = many.filters.filter(&mut db, now()).await?;
+    Ok(Meant::Matching(Filter {
+        except: Some(own),
+        ..filter
+    }))
 }
 
 async fn ask_tokens(
@@ -128,16 +131,10 @@ async fn ask_tokens(
         typed: &many.typed,
         spared: many.all || many.ids.contains(&own.to_string()),
         asks_password: !frame.admin().password_is_fresh(now),
-        errors: errors.messages().map(|(_, message)| message).collect::<Vec<_>>(),
+        errors: errors.messages(),
     };
     Ok(Err((
         status(errors),
         frame.render("admin/confirm_tokens", content),
     )))
-}
-
-fn complaint(field: &'static str, message: String) -> FieldErrors {
-    let mut errors = FieldErrors::default();
-    errors.add(field, message);
-    errors
 }

@@ -4,9 +4,9 @@ use rocket::http::CookieJar;
 use rocket::{State, post};
 use rocket_dyn_templates::context;
 
-use super::{Answer, Many, NAMED, back, refused, report, status};
+use super::{Answer, Many, back, refused, report, status};
 use crate::admin::flash::Done;
-use crate::admin::page::{Frame, tokens, users};
+use crate::admin::page::{Frame, NAMED, tokens, users};
 use crate::admin::session::page_here;
 use crate::admin::users::{LIST, Row};
 use crate::auth::Auth;
@@ -139,7 +139,7 @@ async fn ask_users(
         spared: act == Act::Disable && many.ids.contains(&admin.user_id.to_string()),
         next: page_here(Some(&many.next)),
         asks_password: !admin.password_is_fresh(now),
-        errors: errors.messages().map(|(_, message)| message).collect::<Vec<_>>(),
+        errors: errors.messages(),
     };
     Ok(Err((
         status(errors),

@@ -8,7 +8,7 @@ use sqlx::AnyConnection;
 use super::{Owned, Token};
 use crate::db::Engine;
 use crate::identity::{TokenId, UserId};
-use crate::models::condition::{Condition, after};
+use crate::models::condition::Condition;
 
 /// Which tokens; all of them where nothing is set.
 #[derive(Debug, Clone, Default)]
@@ -155,10 +155,7 @@ impl Filter {
     ) -> sqlx::Result<Option<Self>> {
         let (mut fewest, mut best) = (few, None);
         for (one, in_order) in self.each() {
-            let found = if one.user.is_some() {
-                // At most as many as `tokens_per_user` allows, of each kind.
-                0
-            } else if one.name.is_empty() {
+            let found = if one.name.is_empty() {
                 one.condition(now).count(db, "tokens AS t", fewest).await?
             } else {
                 one.count_named(db, fewest).await?
@@ -192,12 +189,12 @@ impl Filter {
             return (rows, condition);
         }
         let mut condition = Condition::default();
-        let first = condition.bind(self.name.as_str());
-        let last = condition.bind(after(&self.name));
-        let [client, user] =
-            [CLIENT, USERNAME].map(|range| range.replace('*', &first).replace('^', &last));
+        let [client, user, other_client] = [CLIENT, USERNAME, CLIENT].map(|range| {
+            condition.and_beginning(range, &self.name);
+            condition.sql()
+        });
         let rows = format!(
-            "({asked} WHERE {client} UNION ALL {asked} WHERE {user} AND NOT {client}
+            "({asked} WHERE {client} UNION ALL {asked} WHERE {user} AND NOT {other_client}
               LIMIT {most}) AS t"
         );
         (rows, condition)
