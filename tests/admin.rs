@@ -387,3 +387,22 @@ fn every_page_offers_to_sign_out() {
         }
     });
 }
+
+#[test]
+fn what_breaks_here_is_told_kindly_with_the_requests_number_and_without_its_inside() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let alice = app.user("alice", Role::User).await;
+        let cookie = app.admin_login("root").await;
+        // What no form takes: somebody has written it into the table.
+        app.execute("UPDATE users SET username = '' WHERE username = 'alice'")
+            .await;
+        let path = format!("/admin/users/{alice}/password");
+        let fields = [("confirm", "yes"), ("password", "a new long password")];
+        let answer = app.submit(&path, &cookie, &fields).await;
+        assert_eq!(answer.status, Status::InternalServerError);
+        let id = answer.header("X-Request-Id").unwrap();
+        assert!(answer.text.contains("That went wrong") && answer.text.contains(id));
+        assert!(!answer.text.contains("stored username"), "{}", answer.text);
+    });
+}
