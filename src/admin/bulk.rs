@@ -15,7 +15,7 @@ use rocket_dyn_templates::Template;
 use super::BASE;
 use super::confirm::confirm;
 use super::flash::Done;
-use super::session::page_here;
+use super::next::page_here;
 use super::tokens::Filters;
 use crate::auth::Auth;
 use crate::auth::guard::Admin;

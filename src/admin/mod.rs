@@ -10,6 +10,7 @@ pub mod dashboard;
 mod flash;
 mod list;
 pub mod new_user;
+mod next;
 mod page;
 pub mod session;
 pub mod theme;

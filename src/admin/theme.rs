@@ -7,7 +7,7 @@ use rocket::{State, post, routes};
 
 use super::BASE;
 use super::flash::Done;
-use super::session::page_here;
+use super::next::page_here;
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
 use crate::web::body::{Body, Fields, Form};

@@ -13,8 +13,8 @@ use super::list::{
     COUNTED, Column, Counted, Order, PER_PAGE, Pages, Query, choices, offset, order, page_number,
     text,
 };
+use super::next::page_here;
 use super::page::{Frame, isolated};
-use super::session::page_here;
 use super::{BASE, users};
 use crate::auth::Auth;
 use crate::auth::guard::Admin;

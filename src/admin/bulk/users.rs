@@ -6,8 +6,8 @@ use rocket_dyn_templates::context;
 
 use super::{Answer, Many, back, refused, report, status};
 use crate::admin::flash::Done;
+use crate::admin::next::page_here;
 use crate::admin::page::{Frame, NAMED, tokens, users};
-use crate::admin::session::page_here;
 use crate::admin::users::{LIST, Row};
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
