@@ -32,7 +32,9 @@ CREATE INDEX tokens_by_user ON tokens
     (username_key, id, created_at, ends_at, last_used_at, client_key, last_address);
 CREATE INDEX tokens_by_address ON tokens
     (last_address, id, created_at, ends_at, last_used_at, client_key, username_key);
-CREATE INDEX tokens_by_disuse ON tokens ((COALESCE(last_used_at, created_at)));
+CREATE INDEX tokens_by_disuse ON tokens
+    ((COALESCE(last_used_at, created_at)), id, created_at, ends_at, last_used_at, client_key,
+     username_key, last_address);
 
 ALTER TABLE events ADD COLUMN actor_key TEXT;
 ALTER TABLE events ADD COLUMN subject_key TEXT;

@@ -21,21 +21,29 @@ fn ids(page: &str) -> Vec<String> {
     rows.map(id).collect()
 }
 
+/// Where the pager leads on (`next`) or back (`prev`) from a page of the list at `path`.
+fn link(page: &str, path: &str, rel: &str) -> Option<String> {
+    let end = page.find(&format!("\" rel=\"{rel}\""))?;
+    let query = page[..end].rsplit("href=\"").next()?;
+    let list = path.split('?').next()?;
+    Some(format!("{list}{}", query.replace("&amp;", "&")))
+}
+
 /// The tokens on all pages of a list together, but for the session that looks.
 async fn all(app: &App, cookie: &str, path: &str) -> Vec<String> {
     let sql = "SELECT id FROM tokens WHERE kind = 'admin'";
     let own = app.texts(sql).await;
-    let mut found = vec![];
-    for page in 1.. {
-        let sign = if path.contains('?') { '&' } else { '?' };
-        let answer = app.page(&format!("{path}{sign}page={page}"), cookie).await;
-        assert_eq!(answer.status, Status::Ok, "{path}");
+    let (mut found, mut at) = (vec![], path.to_owned());
+    loop {
+        let answer = app.page(&at, cookie).await;
+        assert_eq!(answer.status, Status::Ok, "{at}");
         found.extend(ids(&answer.text));
-        if !answer.text.contains("rel=\"next\"") {
+        let Some(next) = link(&answer.text, path, "next") else {
             break;
-        }
+        };
         let full = ids(&answer.text).len();
-        assert_eq!(full, 50, "{path}: page {page}");
+        assert_eq!(full, 50, "{at}");
+        at = next;
     }
     found.retain(|id| !own.contains(id));
     found
@@ -113,6 +121,9 @@ async fn populate(app: &App) -> String {
         }
     }
     tx.commit().await.unwrap();
+    // The session that looks moves in the order of last use when its first use is written: before, not while.
+    app.page("/admin/", &cookie).await;
+    app.auth().flush_usage().await.unwrap();
     // What has expired when the server starts is deleted then; so some expire now.
     rocket::tokio::time::sleep(Duration::from_secs(3)).await;
     cookie
@@ -247,6 +258,114 @@ fn every_order_of_tokens_is_kept_over_all_pages_and_reversed() {
     });
 }
 
+/// Texts of a page that name its rows.
+fn rows(page: &str, start: &str) -> Vec<String> {
+    let rows = page.split(start).skip(1);
+    rows.map(|row| row.split(['"', '/']).next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn links_lead_to_the_pages_that_have_those_numbers_and_back() {
+    on_both(async |app| {
+        let cookie = populate(&app).await;
+        let user = "INSERT INTO users (id, username, username_key, password_hash, role, created_at)
+                    SELECT t.id, t.id, t.id, 'x', 'user', t.created_at FROM tokens t";
+        app.execute(user).await;
+        let event = "INSERT INTO events (id, at, action, via, client, client_key)
+                     SELECT t.id, t.created_at, 'token.issued', 'api', 'a', 'a' FROM tokens t";
+        app.execute(event).await;
+        let lists = [
+            (
+                "/admin/tokens?sort=",
+                "href=\"/admin/tokens/",
+                "client user created last_used expires",
+            ),
+            (
+                "/admin/tokens?q=a&sort=",
+                "href=\"/admin/tokens/",
+                "client user created last_used expires",
+            ),
+            (
+                "/admin/users?sort=",
+                "name=\"id\" value=\"",
+                "name created last_seen",
+            ),
+            (
+                "/admin/audit?q=a&x=",
+                "<time data-absolute datetime=\"",
+                "x",
+            ),
+        ];
+        for (path, start, sorts) in lists {
+            for sort in sorts
+                .split(' ')
+                .flat_map(|sort| [sort.to_owned(), format!("-{sort}")])
+            {
+                let path = format!("{path}{sort}");
+                let mut pages = vec![];
+                let mut at = path.clone();
+                loop {
+                    let page = app.page(&at, &cookie).await.text;
+                    pages.push(rows(&page, start));
+                    let number = pages.len();
+                    let numbered = app.page(&format!("{path}&page={number}"), &cookie).await;
+                    assert_eq!(
+                        rows(&numbered.text, start),
+                        pages[number - 1],
+                        "{path} {number}"
+                    );
+                    if let Some(back) = link(&page, &path, "prev") {
+                        let back = app.page(&back, &cookie).await.text;
+                        assert_eq!(rows(&back, start), pages[number - 2], "{path} {number}");
+                        assert!(link(&back, &path, "next").is_some());
+                    }
+                    let Some(next) = link(&page, &path, "next") else {
+                        break;
+                    };
+                    at = next;
+                }
+                assert!(pages.len() > 2, "{path}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_page_goes_on_where_the_one_before_ended_whatever_went_meanwhile() {
+    on_both(async |app| {
+        let cookie = populate(&app).await;
+        let path = "/admin/tokens?sort=created";
+        let whole = all(&app, &cookie, path).await;
+        let first = app.page(path, &cookie).await.text;
+        let next = link(&first, path, "next").unwrap();
+        let last = ids(&first)[49].clone();
+        let gone = "DELETE FROM tokens WHERE id IN
+                    (SELECT id FROM tokens ORDER BY created_at, id LIMIT 3)";
+        app.execute(gone).await;
+        let place = whole.iter().position(|id| *id == last).unwrap();
+        let second = ids(&app.page(&next, &cookie).await.text);
+        assert_eq!(second[0], whole[place + 1]);
+        // Nonsense counts as absent.
+        for after in [
+            "x",
+            "01a20d5a-0000-7000-8000-000000000000",
+            "1.2",
+            "%00.a",
+            ".",
+            "'",
+        ] {
+            let path = format!("/admin/tokens?sort=created&page=2&after={after}&before={after}");
+            let page = app.page(&path, &cookie).await;
+            let numbered = app.page("/admin/tokens?sort=created&page=2", &cookie).await;
+            assert_eq!(
+                (page.status, ids(&page.text)),
+                (Status::Ok, ids(&numbered.text))
+            );
+        }
+    });
+}
+
 #[test]
 fn users_are_filtered_and_sorted() {
     on_both(async |app| {
@@ -307,7 +426,7 @@ fn links_of_a_list_keep_what_it_was_asked_for() {
         assert!(page.contains("<option value=\"-client\" selected>"));
         let all = app.page("/admin/tokens?sort=user", &cookie).await.text;
         assert!(
-            all.contains("href=\"?sort=user&amp;page=2\" rel=\"next\""),
+            all.contains("href=\"?sort=user&amp;page=2&amp;after="),
             "{all}"
         );
         assert!(all.contains("Page 1 of 4"));

@@ -11,14 +11,15 @@ use time::format_description::well_known::Iso8601;
 use time::{Date, Duration, Time, UtcOffset};
 
 use super::BASE;
-use super::list::{PER_PAGE, Pages, Query, offset, page_number, text};
+use super::list::{Pages, Query, Turn, text};
 use super::page::{Frame, plain_query};
 use super::users::Happened;
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
 use crate::error::Error;
 use crate::identity::canonical;
-use crate::models::event::{self, Action, Event, Filter, Position};
+use crate::models::event::{self, Action, Event, Filter};
+use crate::models::place::{Key, Part, Place, Start};
 use crate::web::time::rfc3339;
 
 /// Lines of CSV that are read, held and sent at once.
@@ -42,16 +43,22 @@ struct Asked<'r> {
     from: Option<&'r str>,
     to: Option<&'r str>,
     page: Option<&'r str>,
+    after: Option<&'r str>,
+    before: Option<&'r str>,
 }
 
 impl Asked<'_> {
     fn filter(&self) -> Filter {
         let q = plain_query(self.q);
-        let known = |action: &&str| Action::ALL.iter().any(|known| known.as_str() == *action);
+        let known = |word: &str| {
+            Action::ALL
+                .into_iter()
+                .find(|action| action.as_str() == word)
+        };
         let actor = plain_query(self.actor);
         Filter {
             name: canonical(q),
-            action: self.action.filter(known).map(str::to_owned),
+            action: self.action.and_then(known),
             actor: (!actor.is_empty()).then(|| canonical(actor)),
             from: self.from.and_then(|day| midnight(day, 0)),
             // The last day is one of them.
@@ -64,7 +71,7 @@ impl Asked<'_> {
         let filter = self.filter();
         let mut query = Query::default();
         query.note("q", text(self.q));
-        query.note("action", filter.action);
+        query.note("action", filter.action.map(Action::as_str));
         query.note("actor", text(self.actor));
         query.note("from", self.from.filter(|_| filter.from.is_some()));
         query.note("to", self.to.filter(|_| filter.until.is_some()));
@@ -85,17 +92,18 @@ fn midnight(day: &str, later: i64) -> Option<i64> {
 
 #[get("/audit?<asked..>")]
 async fn list(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Template, Error> {
-    let (number, filter, query) = (page_number(asked.page), asked.filter(), asked.query());
+    let (filter, query) = (asked.filter(), asked.query());
+    let time = |text: &str| text.parse().ok().map(Key::Number);
+    let turn = Turn::to(asked.page, asked.after, asked.before, time);
     let mut db = auth.pool().read().await?;
-    // One line more than fits tells whether there is another page.
-    let (limit, skipped) = (PER_PAGE + 1, offset(number));
-    let mut events = event::list(&mut db, &filter, None, limit, skipped).await?;
+    let events = event::list(&mut db, auth.pool().engine(), &filter, &turn.part).await?;
+    let (pages, events) = Pages::of(&turn, events, None, &query);
     let content = context! {
-        pages: Pages::of(number, &mut events, None, &query),
+        pages,
         events: events.into_iter().map(Happened::from).collect::<Vec<_>>(),
         actions: Action::ALL.map(Action::as_str),
         q: plain_query(asked.q),
-        action: filter.action,
+        action: filter.action.map(Action::as_str),
         actor: text(asked.actor),
         from: asked.from.filter(|_| filter.from.is_some()),
         to: asked.to.filter(|_| filter.until.is_some()),
@@ -118,10 +126,10 @@ fn download(auth: &State<Auth>, _admin: Admin, asked: Asked<'_>) -> Csv<ByteStre
     let (auth, filter) = (Auth::clone(auth), asked.filter());
     let lines = ByteStream! {
         yield record(&HEADING.map(|name| Some(name.to_owned())));
-        let mut before = None;
+        let mut part = Part::first(CHUNK);
         loop {
             // A connection for each chunk: who reads slowly holds none.
-            let chunk = match chunk(&auth, &filter, before).await {
+            let chunk = match chunk(&auth, &filter, &part).await {
                 Ok(chunk) => chunk,
                 Err(error) => {
                     tracing::warn!("a download of the trail breaks off: {error}");
@@ -129,9 +137,9 @@ fn download(auth: &State<Auth>, _admin: Admin, asked: Asked<'_>) -> Csv<ByteStre
                     break;
                 }
             };
-            let Some(last) = chunk.last() else { break };
-            before = Some((last.at, last.id));
-            yield chunk.into_iter().flat_map(|event| record(&cells(event))).collect();
+            let Some((last, _)) = chunk.last() else { break };
+            part.start = Start::After(last.clone());
+            yield chunk.into_iter().flat_map(|(_, event)| record(&cells(event))).collect();
         }
     };
     Csv {
@@ -153,13 +161,9 @@ const HEADING: [&str; 9] = [
     "request_id",
 ];
 
-async fn chunk(
-    auth: &Auth,
-    filter: &Filter,
-    before: Option<Position>,
-) -> Result<Vec<Event>, Error> {
+async fn chunk(auth: &Auth, filter: &Filter, part: &Part) -> Result<Vec<(Place, Event)>, Error> {
     let mut db = auth.pool().read().await?;
-    Ok(event::list(&mut db, filter, before, CHUNK, 0).await?)
+    Ok(event::list(&mut db, auth.pool().engine(), filter, part).await?)
 }
 
 fn cells(event: Event) -> [Option<String>; 9] {

@@ -1,8 +1,10 @@
 //! What lists have in common: what they were asked for, their order, their pages.
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::page::plain_query;
+use crate::models::place::{Count, Key, Part, Place, Start};
 use crate::web::templates::grouped;
 
 /// Rows on a page of a list.
@@ -50,7 +52,7 @@ impl Query {
     }
 }
 
-fn encoded<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+fn encoded<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(pairs)
         .finish()
@@ -83,7 +85,7 @@ pub fn order<'a, S: Copy>(
 /// A choice in a field of a form.
 #[derive(Serialize)]
 pub struct Choice {
-    value: String,
+    pub value: String,
     label: &'static str,
 }
 
@@ -172,6 +174,12 @@ impl Column {
             ..Self::plain(label)
         }
     }
+
+    /// The same without the next click.
+    pub fn without_reverse(self) -> Self {
+        let sort = self.sort.filter(|_| self.sorted.is_none());
+        Self { sort, ..self }
+    }
 }
 
 /// One page of a list: which, and what is around it.
@@ -185,20 +193,43 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Cuts `rows`, of which one more than fits was read, to the page, and tells what is around it.
-    pub fn of<T>(number: i64, rows: &mut Vec<T>, count: Option<i64>, query: &Query) -> Self {
-        let most = usize::try_from(PER_PAGE).unwrap_or(usize::MAX);
-        let more = rows.len() > most && number < LAST_PAGE;
+    /// Cuts what was read of `turn` to the page, and tells what is around it.
+    pub fn of<T>(
+        turn: &Turn,
+        mut rows: Vec<(Place, T)>,
+        count: Option<Count>,
+        query: &Query,
+    ) -> (Self, Vec<T>) {
+        let (number, most) = (turn.number, usize::try_from(PER_PAGE).unwrap_or(usize::MAX));
+        let comes_back = matches!(turn.part.start, Start::Before(_));
+        let more = (comes_back || rows.len() > most) && number < LAST_PAGE;
         rows.truncate(most);
-        let to = |page: i64| query.with("page", &page.to_string());
-        Self {
+        let to = |page: i64, way, place: Option<&(Place, T)>| {
+            let page = query.with("page", &page.to_string());
+            match place {
+                Some((place, _)) => format!("{page}&{}", encoded([(way, &*written(place))])),
+                None => page,
+            }
+        };
+        // The first page needs no place to end at.
+        let first = rows.first().filter(|_| number > 2);
+        let pages = Self {
             number,
             of: count
-                .filter(|count| *count <= COUNTED)
-                .map(|count| ((count + PER_PAGE - 1) / PER_PAGE).max(1)),
-            previous: (number > 1).then(|| to(number - 1)),
-            next: more.then(|| to(number + 1)),
-        }
+                .filter(|count| !count.more)
+                .map(|count| ((count.rows + PER_PAGE - 1) / PER_PAGE).max(1)),
+            previous: (number > 1).then(|| to(number - 1, "before", first)),
+            next: more.then(|| to(number + 1, "after", rows.last())),
+        };
+        (pages, rows.into_iter().map(|(_, row)| row).collect())
+    }
+}
+
+/// A place as links have it.
+fn written(place: &Place) -> String {
+    match &place.key {
+        Key::Text(key) => format!("{}.{key}", place.id),
+        Key::Number(key) => format!("{}.{key}", place.id),
     }
 }
 
@@ -206,33 +237,78 @@ impl Pages {
 #[derive(Serialize)]
 pub struct Counted {
     count: i64,
+    more: bool,
     /// In words: "1,234", "10,000+".
     text: String,
 }
 
 impl Counted {
-    /// `count` was counted up to one more than [`COUNTED`].
-    pub fn of(count: i64) -> Self {
-        let text = if count > COUNTED {
-            format!("{}+", grouped(COUNTED))
-        } else {
-            grouped(count)
-        };
-        Self { count, text }
+    /// As many as were counted.
+    pub fn of(count: Count) -> Self {
+        let plus = if count.more { "+" } else { "" };
+        Self {
+            count: count.rows,
+            more: count.more,
+            text: grouped(count.rows) + plus,
+        }
     }
 }
 
-/// The number of a page, from 1; what makes no sense counts as absent.
-pub fn page_number(asked: Option<&str>) -> i64 {
-    asked
-        .and_then(|page| page.parse().ok())
-        .filter(|page| (1..=LAST_PAGE).contains(page))
-        .unwrap_or(1)
+/// The page that is asked for.
+pub struct Turn {
+    number: i64,
+    /// The rows to read: one more than fits, where it is not known whether there is another page.
+    pub part: Part,
 }
 
-/// How many rows come before a page.
-pub fn offset(number: i64) -> i64 {
-    (number - 1) * PER_PAGE
+impl Turn {
+    /// The page of that number, from 1; `after` and `before` say where it lies, wherever in the list that
+    /// is by now. `key` reads the key of a place. What makes no sense counts as absent.
+    pub fn to(
+        number: Option<&str>,
+        after: Option<&str>,
+        before: Option<&str>,
+        key: impl Fn(&str) -> Option<Key>,
+    ) -> Self {
+        let number = number
+            .and_then(|page| page.parse().ok())
+            .filter(|page| (1..=LAST_PAGE).contains(page))
+            .unwrap_or(1);
+        let place = |asked: Option<&str>| {
+            let (id, text) = asked?.split_once('.')?;
+            if text.contains(char::is_control) {
+                return None;
+            }
+            let (id, key) = (Uuid::try_parse(id).ok()?.to_string(), key(text)?);
+            Some(Place { key, id })
+        };
+        let (start, limit) = match (place(after), place(before)) {
+            (Some(place), _) => (Start::After(place), PER_PAGE + 1),
+            (None, Some(place)) => (Start::Before(place), PER_PAGE),
+            (None, None) => (Start::Row((number - 1) * PER_PAGE), PER_PAGE + 1),
+        };
+        let part = Part { start, limit };
+        Self { number, part }
+    }
+
+    /// `count` in the light of this page, of which `rows` were read.
+    pub fn correct(&self, count: Count, rows: usize) -> Count {
+        let read = i64::try_from(rows).unwrap_or(i64::MAX);
+        let seen = (self.number - 1) * PER_PAGE + read;
+        let ends = read < self.part.limit && !matches!(self.part.start, Start::Before(_));
+        let is_last = ends && (read > 0 || self.number == 1);
+        match count {
+            Count { more: false, .. } => count,
+            _ if is_last => Count {
+                rows: seen,
+                more: false,
+            },
+            Count { rows, more } => Count {
+                rows: rows.max(seen),
+                more,
+            },
+        }
+    }
 }
 
 /// A filter's text, none if it is empty or can't be part of any name.

@@ -6,12 +6,10 @@ use rocket::response::Redirect;
 use rocket::{State, get, post, routes, uri};
 use rocket_dyn_templates::{Template, context};
 use serde::Serialize;
-use sqlx::AnyConnection;
 
 use super::flash::Done;
 use super::list::{
-    COUNTED, Column, Counted, Order, PER_PAGE, Pages, Query, choices, offset, order, page_number,
-    text,
+    COUNTED, Choice, Column, Counted, Order, Pages, Query, Turn, choices, order, text,
 };
 use super::next::page_here;
 use super::page::{Frame, isolated};
@@ -20,10 +18,10 @@ use crate::auth::Auth;
 use crate::auth::guard::Admin;
 use crate::auth::sessions::{Reason, Which};
 use crate::error::Error;
-use crate::identity::{TokenId, UserId, Username, canonical};
-use crate::models::token::list::{self, Filter, Sort};
+use crate::identity::{TokenId, UserId, canonical};
+use crate::models::now;
+use crate::models::token::list::{Filter, Sort};
 use crate::models::token::{self, Kind, Token};
-use crate::models::{now, user};
 use crate::web::body::{Body, Fields, Form};
 
 const DAY: i64 = 24 * 60 * 60;
@@ -119,6 +117,9 @@ const ORDERS: [Order<Sort>; 5] = [
     },
 ];
 const NEWEST: ((Sort, bool), &str) = ((Sort::Created, true), "-created");
+/// Not offered where unused tokens are looked for: those that end last are nearly all in use, and of a
+/// million it takes too long to find the others.
+const LAST_TO_END: &str = "-expires";
 
 /// What the list is narrowed to, as it was asked for; what makes no sense is dropped.
 #[derive(Debug, Default, Serialize)]
@@ -158,25 +159,16 @@ impl Filters {
         Self { dropped, ..filters }
     }
 
-    pub(super) async fn filter(&self, db: &mut AnyConnection, now: i64) -> Result<Filter, Error> {
-        let user = match self.user.as_deref().map(Username::parse) {
-            None => None,
-            Some(Ok(name)) => {
-                let found = user::find_by_name(db, &name).await?;
-                // Nobody has a new id.
-                Some(found.map_or_else(UserId::new, |user| user.id))
-            }
-            Some(Err(_)) => Some(UserId::new()),
-        };
-        Ok(Filter {
+    pub(super) fn filter(&self, now: i64) -> Filter {
+        Filter {
             name: canonical(self.q.as_deref().unwrap_or_default()),
-            user,
+            user: self.user.as_deref().map(canonical),
             client: self.client.as_deref().map(canonical),
             address: self.address.clone(),
             live: self.status.as_deref().map(|status| status == "live"),
             unused_since: self.unused.map(|days| now - days * DAY),
             ..Filter::default()
-        })
+        }
     }
 
     /// Whether nothing was asked for.
@@ -208,6 +200,8 @@ pub(super) struct Asked<'r> {
     unused: Option<&'r str>,
     sort: Option<&'r str>,
     page: Option<&'r str>,
+    after: Option<&'r str>,
+    before: Option<&'r str>,
 }
 
 impl Asked<'_> {
@@ -223,13 +217,18 @@ impl Asked<'_> {
     }
 }
 
-fn columns(query: &Query, sort: &str) -> Vec<Column> {
+fn columns(query: &Query, sort: &str, unused: bool) -> Vec<Column> {
+    let expires = Column::sorted_by("Expires", "expires", query, sort);
     vec![
         Column::sorted_by("User", "user", query, sort),
         Column::sorted_by("Client", "client", query, sort),
         Column::sorted_by("Last used", "-last_used", query, sort),
         Column::sorted_by("Created", "-created", query, sort),
-        Column::sorted_by("Expires", "expires", query, sort),
+        if unused {
+            expires.without_reverse()
+        } else {
+            expires
+        },
         Column::plain("State"),
         Column::hidden("Action"),
     ]
@@ -237,23 +236,29 @@ fn columns(query: &Query, sort: &str) -> Vec<Column> {
 
 #[get("/tokens?<asked..>")]
 async fn all(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Template, Error> {
-    let (number, now, filters) = (page_number(asked.page), now(), asked.filters());
+    let (now, filters) = (now(), asked.filters());
     let (by, sort) = order(&ORDERS, asked.sort).unwrap_or(NEWEST);
+    let turn = Turn::to(asked.page, asked.after, asked.before, |text| by.0.key(text));
     let engine = auth.pool().engine();
     let mut db = auth.pool().read().await?;
-    let filter = filters.filter(&mut db, now).await?;
-    let count = list::count(&mut db, &filter, now, COUNTED + 1).await?;
-    let some = (PER_PAGE + 1, offset(number));
-    let mut tokens = list::page(&mut db, engine, &filter, by, now, some).await?;
+    let found = filters.filter(now).search(&mut db, engine, now).await?;
+    let tokens = found.part(&mut db, by, &turn.part).await?;
+    let count = found.count(&mut db, COUNTED, false).await?;
+    drop(db);
+    let count = turn.correct(count, tokens.len());
     let mut query = filters.query();
     let narrowed = query.narrows();
     query.note("sort", asked.sort.and(Some(sort)));
+    let (pages, tokens) = Pages::of(&turn, tokens, Some(count), &query);
+    let offered = |choice: &Choice| {
+        filters.unused.is_none() || choice.value != LAST_TO_END || sort == LAST_TO_END
+    };
     let content = context! {
         count: Counted::of(count),
-        pages: Pages::of(number, &mut tokens, Some(count), &query),
+        pages,
         tokens: TokenView::all(tokens, frame.admin().token_id, now),
-        columns: columns(&query, sort),
-        orders: choices(&ORDERS),
+        columns: columns(&query, sort, filters.unused.is_some()),
+        orders: choices(&ORDERS).into_iter().filter(offered).collect::<Vec<_>>(),
         filters,
         sort,
         narrowed,

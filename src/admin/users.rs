@@ -7,10 +7,7 @@ use rocket_dyn_templates::{Template, context};
 use serde::Serialize;
 
 use super::BASE;
-use super::list::{
-    COUNTED, Column, Counted, Order, PER_PAGE, Pages, Query, choices, offset, order, page_number,
-    text,
-};
+use super::list::{COUNTED, Column, Counted, Order, Pages, Query, Turn, choices, order, text};
 use super::page::{Frame, plain_query};
 use super::tokens::TokenView;
 use crate::auth::Auth;
@@ -138,6 +135,8 @@ pub(super) struct Asked<'r> {
     role: Option<&'r str>,
     sort: Option<&'r str>,
     page: Option<&'r str>,
+    after: Option<&'r str>,
+    before: Option<&'r str>,
 }
 
 impl<'r> Asked<'r> {
@@ -185,15 +184,16 @@ pub(super) async fn list(
     frame: Frame,
     asked: Asked<'_>,
 ) -> Result<Template, Error> {
-    let (number, filter, query) = (page_number(asked.page), asked.filter(), asked.query());
+    let (filter, query) = (asked.filter(), asked.query());
     let (by, sort) = order(&ORDERS, asked.sort).unwrap_or(((Sort::Name, false), "name"));
+    let turn = Turn::to(asked.page, asked.after, asked.before, |text| by.0.key(text));
     let mut db = auth.pool().read().await?;
-    let count = user::count(&mut db, &filter, COUNTED + 1).await?;
-    let (limit, skipped) = (PER_PAGE + 1, offset(number));
-    let mut users = user::list(&mut db, &filter, by, now(), limit, skipped).await?;
+    let count = user::count(&mut db, &filter, COUNTED).await?;
+    let users = user::list(&mut db, &filter, by, now(), &turn.part).await?;
+    let (pages, users) = Pages::of(&turn, users, Some(count), &query);
     let content = context! {
         count: Counted::of(count),
-        pages: Pages::of(number, &mut users, Some(count), &query),
+        pages,
         users: users.into_iter().map(Row::from).collect::<Vec<_>>(),
         columns: columns(&query, sort),
         orders: choices(&ORDERS),

@@ -16,7 +16,7 @@ use crate::config::{Lifetime, TokensFull};
 use crate::error::Error;
 use crate::identity::{ClientName, TokenId, UserId, Username};
 use crate::models::event::{self, About, Action, Actor, Via};
-use crate::models::token::list::{self, Filter};
+use crate::models::token::list::Filter;
 use crate::models::token::{self, Ended, Kind, NewToken, Owned};
 use crate::models::user::{self, Credentials, Role};
 use crate::models::{NEVER, now};
@@ -421,7 +421,8 @@ impl Auth {
         loop {
             let some = {
                 let mut db = self.pool.read().await?;
-                list::some(&mut db, &filter, now, ENDED_AT_ONCE).await?
+                let found = filter.search(&mut db, self.pool.engine(), now).await?;
+                found.some(&mut db, ENDED_AT_ONCE).await?
             };
             if some.is_empty() {
                 return Ok(ended);

@@ -11,6 +11,7 @@ use crate::auth::accounts::Tokens;
 use crate::identity::Username;
 use crate::models::event::Actor;
 use crate::models::now;
+use crate::models::place::{Part, Start};
 use crate::models::user::{self, Filter, Listed, Role, Sort};
 use crate::password::Password;
 use crate::web::time::rfc3339;
@@ -190,22 +191,14 @@ impl User {
 async fn list(auth: &Auth, json: bool) -> Result<(), Failure> {
     const AT_ONCE: i64 = 1000;
     let mut records: Vec<Record> = vec![];
+    let (everyone, by_name) = (Filter::default(), (Sort::Name, false));
+    let mut part = Part::first(AT_ONCE);
     loop {
-        let offset = i64::try_from(records.len()).unwrap_or(i64::MAX);
         let mut db = auth.pool().read().await?;
-        let more = user::list(
-            &mut db,
-            &Filter::default(),
-            (Sort::Name, false),
-            now(),
-            AT_ONCE,
-            offset,
-        )
-        .await?;
-        if more.is_empty() {
-            break;
-        }
-        records.extend(more.into_iter().map(Record::from));
+        let more = user::list(&mut db, &everyone, by_name, now(), &part).await?;
+        let Some((last, _)) = more.last() else { break };
+        part.start = Start::After(last.clone());
+        records.extend(more.into_iter().map(|(_, user)| Record::from(user)));
     }
     if json {
         return output::json(&records);

@@ -6,9 +6,11 @@ use sqlx::query::QueryAs;
 use sqlx::{Any, AnyConnection, AssertSqlSafe};
 
 /// A value of a condition.
-#[derive(Debug, Clone)]
-pub(super) enum Value {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Value {
+    /// Compared by bytes.
     Text(String),
+    /// A number, or a time.
     Number(i64),
 }
 
@@ -44,7 +46,7 @@ pub(super) struct Condition {
 impl Condition {
     /// Adds a condition. Each `?` in it stands for the next of `values`; `sql` itself is ours, never
     /// what somebody typed.
-    pub(super) fn and<const N: usize>(&mut self, sql: &str, values: [Value; N]) {
+    pub(super) fn and(&mut self, sql: &str, values: impl IntoIterator<Item = Value>) {
         self.clauses.push(sql.to_owned());
         self.wanted.extend(values);
     }

@@ -3,6 +3,9 @@
 use sqlx::{AnyConnection, FromRow};
 
 use super::condition::Condition;
+use super::place::{Order, Part, Place};
+use super::search::{Clause, Indexed, Search, Table, in_place, places_of_any, rows_at};
+use crate::db::Engine;
 use crate::identity::{EventId, TokenId, UserId, canonical};
 
 /// What happened.
@@ -50,6 +53,11 @@ impl Action {
         Self::UserDemoted,
         Self::UserDeleted,
     ];
+
+    /// Whether its lines name a client.
+    fn is_about_a_client(self) -> bool {
+        matches!(self, Self::TokenIssued | Self::TokenEnded)
+    }
 
     /// The word it is stored and shown as.
     pub fn as_str(self) -> &'static str {
@@ -177,7 +185,7 @@ pub struct Filter {
     /// The beginning of the subject's name or of the client's, canonical.
     pub name: String,
     /// What happened.
-    pub action: Option<String>,
+    pub action: Option<Action>,
     /// Who did it, by the name at that time, canonical.
     pub actor: Option<String>,
     /// Not before this time, unix seconds.
@@ -259,96 +267,95 @@ pub async fn latest_about(
     .await
 }
 
-/// Where a line stands in the trail: when, and which.
-pub type Position = (i64, EventId);
-
-/// More lines than this that a search finds are looked for along the trail instead of being put
-/// in order.
-const FEW: i64 = 50_000;
-
-const SUBJECT: &str = "(subject_key >= * AND subject_key < ^)";
-const CLIENT: &str = "(client_key >= * AND client_key < ^)";
+/// What filters ask of a line.
+const TABLE: Table = Table {
+    name: "events AS t",
+    columns: "t.id, t.at, t.action, t.actor_key, t.subject_key, t.client_key",
+};
 
 impl Filter {
-    fn condition(&self, before: Option<Position>) -> Condition {
-        let mut condition = Condition::default();
-        if let Some(action) = &self.action {
-            condition.and("action = ?", [action.as_str().into()]);
+    /// The index that has the lines in order, and with them most of what is asked.
+    fn index(&self) -> &'static str {
+        match (self.action, &self.actor) {
+            (Some(_), _) => "events_by_action",
+            (None, Some(_)) => "events_by_actor",
+            (None, None) => "events_by_time",
         }
-        if let Some(actor) = &self.actor {
-            condition.and("actor_key = ?", [actor.as_str().into()]);
-        }
-        if let Some(from) = self.from {
-            condition.and("at >= ?", [from.into()]);
-        }
-        if let Some(until) = self.until {
-            condition.and("at < ?", [until.into()]);
-        }
-        if let Some((at, id)) = before {
-            condition.and("(at, id) < (?, ?)", [at.into(), id.to_string().into()]);
-        }
-        condition
     }
 
-    /// The lines to look through: those that a search finds where they are few, else all.
-    async fn lines(
-        &self,
-        db: &mut AnyConnection,
-        condition: &mut Condition,
-    ) -> sqlx::Result<String> {
+    fn clauses(&self) -> Vec<Clause> {
+        let mut clauses = vec![];
+        if let Some(actor) = &self.actor {
+            let clause = Clause::new("t.actor_key = ?", actor.as_str());
+            clauses.push(clause.leading().along("events_by_actor"));
+        }
+        if let Some(action) = self.action {
+            let clause = Clause::new("t.action = ?", action.as_str());
+            clauses.push(clause.leading().along("events_by_action"));
+        }
+        let mut time = Condition::default();
+        if let Some(from) = self.from {
+            time.and("t.at >= ?", [from.into()]);
+        }
+        if let Some(until) = self.until {
+            time.and("t.at < ?", [until.into()]);
+        }
+        clauses.push(Clause::from(time).leading().along(self.index()));
+        clauses
+    }
+
+    /// Two where a name is asked for: the subject's, and the client's.
+    async fn searches(&self, db: &mut AnyConnection, engine: Engine) -> sqlx::Result<Vec<Search>> {
+        let mut ways = vec![];
         if self.name.is_empty() {
-            return Ok("events".into());
+            ways.push(self.clauses());
+        } else {
+            let mut ranges = vec!["t.subject_key >= * AND t.subject_key < ^"];
+            if self.action.is_none_or(Action::is_about_a_client) {
+                ranges.push("t.client_key >= * AND t.client_key < ^");
+            }
+            for range in ranges {
+                let mut clauses = self.clauses();
+                clauses.insert(0, Clause::beginning(range, &self.name).leading());
+                ways.push(clauses);
+            }
         }
-        let mut few = true;
-        for range in [SUBJECT, CLIENT] {
-            let mut search = Condition::default();
-            search.and_beginning(range, &self.name);
-            few &= search.count(db, "events", FEW).await? < FEW;
+        let mut searches = vec![];
+        for clauses in ways {
+            searches.push(Search::begin(db, engine, TABLE, clauses).await?);
         }
-        // What the indexes of names hold: they alone tell.
-        let asked = "SELECT at, id, action, actor_key FROM events";
-        if few {
-            let mut found = Condition::default();
-            let [subject, client] = [SUBJECT, CLIENT].map(|range| {
-                found.and_beginning(range, &self.name);
-                found.sql()
-            });
-            found.and_all(std::mem::take(condition));
-            *condition = found;
-            return Ok(format!(
-                "({asked} WHERE {subject} UNION {asked} WHERE {client}) AS found"
-            ));
-        }
-        condition.and_beginning(&format!("({SUBJECT} OR {CLIENT})"), &self.name);
-        Ok("events".into())
+        Ok(searches)
     }
 }
 
-/// Lines that `filter` lets through, latest first, from before the line `before` if there is one.
+/// A part of the lines that `filter` lets through, latest first, each with its place.
 ///
 /// # Errors
 /// The database failed.
 pub async fn list(
     db: &mut AnyConnection,
+    engine: Engine,
     filter: &Filter,
-    before: Option<Position>,
-    limit: i64,
-    offset: i64,
-) -> sqlx::Result<Vec<Event>> {
-    let mut condition = filter.condition(before);
-    let lines = filter.lines(db, &mut condition).await?;
-    let clauses = condition.sql();
-    let (limit, offset) = (condition.bind(limit), condition.bind(offset));
-    let sql = format!(
-        "SELECT e.id, e.at, e.action, e.via, e.actor_name, e.subject_name, e.client, e.reason,
-                e.address, e.request_id,
-                (SELECT id FROM users WHERE users.id = e.subject_id) AS subject_id
-         FROM (SELECT id FROM {lines} WHERE {clauses}
-               ORDER BY at DESC, id DESC LIMIT {limit} OFFSET {offset}) AS p
-         JOIN events AS e ON e.id = p.id
-         ORDER BY e.at DESC, e.id DESC"
-    );
-    condition.fetch(db, sql).await
+    part: &Part,
+) -> sqlx::Result<Vec<(Place, Event)>> {
+    let (key, id, descending) = ("t.at", "t.id", true);
+    let order = Indexed {
+        order: Order {
+            key,
+            id,
+            descending,
+        },
+        numeric: true,
+        index: filter.index(),
+    };
+    let searches = filter.searches(db, engine).await?;
+    let places = places_of_any(db, &searches, order, part).await?;
+    let select = "SELECT t.id, t.at, t.action, t.via, t.actor_name, t.subject_name, t.client,
+                         t.reason, t.address, t.request_id,
+                         (SELECT id FROM users WHERE users.id = t.subject_id) AS subject_id
+                  FROM events AS t";
+    let events: Vec<Event> = rows_at(db, select, &places).await?;
+    Ok(in_place(places, events, |event| event.id.to_string()))
 }
 
 /// Deletes up to `limit` lines from before `time` (unix seconds), and says how many.

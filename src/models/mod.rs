@@ -10,6 +10,8 @@ mod condition;
 pub mod demo;
 pub mod event;
 pub mod known_address;
+pub mod place;
+mod search;
 pub mod stats;
 pub mod token;
 pub mod user;

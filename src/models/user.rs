@@ -6,7 +6,8 @@ use std::str::FromStr;
 use sqlx::{AnyConnection, FromRow};
 
 use super::condition::Condition;
-use crate::identity::{UserId, Username};
+use super::place::{Count, Key, Order, Part, Place};
+use crate::identity::{UserId, Username, canonical};
 
 /// What a user may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,19 +236,39 @@ pub enum Sort {
 }
 
 impl Sort {
-    fn order(self, table: &str, descending: bool) -> String {
-        let way = if descending { "DESC" } else { "ASC" };
-        match self {
-            Self::Name => format!("{table}.username_key {way}"),
-            Self::Created => format!("{table}.created_at {way}, {table}.id {way}"),
-            Self::LastSeen => {
-                format!("COALESCE({table}.last_seen_at, 0) {way}, {table}.id {way}")
-            }
+    fn order(self, descending: bool) -> Order {
+        let (key, id) = match self {
+            Self::Name => ("t.username_key", "t.id"),
+            Self::Created => ("t.created_at", "t.id"),
+            Self::LastSeen => ("COALESCE(t.last_seen_at, 0)", "t.id"),
+        };
+        Order {
+            key,
+            id,
+            descending,
         }
+    }
+
+    /// The key of a place in this order, as `text` has it.
+    pub fn key(self, text: &str) -> Option<Key> {
+        match self {
+            Self::Name => Some(Key::Text(text.to_owned())),
+            Self::Created | Self::LastSeen => text.parse().ok().map(Key::Number),
+        }
+    }
+
+    fn place(self, user: &User) -> Place {
+        let key = match self {
+            Self::Name => Key::Text(canonical(&user.username)),
+            Self::Created => Key::Number(user.created_at),
+            Self::LastSeen => Key::Number(user.last_seen_at.unwrap_or(0)),
+        };
+        let id = user.id.to_string();
+        Place { key, id }
     }
 }
 
-/// Users that `filter` lets through, sorted.
+/// A part of the users that `filter` lets through, sorted, each with its place.
 ///
 /// # Errors
 /// The database failed.
@@ -256,34 +277,40 @@ pub async fn list(
     filter: &Filter,
     (sort, descending): (Sort, bool),
     now: i64,
-    limit: i64,
-    offset: i64,
-) -> sqlx::Result<Vec<Listed>> {
+    part: &Part,
+) -> sqlx::Result<Vec<(Place, Listed)>> {
+    let order = sort.order(descending).of(part);
     let mut condition = filter.condition();
-    let clauses = condition.sql();
-    let (within, order) = (sort.order("users", descending), sort.order("u", descending));
-    let (limit, offset) = (condition.bind(limit), condition.bind(offset));
+    order.begin(part, &mut condition);
+    let (clauses, order) = (condition.sql(), order.sql());
+    let (limit, offset) = (condition.bind(part.limit), condition.bind(part.offset()));
     let now = condition.bind(now);
     // First which ones, then what there is to say of them: tokens are counted for these alone.
     let sql = format!(
-        "SELECT u.id, u.username, u.role, u.created_at, u.disabled_at, u.last_login_at,
-                u.last_seen_at,
-                (SELECT COUNT(*) FROM tokens t WHERE t.user_id = u.id AND t.ends_at > {now})
+        "SELECT t.id, t.username, t.role, t.created_at, t.disabled_at, t.last_login_at,
+                t.last_seen_at,
+                (SELECT COUNT(*) FROM tokens WHERE tokens.user_id = t.id AND tokens.ends_at > {now})
                     AS tokens
-         FROM (SELECT id FROM users WHERE {clauses} ORDER BY {within}
+         FROM (SELECT t.id FROM users AS t WHERE {clauses} ORDER BY {order}
                LIMIT {limit} OFFSET {offset}) AS p
-         JOIN users u ON u.id = p.id
+         JOIN users AS t ON t.id = p.id
          ORDER BY {order}"
     );
-    condition.fetch(db, sql).await
+    let mut users: Vec<Listed> = condition.fetch(db, sql).await?;
+    if part.is_backward() {
+        users.reverse();
+    }
+    let placed = |listed: Listed| (sort.place(&listed.user), listed);
+    Ok(users.into_iter().map(placed).collect())
 }
 
 /// How many users `filter` lets through, counted up to `most`.
 ///
 /// # Errors
 /// The database failed.
-pub async fn count(db: &mut AnyConnection, filter: &Filter, most: i64) -> sqlx::Result<i64> {
-    filter.condition().count(db, "users", most).await
+pub async fn count(db: &mut AnyConnection, filter: &Filter, most: i64) -> sqlx::Result<Count> {
+    let rows = filter.condition().count(db, "users", most + 1).await?;
+    Ok(Count { rows, more: false }.up_to(most))
 }
 
 /// Whether there is any admin, active or not.

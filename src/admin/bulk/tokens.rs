@@ -14,7 +14,8 @@ use crate::auth::Auth;
 use crate::auth::sessions::Reason;
 use crate::error::{Error, FieldErrors};
 use crate::identity::TokenId;
-use crate::models::token::list::{self, Filter, Sort};
+use crate::models::place::{Count, Part};
+use crate::models::token::list::{Filter, Sort};
 use crate::models::{now, token};
 use crate::web::body::Body;
 
@@ -40,7 +41,7 @@ pub(super) async fn revoke(
     if many.filters.is_empty() {
         many.filters = asked.filters();
     }
-    let meant = meant(auth, &many, frame.admin().token_id).await?;
+    let meant = meant(&many, frame.admin().token_id);
     if matches!(&meant, Meant::These(ids) if ids.is_empty()) {
         return Ok(Ok(Done::refused(
             back(&many, LIST),
@@ -71,17 +72,15 @@ pub(super) async fn revoke(
 }
 
 /// Never the session that asks, whose token is `own`.
-async fn meant(auth: &Auth, many: &Many, own: TokenId) -> Result<Meant, Error> {
+fn meant(many: &Many, own: TokenId) -> Meant {
     if !many.all {
         let ids = many.ids.iter().filter_map(|id| TokenId::parse(id));
-        return Ok(Meant::These(ids.filter(|id| *id != own).collect()));
+        return Meant::These(ids.filter(|id| *id != own).collect());
     }
-    let mut db = auth.pool().read().await?;
-    let filter = many.filters.filter(&mut db, now()).await?;
-    Ok(Meant::Matching(Filter {
+    Meant::Matching(Filter {
         except: Some(own),
-        ..filter
-    }))
+        ..many.filters.filter(now())
+    })
 }
 
 async fn ask_tokens(
@@ -95,23 +94,24 @@ async fn ask_tokens(
     let mut db = auth.pool().read().await?;
     let (count, some) = match meant {
         Meant::Matching(filter) => {
-            let count = list::count(&mut db, filter, now, COUNTED + 1).await?;
             let (engine, most) = (auth.pool().engine(), i64::try_from(NAMED).unwrap_or(1));
-            let some = list::page(&mut db, engine, filter, newest, now, (most, 0)).await?;
-            (count, some)
+            let found = filter.search(&mut db, engine, now).await?;
+            let count = found.count(&mut db, COUNTED, true).await?;
+            let some = found.part(&mut db, newest, &Part::first(most)).await?;
+            (count, some.into_iter().map(|(_, token)| token).collect())
         }
         Meant::These(ids) => {
             let mut found = vec![];
             for id in ids {
                 found.extend(token::find(&mut db, *id).await?);
             }
-            let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
+            let rows = i64::try_from(found.len()).unwrap_or(i64::MAX);
             found.truncate(NAMED);
-            (count, found)
+            (Count { rows, more: false }, found)
         }
     };
     drop(db);
-    if count == 0 {
+    if count.rows == 0 {
         return Ok(Ok(Done::success(
             back(many, LIST),
             "No token is left to revoke.",
@@ -119,7 +119,7 @@ async fn ask_tokens(
     }
     let own = frame.admin().token_id;
     let content = context! {
-        more: count - i64::try_from(some.len()).unwrap_or(0),
+        more: count.rows - i64::try_from(some.len()).unwrap_or(0),
         tokens: TokenView::all(some, own, now),
         count: Counted::of(count),
         all: many.all,

@@ -1,22 +1,21 @@
 //! Lists of tokens: narrowed, sorted, a page at a time, however many there are.
-//!
-//! The index of the order is walked, and holds whatever filters ask for: what they let through comes
-//! soon where it is much of the table. Where a filter finds few rows, those are found and put in order.
 
 use sqlx::AnyConnection;
 
 use super::{Owned, Token};
 use crate::db::Engine;
-use crate::identity::{TokenId, UserId};
+use crate::identity::TokenId;
 use crate::models::condition::Condition;
+use crate::models::place::{Count, Key, Order, Part, Place};
+use crate::models::search::{Clause, Indexed, Search, Table, in_place, places_of_any, rows_at};
 
 /// Which tokens; all of them where nothing is set.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// The beginning of the user's name or of the client's, canonical.
     pub name: String,
-    /// Those of that user.
-    pub user: Option<UserId>,
+    /// Those of that user, canonical.
+    pub user: Option<String>,
     /// Those of that client, canonical.
     pub client: Option<String>,
     /// The beginning of the address that they were last used from.
@@ -46,275 +45,187 @@ pub enum Sort {
     Expires,
 }
 
-/// More rows than this are not put in order for a page.
-const FEW: i64 = 40_000;
-/// As [`FEW`] for several filters: how few rows meet them all is not known before.
-const FEW_OF_SEVERAL: i64 = 200_000;
+/// What filters and orders ask of a token: each index of an order has it all.
+const TABLE: Table = Table {
+    name: "tokens AS t",
+    columns: "t.id, t.client_key, t.username_key, t.created_at, t.ends_at, t.last_used_at, \
+              t.last_address",
+};
 
-/// What filters and orders ask of a token.
-const ASKED: &str = "t.id, t.user_id, t.client_key, t.username_key, t.created_at, t.ends_at, \
-                     t.last_used_at, t.last_address";
-
-const CLIENT: &str = "(t.client_key >= * AND t.client_key < ^)";
-const USERNAME: &str = "(t.username_key >= * AND t.username_key < ^)";
+const CLIENT: &str = "t.client_key >= * AND t.client_key < ^";
+const USERNAME: &str = "t.username_key >= * AND t.username_key < ^";
+const BY_END: &str = "tokens_by_end";
+const BY_CREATION: &str = "tokens_by_creation";
+const BY_LAST_USE: &str = "tokens_by_last_use";
+const BY_CLIENT: &str = "tokens_by_client";
+const BY_USER: &str = "tokens_by_user";
 
 impl Filter {
-    fn condition(&self, now: i64) -> Condition {
-        let mut condition = Condition::default();
-        if !self.name.is_empty() {
-            condition.and_beginning(&format!("({CLIENT} OR {USERNAME})"), &self.name);
-        }
-        if let Some(user) = self.user {
-            condition.and("t.user_id = ?", [user.to_string().into()]);
+    fn clauses(&self, now: i64) -> Vec<Clause> {
+        let mut clauses = vec![];
+        if let Some(user) = &self.user {
+            let clause = Clause::new("t.username_key = ?", user.as_str());
+            clauses.push(clause.leading().along(BY_USER));
         }
         if let Some(client) = &self.client {
-            condition.and("t.client_key = ?", [client.as_str().into()]);
-        }
-        if let Some(address) = &self.address {
-            condition.and_beginning("t.last_address >= * AND t.last_address < ^", address);
-        }
-        match self.live {
-            // The sign keeps SQLite from an index that would leave next to nothing out.
-            Some(true) => condition.and("+t.ends_at > ?", [now.into()]),
-            Some(false) => condition.and("t.ends_at <= ?", [now.into()]),
-            None => {}
+            let clause = Clause::new("t.client_key = ?", client.as_str());
+            clauses.push(clause.leading().along(BY_CLIENT));
         }
         if let Some(since) = self.unused_since {
-            condition.and(
-                "COALESCE(t.last_used_at, t.created_at) <= ?",
-                [since.into()],
-            );
+            let disused = "COALESCE(t.last_used_at, t.created_at) <= ?";
+            clauses.push(Clause::new(disused, since).leading());
+            // Both follow from it, and tell an index where to begin.
+            let used = Clause::new("COALESCE(t.last_used_at, 0) <= ?", since);
+            clauses.push(used.along(BY_LAST_USE));
+            clauses.push(Clause::new("t.created_at <= ?", since).along(BY_CREATION));
+        }
+        if let Some(address) = &self.address {
+            let beginning = "t.last_address >= * AND t.last_address < ^";
+            clauses.push(Clause::beginning(beginning, address).leading());
+        }
+        match self.live {
+            Some(true) => clauses.push(Clause::new("t.ends_at > ?", now).along(BY_END)),
+            Some(false) => {
+                let clause = Clause::new("t.ends_at <= ?", now);
+                clauses.push(clause.leading().along(BY_END));
+            }
+            None => {}
         }
         if let Some(time) = self.issued_by {
-            condition.and("t.created_at <= ?", [time.into()]);
+            clauses.push(Clause::new("t.created_at <= ?", time).along(BY_CREATION));
         }
         if let Some(id) = self.except {
-            condition.and("t.id <> ?", [id.to_string().into()]);
+            clauses.push(Clause::new("t.id <> ?", id.to_string()));
         }
-        condition
+        clauses
     }
 
-    /// Each of the filters that an index serves, alone, with the order that has the same index.
-    fn each(&self) -> Vec<(Self, Option<Sort>)> {
-        let none = Self::default;
-        let mut each = vec![];
-        if self.user.is_some() {
-            let user = self.user;
-            each.push((Self { user, ..none() }, None));
-        }
-        if self.client.is_some() {
-            let client = self.client.clone();
-            each.push((Self { client, ..none() }, Some(Sort::Client)));
-        }
-        if self.address.is_some() {
-            let address = self.address.clone();
-            each.push((Self { address, ..none() }, None));
-        }
-        if self.live == Some(false) {
-            let live = self.live;
-            each.push((Self { live, ..none() }, Some(Sort::Expires)));
-        }
-        if self.unused_since.is_some() {
-            let unused_since = self.unused_since;
-            let unused = Self {
-                unused_since,
-                ..none()
-            };
-            each.push((unused, Some(Sort::LastUsed)));
-        }
-        if !self.name.is_empty() {
-            let name = self.name.clone();
-            each.push((Self { name, ..none() }, None));
-        }
-        each
-    }
-
-    /// How many rows are put in order at most.
-    fn few(&self, sort: Sort, engine: Engine) -> i64 {
-        // PostgreSQL reads the table for each row that it puts in order, SQLite the index alone.
-        if engine == Engine::Postgres {
-            return FEW;
-        }
-        // What begins alike stands together in these orders, perhaps at the far end of them.
-        let together = !self.name.is_empty() && matches!(sort, Sort::Client | Sort::User);
-        if together || self.each().len() > 1 {
-            FEW_OF_SEVERAL
-        } else {
-            FEW
-        }
-    }
-
-    /// The filter that finds fewest rows, alone, if they are few and not what an index of `sort` has
-    /// in order already.
-    async fn fewest(
+    /// Begins to look for what this filter lets through at `now`, unix seconds.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn search(
         &self,
         db: &mut AnyConnection,
+        engine: Engine,
         now: i64,
-        sort: Sort,
-        few: i64,
-    ) -> sqlx::Result<Option<Self>> {
-        let (mut fewest, mut best) = (few, None);
-        for (one, in_order) in self.each() {
-            let found = if one.name.is_empty() {
-                one.condition(now).count(db, "tokens AS t", fewest).await?
-            } else {
-                one.count_named(db, fewest).await?
-            };
-            if found < fewest {
-                fewest = found;
-                best = (in_order != Some(sort)).then_some(one);
+    ) -> sqlx::Result<Tokens> {
+        let begins = |name: &Option<String>| Some(name.as_ref()?.starts_with(&self.name));
+        let mut ways = vec![];
+        match (begins(&self.client), begins(&self.user)) {
+            _ if self.name.is_empty() => ways.push(self.clauses(now)),
+            (Some(true), _) | (_, Some(true)) => ways.push(self.clauses(now)),
+            (Some(false), Some(false)) => {}
+            (client, user) => {
+                let [by_client, by_user] =
+                    [CLIENT, USERNAME].map(|sql| Clause::beginning(sql, &self.name));
+                if client.is_none() {
+                    let mut clauses = self.clauses(now);
+                    clauses.insert(0, by_client.leading().along(BY_CLIENT));
+                    ways.push(clauses);
+                }
+                if user.is_none() {
+                    let mut clauses = self.clauses(now);
+                    clauses.insert(0, by_user.leading().along(BY_USER));
+                    ways.push(clauses);
+                }
             }
         }
-        Ok(best)
-    }
-
-    async fn count_named(&self, db: &mut AnyConnection, most: i64) -> sqlx::Result<i64> {
-        let mut count = 0;
-        for range in [CLIENT, USERNAME] {
-            let mut found = Condition::default();
-            found.and_beginning(range, &self.name);
-            count += found.count(db, "tokens AS t", most).await?;
+        let mut searches = vec![];
+        for clauses in ways {
+            searches.push(Search::begin(db, engine, TABLE, clauses).await?);
         }
-        Ok(count)
-    }
-
-    /// What this filter finds, as a table `t`. The limit is never reached: it keeps databases from walking
-    /// some other index instead.
-    fn rows(&self, now: i64, most: i64) -> (String, Condition) {
-        let asked = format!("SELECT {ASKED} FROM tokens AS t");
-        if self.name.is_empty() {
-            let mut condition = self.condition(now);
-            let clauses = condition.sql();
-            let rows = format!("({asked} WHERE {clauses} LIMIT {most}) AS t");
-            return (rows, condition);
+        let mut new = Condition::default();
+        if searches.len() > 1 {
+            new.and_beginning(&format!("NOT ({CLIENT})"), &self.name);
         }
-        let mut condition = Condition::default();
-        let [client, user, other_client] = [CLIENT, USERNAME, CLIENT].map(|range| {
-            condition.and_beginning(range, &self.name);
-            condition.sql()
-        });
-        let rows = format!(
-            "({asked} WHERE {client} UNION ALL {asked} WHERE {user} AND NOT {other_client}
-              LIMIT {most}) AS t"
-        );
-        (rows, condition)
+        Ok(Tokens { searches, new })
     }
 }
 
 impl Sort {
-    fn order(self, descending: bool) -> String {
-        let way = if descending { "DESC" } else { "ASC" };
-        let column = match self {
-            Self::Client => "t.client_key",
-            Self::User => "t.username_key",
-            Self::Created => "t.created_at",
-            Self::LastUsed => "COALESCE(t.last_used_at, 0)",
-            Self::Expires => "t.ends_at",
+    fn indexed(self, descending: bool) -> Indexed {
+        let (key, index, numeric) = match self {
+            Self::Client => ("t.client_key", BY_CLIENT, false),
+            Self::User => ("t.username_key", BY_USER, false),
+            Self::Created => ("t.created_at", BY_CREATION, true),
+            Self::LastUsed => ("COALESCE(t.last_used_at, 0)", BY_LAST_USE, true),
+            Self::Expires => ("t.ends_at", BY_END, true),
         };
-        format!("{column} {way}, t.id {way}")
-    }
-
-    /// The index that has this order.
-    fn index(self) -> &'static str {
-        match self {
-            Self::Client => "tokens_by_client",
-            Self::User => "tokens_by_user",
-            Self::Created => "tokens_by_creation",
-            Self::LastUsed => "tokens_by_last_use",
-            Self::Expires => "tokens_by_end",
+        let id = "t.id";
+        Indexed {
+            order: Order {
+                key,
+                id,
+                descending,
+            },
+            numeric,
+            index,
         }
     }
-}
 
-/// Tokens that `filter` lets through at `now`, sorted.
-///
-/// # Errors
-/// The database failed.
-pub async fn page(
-    db: &mut AnyConnection,
-    engine: Engine,
-    filter: &Filter,
-    (sort, descending): (Sort, bool),
-    now: i64,
-    some: (i64, i64),
-) -> sqlx::Result<Vec<Token>> {
-    let few = filter.few(sort, engine);
-    page_where(db, engine, filter, (sort, descending), now, some, few).await
-}
-
-/// The same, with the most rows that are put in order.
-async fn page_where(
-    db: &mut AnyConnection,
-    engine: Engine,
-    filter: &Filter,
-    (sort, descending): (Sort, bool),
-    now: i64,
-    (limit, offset): (i64, i64),
-    few: i64,
-) -> sqlx::Result<Vec<Token>> {
-    let fewest = filter.fewest(db, now, sort, few).await?;
-    let walks = fewest.is_none();
-    let (from, mut condition) = match (fewest, engine) {
-        (Some(one), _) => one.rows(now, few),
-        // By itself SQLite takes an index of some filter, and puts all that it finds in order.
-        (None, Engine::Sqlite) => {
-            let walked = format!("tokens AS t INDEXED BY {}", sort.index());
-            (walked, Condition::default())
+    /// The key of a place in this order, as `text` has it.
+    pub fn key(self, text: &str) -> Option<Key> {
+        if self.indexed(false).numeric {
+            return text.parse().ok().map(Key::Number);
         }
-        (None, Engine::Postgres) => ("tokens AS t".into(), Condition::default()),
-    };
-    condition.and_all(filter.condition(now));
-    if let (Some(since), true) = (filter.unused_since, walks) {
-        // Both follow from the filter, and tell the index of the order where to begin.
-        condition.and("COALESCE(t.last_used_at, 0) <= ?", [since.into()]);
-        condition.and("t.created_at <= ?", [since.into()]);
+        Some(Key::Text(text.to_owned()))
     }
-    let clauses = condition.sql();
-    let order = sort.order(descending);
-    let (limit, offset) = (condition.bind(limit), condition.bind(offset));
-    // First which ones, then what there is to say of them.
-    let sql = format!(
-        "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
-                t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
-         FROM (SELECT t.id FROM {from} WHERE {clauses} ORDER BY {order}
-               LIMIT {limit} OFFSET {offset}) AS p
-         JOIN tokens AS t ON t.id = p.id
-         JOIN users AS u ON u.id = t.user_id
-         ORDER BY {order}"
-    );
-    condition.fetch(db, sql).await
 }
 
-/// How many tokens `filter` lets through at `now`, counted up to `most`.
-///
-/// # Errors
-/// The database failed.
-pub async fn count(
-    db: &mut AnyConnection,
-    filter: &Filter,
-    now: i64,
-    most: i64,
-) -> sqlx::Result<i64> {
-    filter.condition(now).count(db, "tokens AS t", most).await
+/// Tokens that are looked for.
+#[derive(Debug)]
+pub struct Tokens {
+    /// By the client's name, and by the user's.
+    searches: Vec<Search>,
+    /// What the second has found and the first has not.
+    new: Condition,
 }
 
-/// Up to `limit` tokens that `filter` lets through at `now`, user by user.
-///
-/// # Errors
-/// The database failed.
-pub async fn some(
-    db: &mut AnyConnection,
-    filter: &Filter,
-    now: i64,
-    limit: i64,
-) -> sqlx::Result<Vec<Owned>> {
-    let mut condition = filter.condition(now);
-    let clauses = condition.sql();
-    let limit = condition.bind(limit);
-    let sql = format!("SELECT t.id, t.user_id FROM tokens AS t WHERE {clauses} LIMIT {limit}");
-    let mut owned: Vec<Owned> = condition.fetch(db, sql).await?;
-    owned.sort_by_key(|token| token.user_id);
-    Ok(owned)
+impl Tokens {
+    /// How many there are, counted up to `most`; unless `all` are to be looked at, perhaps not that far.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn count(&self, db: &mut AnyConnection, most: i64, all: bool) -> sqlx::Result<Count> {
+        let (mut count, mut further) = (Count::default(), Condition::default());
+        for search in &self.searches {
+            count = count.and(search.count(db, &further, most, all).await?);
+            further = self.new.clone();
+        }
+        Ok(count.up_to(most))
+    }
+
+    /// A part of them, sorted, each with its place.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn part(
+        &self,
+        db: &mut AnyConnection,
+        (sort, descending): (Sort, bool),
+        part: &Part,
+    ) -> sqlx::Result<Vec<(Place, Token)>> {
+        let places = places_of_any(db, &self.searches, sort.indexed(descending), part).await?;
+        let columns = "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
+                              t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
+                       FROM tokens AS t JOIN users AS u ON u.id = t.user_id";
+        let tokens: Vec<Token> = rows_at(db, columns, &places).await?;
+        Ok(in_place(places, tokens, |token| token.id.to_string()))
+    }
+
+    /// Up to `limit` of them, user by user.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn some(&self, db: &mut AnyConnection, limit: i64) -> sqlx::Result<Vec<Owned>> {
+        let (order, part) = (Sort::Created.indexed(false), Part::first(limit));
+        let places = places_of_any(db, &self.searches, order, &part).await?;
+        let select = "SELECT t.id, t.user_id FROM tokens AS t";
+        let mut owned: Vec<Owned> = rows_at(db, select, &places).await?;
+        owned.sort_by_key(|token| token.user_id);
+        Ok(owned)
+    }
 }
 
 #[cfg(test)]
@@ -323,6 +234,8 @@ mod tests {
 
     use super::*;
     use crate::db::Pool;
+    use crate::models::place::Start;
+    use crate::models::search::Limits;
 
     const NOW: i64 = 1_800_000_000;
     const DAY: i64 = 86_400;
@@ -373,12 +286,11 @@ mod tests {
 
     /// Every combination of some value and none.
     fn filters() -> Vec<Filter> {
-        let user = UserId::parse(&id(1));
         let filter = |set: u32| {
             let has = |bit: u32| set & (1 << bit) > 0;
             Filter {
                 name: if has(0) { "la".into() } else { String::new() },
-                user: user.filter(|_| has(1)),
+                user: has(1).then(|| "lars".into()),
                 client: has(2).then(|| "lab".into()),
                 address: has(3).then(|| "192.0.2.1".into()),
                 live: has(4).then_some(set.is_multiple_of(3)),
@@ -389,37 +301,104 @@ mod tests {
         (0..1 << 6).map(filter).collect()
     }
 
+    /// Ways to the same rows: walking on and on, putting in order after a step, or first.
+    const WAYS: [(Limits, bool); 4] = [
+        (limits(1_000_000, 0), false),
+        (limits(1, 1_000_000), false),
+        (limits(1, 0), false),
+        (limits(0, 0), true),
+    ];
+
+    const fn limits(walked: i64, many: i64) -> Limits {
+        let few = 1_000_000;
+        Limits { few, walked, many }
+    }
+
+    async fn places(
+        db: &mut AnyConnection,
+        found: &Tokens,
+        (sort, descending): (Sort, bool),
+        start: Start,
+        limit: i64,
+    ) -> Vec<Place> {
+        let part = Part { start, limit };
+        let order = sort.indexed(descending);
+        places_of_any(db, &found.searches, order, &part)
+            .await
+            .unwrap()
+    }
+
+    const SORTS: [Sort; 5] = [
+        Sort::Client,
+        Sort::User,
+        Sort::Created,
+        Sort::LastUsed,
+        Sort::Expires,
+    ];
+
     #[test]
-    fn rows_are_the_same_whether_they_are_walked_to_or_put_in_order() {
+    fn all_ways_lead_to_the_same_rows() {
         rocket::async_test(async {
             let folder = tempfile::tempdir().unwrap();
             let pool = populated(folder.path()).await;
             let mut db = pool.read().await.unwrap();
-            let sorts = [
-                Sort::Client,
-                Sort::User,
-                Sort::Created,
-                Sort::LastUsed,
-                Sort::Expires,
-            ];
-            let mut found = 0;
+            let mut seen = 0;
             for filter in filters() {
-                for order in sorts
-                    .into_iter()
-                    .flat_map(|sort| [(sort, false), (sort, true)])
+                let mut found = filter.search(&mut db, Engine::Sqlite, NOW).await.unwrap();
+                let leaders: Vec<_> = found.searches.iter().map(|search| search.leader).collect();
+                for order in SORTS
+                    .iter()
+                    .flat_map(|sort| [(*sort, false), (*sort, true)])
                 {
-                    let mut pages = vec![];
-                    for few in [0, FEW] {
-                        let engine = Engine::Sqlite;
-                        let page = page_where(&mut db, engine, &filter, order, NOW, (9, 2), few);
-                        let page = page.await.unwrap();
-                        pages.push(page.iter().map(|token| token.id).collect::<Vec<_>>());
+                    let mut parts = vec![];
+                    for (limits, leads) in WAYS {
+                        for (search, leader) in found.searches.iter_mut().zip(&leaders) {
+                            search.limits = limits;
+                            search.leader = leader.filter(|_| leads);
+                        }
+                        parts.push(places(&mut db, &found, order, Start::Row(2), 9).await);
                     }
-                    assert_eq!(pages[0], pages[1], "{filter:?} {order:?}");
-                    found += pages[0].len();
+                    assert!(
+                        parts.iter().all(|part| *part == parts[0]),
+                        "{filter:?} {order:?}"
+                    );
+                    seen += parts[0].len();
                 }
             }
-            assert!(found > 1000, "{found}");
+            assert!(seen > 1000, "{seen}");
+        });
+    }
+
+    #[test]
+    fn parts_lie_around_a_place_as_they_do_in_the_whole() {
+        rocket::async_test(async {
+            let folder = tempfile::tempdir().unwrap();
+            let pool = populated(folder.path()).await;
+            let mut db = pool.read().await.unwrap();
+            for filter in filters() {
+                let found = filter.search(&mut db, Engine::Sqlite, NOW).await.unwrap();
+                for order in SORTS
+                    .iter()
+                    .flat_map(|sort| [(*sort, false), (*sort, true)])
+                {
+                    let whole = places(&mut db, &found, order, Start::Row(0), 1000).await;
+                    let rows = i64::try_from(whole.len()).unwrap();
+                    let count = found.count(&mut db, 1000, true).await.unwrap();
+                    assert_eq!(count, Count { rows, more: false }, "{filter:?}");
+                    let middle = whole.len() / 2;
+                    let Some(place) = whole.get(middle) else {
+                        continue;
+                    };
+                    let after = Start::After(place.clone());
+                    let after = places(&mut db, &found, order, after, 5).await;
+                    let wanted = &whole[middle + 1..whole.len().min(middle + 6)];
+                    assert_eq!(after, wanted, "{filter:?} {order:?}");
+                    let before = Start::Before(place.clone());
+                    let before = places(&mut db, &found, order, before, 5).await;
+                    let wanted = &whole[middle.saturating_sub(5)..middle];
+                    assert_eq!(before, wanted, "{filter:?} {order:?}");
+                }
+            }
         });
     }
 }

@@ -1,0 +1,400 @@
+//! Rows of a large table that several conditions let through, in order, a part at a time: in a time that
+//! depends neither on how long the table is nor on how deep in the list the part lies.
+//!
+//! A condition that finds few rows leads to them, and they are put in order. Where each finds many, the
+//! index of the order is walked from the part's start on: what they let through comes soon, unless they
+//! rarely hold together, or hold at the far end alone. That is noticed after some rows, and then the
+//! condition that finds fewest leads after all.
+
+use std::collections::HashMap;
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, FromRow};
+
+use super::condition::{Condition, Value};
+use super::place::{Count, Key, Order, Part, Place};
+use crate::db::Engine;
+
+/// Numbers of rows that decide which way is taken: a few milliseconds each, a part in well under 50.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Where each condition finds more than this, they are not put in order at once.
+    pub few: i64,
+    /// So many of an index are walked in the hope to fill a part.
+    pub walked: i64,
+    /// More than this are not put in order, if there is a choice.
+    pub many: i64,
+}
+
+impl Limits {
+    const USUAL: Self = Self {
+        few: 20_000,
+        walked: 20_000,
+        many: 300_000,
+    };
+}
+
+/// The table that is searched.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Table {
+    /// Its name, with the alias `t`.
+    pub name: &'static str,
+    /// The columns that conditions and orders ask for.
+    pub columns: &'static str,
+}
+
+/// A condition, and how it gets along with indexes.
+#[derive(Debug, Clone)]
+pub(super) struct Clause {
+    condition: Condition,
+    leads: bool,
+    along: Option<&'static str>,
+}
+
+impl Clause {
+    /// One that is only looked at.
+    pub(super) fn new(sql: &str, value: impl Into<Value>) -> Self {
+        let mut condition = Condition::default();
+        condition.and(sql, [value.into()]);
+        condition.into()
+    }
+
+    /// One for what begins with `prefix`, as [`Condition::and_beginning`] takes it.
+    pub(super) fn beginning(sql: &str, prefix: &str) -> Self {
+        let mut condition = Condition::default();
+        condition.and_beginning(sql, prefix);
+        condition.into()
+    }
+
+    /// An index leads to the rows that it lets through.
+    pub(super) fn leading(self) -> Self {
+        Self {
+            leads: true,
+            ..self
+        }
+    }
+
+    /// What it lets through stands together in that index.
+    pub(super) fn along(self, index: &'static str) -> Self {
+        Self {
+            along: Some(index),
+            ..self
+        }
+    }
+}
+
+impl From<Condition> for Clause {
+    fn from(condition: Condition) -> Self {
+        Self {
+            condition,
+            leads: false,
+            along: None,
+        }
+    }
+}
+
+/// An order, and the index that has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Indexed {
+    /// The order, of the alias `t`.
+    pub order: Order,
+    /// Whether its key is a number.
+    pub numeric: bool,
+    /// The index.
+    pub index: &'static str,
+}
+
+/// Conditions that all have to hold.
+#[derive(Debug)]
+pub(super) struct Search {
+    engine: Engine,
+    table: Table,
+    clauses: Vec<Clause>,
+    pub(super) limits: Limits,
+    /// The condition that finds fewest rows, if those are few.
+    pub(super) leader: Option<usize>,
+}
+
+impl Search {
+    /// Looks for conditions that find few rows.
+    pub(super) async fn begin(
+        db: &mut AnyConnection,
+        engine: Engine,
+        table: Table,
+        clauses: Vec<Clause>,
+    ) -> sqlx::Result<Self> {
+        let limits = Limits::USUAL;
+        let leader = fewest(db, table, &clauses, limits.few).await?;
+        Ok(Self {
+            engine,
+            table,
+            clauses,
+            limits,
+            leader,
+        })
+    }
+
+    /// How many rows it finds that meet `further` conditions, counted up to `most`: of all, or of the first
+    /// few that some condition finds.
+    pub(super) async fn count(
+        &self,
+        db: &mut AnyConnection,
+        further: &Condition,
+        most: i64,
+        all: bool,
+    ) -> sqlx::Result<Count> {
+        let leader = (self.leader).or_else(|| self.clauses.iter().position(|clause| clause.leads));
+        let looked_at = if all { i64::MAX } else { self.limits.few };
+        let mut condition = Condition::default();
+        let from = match leader {
+            Some(leader) => self.led_by(leader, looked_at, &mut condition),
+            None => self.table.name.to_owned(),
+        };
+        condition.and_all(self.others(|place, _| Some(place) != leader));
+        condition.and_all(further.clone());
+        let rows = condition.count(db, &from, most + 1).await?;
+        let more = leader.is_some() && self.leader.is_none() && !all;
+        Ok(Count { rows, more }.up_to(most))
+    }
+
+    /// The places of a part's rows, in the order in which it is read.
+    pub(super) async fn places(
+        &self,
+        db: &mut AnyConnection,
+        order: Indexed,
+        part: &Part,
+    ) -> sqlx::Result<Vec<Place>> {
+        if let Some(leader) = self.leader {
+            return self.sorted(db, order, part, leader, self.limits.few).await;
+        }
+        let scattered = |clause: &Clause| clause.along != Some(order.index);
+        if !self.clauses.iter().any(scattered) {
+            return self.walked(db, order, part, None).await;
+        }
+        let walked = self.limits.walked + part.offset().saturating_mul(50);
+        let found = self.walked(db, order, part, Some(walked)).await?;
+        if i64::try_from(found.len()) == Ok(part.limit) {
+            return Ok(found);
+        }
+        let (leading, many) = (|clause: &Clause| clause.leads, self.limits.many);
+        let (leader, most) = match self.clauses.iter().filter(|clause| leading(clause)).count() {
+            // There is no choice.
+            1 => (self.clauses.iter().position(leading), i64::MAX),
+            _ => (fewest(db, self.table, &self.clauses, many).await?, many),
+        };
+        match leader {
+            Some(leader) => self.sorted(db, order, part, leader, most).await,
+            None => self.walked(db, order, part, None).await,
+        }
+    }
+
+    /// Reads what one condition finds, and puts it in order.
+    async fn sorted(
+        &self,
+        db: &mut AnyConnection,
+        order: Indexed,
+        part: &Part,
+        leader: usize,
+        most: i64,
+    ) -> sqlx::Result<Vec<Place>> {
+        let mut condition = Condition::default();
+        let led = self.led_by(leader, most, &mut condition);
+        condition.and_all(self.others(|place, _| place != leader));
+        order.order.begin(part, &mut condition);
+        let clauses = condition.sql();
+        let way = order.order.sql();
+        let tail = format!("WHERE {clauses} ORDER BY {way}");
+        fetch(db, order, part, condition, &format!("{led} {tail}")).await
+    }
+
+    /// Walks the order's index from the part's start on, at most so many rows of it.
+    async fn walked(
+        &self,
+        db: &mut AnyConnection,
+        order: Indexed,
+        part: &Part,
+        most: Option<i64>,
+    ) -> sqlx::Result<Vec<Place>> {
+        let is_along = |clause: &Clause| clause.along == Some(order.index);
+        let mut condition = self.others(|_, clause| is_along(clause));
+        order.order.begin(part, &mut condition);
+        let mut scattered = self.others(|_, clause| !is_along(clause));
+        if most.is_none() {
+            condition.and_all(std::mem::take(&mut scattered));
+        }
+        let (clauses, way, name) = (condition.sql(), order.order.sql(), self.table.name);
+        // By itself SQLite takes an index of some condition, and puts all that it finds in order.
+        let forced = match self.engine {
+            Engine::Sqlite => format!("INDEXED BY {}", order.index),
+            Engine::Postgres => String::new(),
+        };
+        let mut from = format!("{name} {forced} WHERE {clauses} ORDER BY {way}");
+        if let Some(most) = most {
+            // Rows come out of it in the order in which they went in.
+            let (columns, most) = (self.table.columns, condition.bind(most));
+            condition.and_all(scattered);
+            let clauses = condition.sql();
+            from = format!("(SELECT {columns} FROM {from} LIMIT {most}) AS t WHERE {clauses}");
+        }
+        fetch(db, order, part, condition, &from).await
+    }
+
+    /// What one condition finds, as a table `t`. The limit is not reached: it keeps databases from taking
+    /// some other index instead.
+    fn led_by(&self, leader: usize, most: i64, condition: &mut Condition) -> String {
+        condition.and_all(self.others(|place, _| place == leader));
+        let clauses = condition.sql();
+        let Table { name, columns } = self.table;
+        format!("(SELECT {columns} FROM {name} WHERE {clauses} LIMIT {most}) AS t")
+    }
+
+    fn others(&self, which: impl Fn(usize, &Clause) -> bool) -> Condition {
+        let mut condition = Condition::default();
+        for (place, clause) in self.clauses.iter().enumerate() {
+            if which(place, clause) {
+                condition.and_all(clause.condition.clone());
+            }
+        }
+        condition
+    }
+}
+
+/// The leading condition that finds fewest rows, if one finds fewer than `most`.
+async fn fewest(
+    db: &mut AnyConnection,
+    table: Table,
+    clauses: &[Clause],
+    most: i64,
+) -> sqlx::Result<Option<usize>> {
+    let (mut fewest, mut least) = (None, most);
+    for (place, clause) in clauses.iter().enumerate() {
+        if clause.leads {
+            let found = clause
+                .condition
+                .clone()
+                .count(db, table.name, least)
+                .await?;
+            if found < least {
+                (fewest, least) = (Some(place), found);
+            }
+        }
+    }
+    Ok(fewest)
+}
+
+async fn fetch(
+    db: &mut AnyConnection,
+    order: Indexed,
+    part: &Part,
+    mut condition: Condition,
+    from: &str,
+) -> sqlx::Result<Vec<Place>> {
+    let Order { key, id, .. } = order.order;
+    let (limit, offset) = (condition.bind(part.limit), condition.bind(part.offset()));
+    let sql = format!("SELECT {key} AS key, {id} AS id FROM {from} LIMIT {limit} OFFSET {offset}");
+    if order.numeric {
+        return Ok(places(condition.fetch::<Numbered>(db, sql).await?));
+    }
+    Ok(places(condition.fetch::<Named>(db, sql).await?))
+}
+
+#[derive(FromRow)]
+struct Numbered {
+    key: i64,
+    id: String,
+}
+
+#[derive(FromRow)]
+struct Named {
+    key: String,
+    id: String,
+}
+
+fn places<T: Into<Place>>(rows: Vec<T>) -> Vec<Place> {
+    rows.into_iter().map(Into::into).collect()
+}
+
+impl From<Numbered> for Place {
+    fn from(row: Numbered) -> Self {
+        let key = Key::Number(row.key);
+        Self { key, id: row.id }
+    }
+}
+
+impl From<Named> for Place {
+    fn from(row: Named) -> Self {
+        let key = Key::Text(row.key);
+        Self { key, id: row.id }
+    }
+}
+
+/// The places of a part's rows that any of several searches finds, as the list has them.
+///
+/// # Errors
+/// The database failed.
+pub(super) async fn places_of_any(
+    db: &mut AnyConnection,
+    searches: &[Search],
+    order: Indexed,
+    part: &Part,
+) -> sqlx::Result<Vec<Place>> {
+    let order = Indexed {
+        order: order.order.of(part),
+        ..order
+    };
+    let mut found = match searches {
+        [search] => search.places(db, order, part).await?,
+        several => {
+            let (mut found, whole) = (vec![], part.whole());
+            for search in several {
+                found.extend(search.places(db, order, &whole).await?);
+            }
+            found.sort();
+            found.dedup();
+            if order.order.descending {
+                found.reverse();
+            }
+            part.cut(found)
+        }
+    };
+    if part.is_backward() {
+        found.reverse();
+    }
+    Ok(found)
+}
+
+/// The rows of places: `select` names their columns and tables, one of them `t`.
+///
+/// # Errors
+/// The database failed.
+pub(super) async fn rows_at<T>(
+    db: &mut AnyConnection,
+    select: &str,
+    places: &[Place],
+) -> sqlx::Result<Vec<T>>
+where
+    T: Send + Unpin + for<'r> FromRow<'r, AnyRow>,
+{
+    if places.is_empty() {
+        return Ok(vec![]);
+    }
+    let marks = vec!["?"; places.len()].join(", ");
+    let ids = places.iter().map(|place| Value::from(place.id.as_str()));
+    let mut condition = Condition::default();
+    condition.and(&format!("t.id IN ({marks})"), ids);
+    let clauses = condition.sql();
+    condition
+        .fetch(db, format!("{select} WHERE {clauses}"))
+        .await
+}
+
+/// Rows with their places, in the places' order. What was deleted meanwhile is left out.
+pub(super) fn in_place<T>(
+    places: Vec<Place>,
+    rows: Vec<T>,
+    id: impl Fn(&T) -> String,
+) -> Vec<(Place, T)> {
+    let mut rows: HashMap<String, T> = rows.into_iter().map(|row| (id(&row), row)).collect();
+    let placed = |place: Place| rows.remove(&place.id).map(|row| (place, row));
+    places.into_iter().filter_map(placed).collect()
+}
