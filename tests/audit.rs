@@ -107,7 +107,7 @@ fn it_streams_whole_and_pages_by_fifty() {
             let id = multitoken::identity::EventId::new().to_string();
             sqlx::query(
                 "INSERT INTO events (id, at, action, via, client, client_key)
-                 VALUES ($1, $2, 'login.failed', 'api', $3, $3)",
+                 VALUES ($1, $2, 'token.ended', 'api', $3, $3)",
             )
             .bind(id)
             .bind(1_700_000_000_i64 + number)
@@ -117,12 +117,12 @@ fn it_streams_whole_and_pages_by_fifty() {
             .unwrap();
         }
         tx.commit().await.unwrap();
-        let lines = download(&app, &cookie, "action=login.failed").await;
+        let lines = download(&app, &cookie, "action=token.ended").await;
         let clients: Vec<_> = lines.iter().map(|line| line[5].clone()).collect();
         let wanted: Vec<_> = (0..1205).rev().map(|n| format!("client {n}")).collect();
         assert_eq!(clients, wanted);
 
-        let query = "action=login.failed&q=client";
+        let query = "action=token.ended&q=client";
         let page = async |number: u32| {
             let path = format!("/admin/audit?{query}&page={number}");
             app.page(&path, &cookie).await.text
@@ -131,7 +131,7 @@ fn it_streams_whole_and_pages_by_fifty() {
         assert!(first.contains("client 1204") && first.contains("client 1155<"));
         assert!(!first.contains("client 1154<") && first.contains("page=2"));
         assert!(last.contains("client 0<") && !last.contains("page=26"));
-        assert!(last.contains("q=client&amp;action=login.failed&amp;page=24"));
+        assert!(last.contains("q=client&amp;action=token.ended&amp;page=24"));
     });
 }
 
