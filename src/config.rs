@@ -86,7 +86,7 @@ pub struct Settings {
     pub hash_threads: Option<usize>,
     /// Networks of the proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
-    /// Reserved.
+    /// Whether live tokens are remembered for a moment; if not, each request asks the database.
     pub token_cache: bool,
     /// Origins whose pages may call the JSON API.
     pub cors_origins: Vec<WebOrigin>,

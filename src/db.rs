@@ -208,6 +208,14 @@ impl Pool {
         self.connections.acquire().await
     }
 
+    /// A connection beside those of the pool.
+    ///
+    /// # Errors
+    /// The database can't be reached.
+    pub async fn connect(&self) -> sqlx::Result<AnyConnection> {
+        AnyConnection::connect_with(&self.connections.connect_options()).await
+    }
+
     /// A transaction for writing. On SQLite it takes the write lock at once: one that starts as a
     /// reader fails when another writer came between.
     ///

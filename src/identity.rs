@@ -32,6 +32,11 @@ macro_rules! id {
                 Self(id.into_uuid())
             }
 
+            /// The last of its 16 bytes, which is random.
+            pub fn last_byte(self) -> u8 {
+                self.0.as_bytes()[15]
+            }
+
             /// Reads the hyphenated lower-case form, the only one that we write.
             pub fn parse(text: &str) -> Option<Self> {
                 let id = Uuid::try_parse(text).ok()?;

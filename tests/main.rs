@@ -10,6 +10,7 @@ mod audit;
 mod binary;
 mod browser;
 mod bulk;
+mod cache;
 mod cookies;
 mod cors;
 mod fuzz;

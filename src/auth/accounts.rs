@@ -94,7 +94,7 @@ impl Auth {
     /// [`Error::NotFound`]; [`Error::Conflict`] for the last active admin; [`Error::Database`].
     pub async fn disable(&self, id: UserId, actor: &Actor) -> Result<u64, Error> {
         let now = now();
-        let mut tx = self.pool.write().await?;
+        let mut tx = self.change().await?;
         let user = find_spared(&mut tx, id).await?;
         if user::disable(&mut tx, id, now).await? {
             event::insert(&mut tx, Action::UserDisabled, actor, about(&user), now).await?;
@@ -123,12 +123,13 @@ impl Auth {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Database`].
     pub async fn promote(&self, id: UserId, actor: &Actor) -> Result<(), Error> {
-        let mut tx = self.pool.write().await?;
+        let mut tx = self.change().await?;
         let user = find(&mut tx, id).await?;
         if user::set_role(&mut tx, id, Role::Admin).await? {
+            tx.concerns(id);
             event::insert(&mut tx, Action::UserPromoted, actor, about(&user), now()).await?;
         }
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Makes an admin a user and ends their admin sessions; tokens of the API go on. Again is
@@ -138,14 +139,15 @@ impl Auth {
     /// [`Error::NotFound`]; [`Error::Conflict`] for the last active admin; [`Error::Database`].
     pub async fn demote(&self, id: UserId, actor: &Actor) -> Result<(), Error> {
         let now = now();
-        let mut tx = self.pool.write().await?;
+        let mut tx = self.change().await?;
         let user = find_spared(&mut tx, id).await?;
         if user::set_role(&mut tx, id, Role::User).await? {
+            tx.concerns(id);
             event::insert(&mut tx, Action::UserDemoted, actor, about(&user), now).await?;
         }
         let which = Which::OfKind(id, Kind::Admin);
         end_within(&mut tx, which, Reason::UserDemoted, actor, now).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// Deletes a user with their tokens, and says how many those were. The audit trail stays.
@@ -154,7 +156,7 @@ impl Auth {
     /// [`Error::NotFound`]; [`Error::Conflict`] for the last active admin; [`Error::Database`].
     pub async fn delete_user(&self, id: UserId, actor: &Actor) -> Result<u64, Error> {
         let now = now();
-        let mut tx = self.pool.write().await?;
+        let mut tx = self.change().await?;
         let user = find_spared(&mut tx, id).await?;
         // Whoever is signing in right now holds the user's row; so do we from here on.
         user::disable(&mut tx, id, now).await?;
@@ -190,7 +192,7 @@ impl Auth {
             let hash = turn.hash(new).await?;
             drop(turn);
             let now = now();
-            let mut tx = self.pool.write().await?;
+            let mut tx = self.change().await?;
             if user::change_password(&mut tx, id, &checked.password_hash, &hash).await? {
                 event::insert(&mut tx, Action::PasswordChanged, &actor, about, now).await?;
                 let which = Which::OfUser(id, Some(session.token_id));
@@ -273,7 +275,7 @@ impl Auth {
         self.demand_fit("password", &username_of(&user.username)?, new)?;
         let hash = self.hasher.hash(new).await?;
         let now = now();
-        let mut tx = self.pool.write().await?;
+        let mut tx = self.change().await?;
         if !user::set_password(&mut tx, user.id, &hash).await? {
             return Err(Error::NotFound);
         }

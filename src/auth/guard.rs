@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use rocket::Request;
 use rocket::http::{Method, Status};
@@ -32,7 +33,7 @@ use crate::web::origin::{is_foreign_page, is_same_origin};
 ///   client that its token is bad, nor to let it in.
 #[derive(Debug, Clone)]
 pub struct User {
-    session: Session,
+    session: Arc<Session>,
     caller: Caller,
 }
 
@@ -49,7 +50,7 @@ pub struct User {
 /// - 503 ([`Error::Database`]) where the database can't be asked.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    session: Session,
+    session: Arc<Session>,
     caller: Caller,
 }
 

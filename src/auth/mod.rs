@@ -2,6 +2,7 @@
 //! the guards that handlers ask for.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rocket::fairing::AdHoc;
 use rocket::{Build, Rocket};
@@ -13,7 +14,10 @@ use crate::error::Error;
 use crate::password::Hasher;
 
 pub mod accounts;
+mod cache;
+mod change;
 pub mod demo;
+mod follow;
 pub mod guard;
 pub mod sessions;
 pub mod setup;
@@ -29,6 +33,10 @@ pub struct Auth {
     settings: Arc<Settings>,
     hasher: Hasher,
     usage: Arc<usage::Usage>,
+    /// None if the settings want none.
+    cache: Option<Arc<cache::Cache>>,
+    /// Whether this process has ended a token.
+    ended: Arc<AtomicBool>,
 }
 
 impl Auth {
@@ -38,11 +46,14 @@ impl Auth {
     /// The settings ask for hash parameters that Argon2 does not take.
     pub fn new(pool: Pool, settings: Settings) -> Result<Self, Error> {
         let hasher = Hasher::new(&settings)?;
+        let cache = settings.token_cache.then(|| Arc::new(cache::Cache::new()));
         Ok(Self {
             pool,
             settings: Arc::new(settings),
             hasher,
             usage: Arc::default(),
+            cache,
+            ended: Arc::default(),
         })
     }
 

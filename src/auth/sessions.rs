@@ -7,10 +7,11 @@
 //! whose password was changed, meanwhile gets no token, and the row stays locked until the token
 //! is stored, so that two logins of one user can't both find room for one more token.
 
-use rand::distr::{Alphanumeric, SampleString};
-use sqlx::AnyConnection;
+use std::sync::Arc;
 
 use super::Auth;
+use super::cache::Entry;
+use super::change::Change;
 use super::throttle::{Attempt, Checked, remember_address};
 use crate::config::{Lifetime, TokensFull};
 use crate::error::Error;
@@ -21,8 +22,9 @@ use crate::models::token::{self, Ended, Kind, NewToken, Owned};
 use crate::models::user::{self, Credentials, Role};
 use crate::models::{NEVER, now};
 use crate::password::{Password, Verdict};
-use crate::secret::Secret;
+use crate::secret::{Digest, Secret};
 use crate::web::client::Caller;
+use rand::distr::{Alphanumeric, SampleString};
 
 /// A live token, and whose it is.
 #[derive(Debug, Clone)]
@@ -257,7 +259,7 @@ impl Auth {
     ) -> Result<Option<Issued>, Error> {
         let now = now();
         let actor = Actor::of(kind, Some((user.id, user.username.clone())), caller);
-        let mut tx = self.pool.write().await?;
+        let mut tx = self.change().await?;
         if !user::begin_login(&mut tx, user, password_hash, now).await? {
             return Ok(None);
         }
@@ -304,10 +306,11 @@ impl Auth {
     pub(super) async fn renew(&self, session: &Session) -> Result<Secret, Error> {
         let secret = Secret::generate(&self.settings.token_prefix);
         let (digest, hint) = (secret.digest(), secret.hint());
-        let mut tx = self.pool.write().await?;
+        let mut tx = self.change().await?;
         if !token::renew(&mut tx, session.token_id, &digest, hint, now()).await? {
             return Err(Error::InvalidToken);
         }
+        tx.concerns(session.user_id);
         tx.commit().await?;
         Ok(secret)
     }
@@ -316,7 +319,7 @@ impl Auth {
     /// apps can't push an admin out of the admin page, and an admin is never refused there.
     async fn make_room(
         &self,
-        tx: &mut AnyConnection,
+        tx: &mut Change<'_>,
         user: UserId,
         kind: Kind,
         actor: &Actor,
@@ -345,23 +348,38 @@ impl Auth {
         kind: Kind,
         presented: &str,
         caller: &Caller,
-    ) -> Result<Session, Error> {
+    ) -> Result<Arc<Session>, Error> {
         // The checksum keeps guesses and typing errors away from the database.
-        let secret = Secret::parse(presented).ok_or(Error::InvalidToken)?;
+        let digest = Digest::of_presented(presented).ok_or(Error::InvalidToken)?;
         let now = now();
-        let found = {
-            let mut db = self.pool.read().await?;
-            token::find_bearer(&mut db, kind, &secret.digest(), now).await?
+        let cached = self
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.get(&digest, now));
+        let entry = match cached {
+            Some(entry) => entry,
+            None => self.look_up(kind, digest, now).await?,
         };
-        let bearer = found.ok_or(Error::InvalidToken)?;
+        let session = &entry.session;
         // A demotion ends the tokens of kind admin; this holds whatever else changes a role.
-        if kind == Kind::Admin && bearer.role != Role::Admin {
+        if session.kind != kind || kind == Kind::Admin && session.role != Role::Admin {
             return Err(Error::InvalidToken);
         }
         let (_, idle_ttl) = self.lifetimes(kind);
-        let ends_at = ends_at(bearer.expires_at, idle_ttl, now);
-        self.usage.note(&bearer, now, ends_at, idle_ttl, caller);
-        Ok(Session {
+        self.usage.note(&entry, now, idle_ttl, caller);
+        Ok(Arc::clone(session))
+    }
+
+    /// Asks the database for a live token, and remembers it.
+    async fn look_up(&self, kind: Kind, digest: Digest, now: i64) -> Result<Arc<Entry>, Error> {
+        let asking = self.cache.as_ref().map(|cache| (cache, cache.ask()));
+        let found = {
+            let mut db = self.pool.read().await?;
+            token::find_bearer(&mut db, kind, &digest, now).await?
+        };
+        let bearer = found.ok_or(Error::InvalidToken)?;
+        let (ends_at, noted_at) = (bearer.ends_at, bearer.last_used_at.unwrap_or(i64::MIN));
+        let session = Session {
             kind,
             user_id: bearer.user_id,
             username: bearer.username,
@@ -370,7 +388,12 @@ impl Auth {
             client: bearer.client,
             expires_at: bearer.expires_at,
             confirmed_at: bearer.confirmed_at,
-        })
+        };
+        let entry = Arc::new(Entry::new(session, ends_at, noted_at));
+        if let Some((cache, asking)) = asking {
+            cache.remember(asking, digest, &entry);
+        }
+        Ok(entry)
     }
 
     /// Ends tokens, and says how many there were.
@@ -378,7 +401,7 @@ impl Auth {
     /// # Errors
     /// [`Error::Database`]; then none has ended.
     pub async fn end(&self, which: Which<'_>, reason: Reason, actor: &Actor) -> Result<u64, Error> {
-        let mut tx = self.pool.write().await?;
+        let mut tx = self.change().await?;
         let ended = end_within(&mut tx, which, reason, actor, now()).await?;
         tx.commit().await?;
         Ok(ended)
@@ -441,7 +464,7 @@ impl Auth {
         let mut count = 0;
         for some in users.chunks(self.pool.engine().rows_at_once()) {
             let now = now();
-            let mut tx = self.pool.write().await?;
+            let mut tx = self.change().await?;
             for tokens in some {
                 user::lock(&mut tx, tokens[0].user_id).await?;
                 for token in *tokens {
@@ -470,7 +493,7 @@ impl Auth {
                 return Ok(pruned);
             }
             for some in owners.chunks(self.pool.engine().rows_at_once()) {
-                let mut tx = self.pool.write().await?;
+                let mut tx = self.change().await?;
                 for &owner in some {
                     user::lock(&mut tx, owner).await?;
                     let expired = token::delete_expired(&mut tx, owner, now).await?;
@@ -492,7 +515,7 @@ impl Auth {
 
 /// Ends tokens as part of a larger change, which must do it in the same transaction.
 pub(super) async fn end_within(
-    tx: &mut AnyConnection,
+    tx: &mut Change<'_>,
     which: Which<'_>,
     reason: Reason,
     actor: &Actor,
@@ -515,13 +538,14 @@ pub(super) async fn end_within(
 }
 
 async fn record_ended(
-    tx: &mut AnyConnection,
+    tx: &mut Change<'_>,
     actor: &Actor,
     reason: Reason,
     ended: &[Ended],
     now: i64,
 ) -> Result<u64, Error> {
     for token in ended {
+        tx.concerns(token.user_id);
         let about = About {
             subject: Some((token.user_id, &token.username)),
             token: Some(token.id),

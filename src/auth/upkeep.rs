@@ -9,7 +9,7 @@ use rocket::tokio::{self, select};
 use rocket::{Orbit, Rocket};
 use sqlx::AnyConnection;
 
-use super::Auth;
+use super::{Auth, follow};
 use crate::config::Settings;
 use crate::error::Error;
 use crate::models::event::{self, Actor};
@@ -46,6 +46,13 @@ fn start(rocket: &Rocket<Orbit>) {
         Box::pin(auth.prune_attempts())
     });
     repeat(rocket, auth, PRUNING, |auth| Box::pin(prune(auth)));
+    let (followed, shutdown) = (auth.clone(), rocket.shutdown());
+    tokio::spawn(async move {
+        select! {
+            () = shutdown => {}
+            () = follow::follow(followed) => {}
+        }
+    });
 }
 
 type Job = for<'a> fn(&'a Auth) -> BoxFuture<'a, Result<(), Error>>;

@@ -6,10 +6,12 @@ use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Auth;
+use super::cache::Entry;
+use super::sessions::ends_at;
 use crate::config::Lifetime;
 use crate::error::Error;
 use crate::identity::TokenId;
-use crate::models::token::{self, Bearer, Use};
+use crate::models::token::{self, Use};
 use crate::models::user;
 use crate::web::client::Caller;
 
@@ -21,30 +23,24 @@ const COARSENESS: i64 = 60;
 pub(super) struct Usage(Mutex<HashMap<TokenId, Use>>);
 
 impl Usage {
-    /// Notes a use of `bearer` at `now` that moves its end to `ends_at`.
-    pub(super) fn note(
-        &self,
-        bearer: &Bearer,
-        now: i64,
-        ends_at: i64,
-        idle_ttl: Lifetime,
-        caller: &Caller,
-    ) {
+    /// Notes a use of a token at `now`, if the last one that was noted is old enough.
+    pub(super) fn note(&self, entry: &Entry, now: i64, idle_ttl: Lifetime, caller: &Caller) {
         let tenth = idle_ttl
             .length()
             .and_then(|life| i64::try_from(life.as_secs() / 10).ok())
             .unwrap_or(COARSENESS);
         let spacing = tenth.min(COARSENESS);
-        if bearer.last_used_at.is_none_or(|last| now - last >= spacing) {
+        if entry.is_due(now, spacing) {
+            let session = &entry.session;
             let last = Use {
-                user_id: bearer.user_id,
+                user_id: session.user_id,
                 at: now,
                 spacing,
-                ends_at,
+                ends_at: ends_at(session.expires_at, idle_ttl, now),
                 address: caller.address.map(|address| address.to_string()),
                 user_agent: caller.user_agent.clone(),
             };
-            self.pending().insert(bearer.token_id, last);
+            self.pending().insert(session.token_id, last);
         }
     }
 

@@ -113,22 +113,28 @@ async fn execute(command: Command, figment: &Figment, settings: Settings) -> Res
         Command::User(user) => {
             let auth = open(figment, settings).await?;
             let done = user.run(&auth).await;
-            auth.pool().shut().await;
+            close(&auth).await;
             done
         }
         Command::Token(token) => {
             let auth = open(figment, settings).await?;
             let done = token.run(&auth).await;
-            auth.pool().shut().await;
+            close(&auth).await;
             done
         }
         Command::Seed(seed) => {
             let auth = open(figment, settings).await?;
             let done = seed.run(&auth).await;
-            auth.pool().shut().await;
+            close(&auth).await;
             done
         }
     }
+}
+
+/// When a command is done, it is done everywhere.
+async fn close(auth: &Auth) {
+    auth.followed().await;
+    auth.pool().shut().await;
 }
 
 async fn open(figment: &Figment, settings: Settings) -> Result<Auth, Failure> {

@@ -208,7 +208,7 @@ async fn insert_tokens(
             .bind(Kind::Api.as_str())
             .bind(token.client.name.as_str())
             .bind(token.client.key.as_str())
-            .bind(token.digest.as_hex())
+            .bind(token.digest.to_hex())
             .bind(token.hint.as_str())
             .bind(token.created_at)
             .bind(token.last_used_at)

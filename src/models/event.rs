@@ -54,7 +54,7 @@ impl Action {
         Self::UserDeleted,
     ];
 
-    /// Whether its lines name a client.
+    /// Whether its lines may name a client: no search by one looks at the others.
     fn is_about_a_client(self) -> bool {
         matches!(self, Self::TokenIssued | Self::TokenEnded)
     }
@@ -145,7 +145,7 @@ pub struct About<'a> {
     pub subject: Option<(UserId, &'a str)>,
     /// The token concerned.
     pub token: Option<TokenId>,
-    /// The client concerned.
+    /// The client concerned, where a token is.
     pub client: Option<&'a str>,
     /// Why.
     pub reason: Option<&'a str>,

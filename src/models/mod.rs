@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub mod attempt;
 mod condition;
 pub mod demo;
+pub mod ending;
 pub mod event;
 pub mod known_address;
 pub mod place;

@@ -115,12 +115,12 @@ pub struct Bearer {
     pub token_id: TokenId,
     /// The client that it was issued to.
     pub client: String,
-    /// Unix seconds.
-    pub created_at: i64,
     /// Unix seconds; none before the first use.
     pub last_used_at: Option<i64>,
     /// Unix seconds; none: never.
     pub expires_at: Option<i64>,
+    /// The end, absolute or by disuse, whichever is sooner; unix seconds.
+    pub ends_at: i64,
     /// When the password was last given, unix seconds: at the login or later.
     pub confirmed_at: i64,
     /// Whose it is.
@@ -191,7 +191,7 @@ pub async fn insert(db: &mut AnyConnection, token: &NewToken<'_>) -> sqlx::Resul
     .bind(token.user_id.to_string())
     .bind(token.kind.as_str())
     .bind(token.client.as_str())
-    .bind(token.digest.as_hex())
+    .bind(token.digest.to_hex())
     .bind(token.hint)
     .bind(token.created_at)
     .bind(token.expires_at)
@@ -215,13 +215,13 @@ pub async fn find_bearer(
     now: i64,
 ) -> sqlx::Result<Option<Bearer>> {
     sqlx::query_as(
-        "SELECT t.id AS token_id, t.client, t.created_at, t.last_used_at, t.expires_at,
+        "SELECT t.id AS token_id, t.client, t.last_used_at, t.expires_at, t.ends_at,
                 COALESCE(t.confirmed_at, t.created_at) AS confirmed_at,
                 u.id AS user_id, u.username, u.role
          FROM tokens t JOIN users u ON u.id = t.user_id
          WHERE t.digest = $1 AND t.kind = $2 AND t.ends_at > $3 AND u.disabled_at IS NULL",
     )
-    .bind(digest.as_hex())
+    .bind(digest.to_hex())
     .bind(kind.as_str())
     .bind(now)
     .fetch_optional(db)
@@ -377,7 +377,7 @@ pub async fn renew(
          WHERE id = $1 AND ends_at > $4",
     )
     .bind(id.to_string())
-    .bind(digest.as_hex())
+    .bind(digest.to_hex())
     .bind(hint)
     .bind(now)
     .execute(db)

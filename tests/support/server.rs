@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 
 use super::PASSWORD;
+use super::app::{ANYTHING_ENDED, FOLLOWED};
 use super::postgres::Postgres;
 
 /// A server process; it is ended when dropped.
@@ -183,7 +184,9 @@ impl Server {
         sqlx::any::install_default_drivers();
         let mut db = AnyConnection::connect(&self.url).await.unwrap();
         sqlx::query(sql).execute(&mut db).await.unwrap();
+        sqlx::query(ANYTHING_ENDED).execute(&mut db).await.unwrap();
         db.close().await.unwrap();
+        rocket::tokio::time::sleep(FOLLOWED).await;
     }
 
     /// Takes its database away, which has to be a PostgreSQL's.

@@ -1,0 +1,284 @@
+//! Tokens that were found live a moment ago: a guard need not ask the database for them each time.
+//!
+//! **The promise.** Once the end of a token is answered, no request that starts afterwards in this process
+//! is let in by it; in another process on the same database, none that starts 250 ms later. What counts
+//! as an end is whatever makes a remembered session wrong: revocation, logout, eviction, a new login of
+//! the same client, a changed password, a disabled or deleted user, another role, another secret.
+//!
+//! **How it is kept.** Users fall into stripes. Whatever ends a user's token adds one to the stripe's count
+//! in the database, in the transaction that does it ([`super::change`]).
+//!
+//! - *In this process*, when the transaction is committed and before anybody is told, the stripe is marked:
+//!   [`Cache::forget`] draws the next number of a sequence and writes it to the stripe. An entry bears the
+//!   number that the sequence had before the database was asked for it, and is good as long as its
+//!   stripe's number is not greater. A look-up that was under way meanwhile bears an older number and is
+//!   void, though it is stored later; one that drew the new number asked after the commit, and so saw the
+//!   end.
+//! - *In other processes*, [`super::follow`] reads all counts every [`EVERY`], and marks the stripes whose
+//!   count has moved. Entries are trusted only while the last such reading that succeeded began at most
+//!   [`TRUSTED`] ago. Say that an end is committed at `c` and a request starts at `t`, 250 ms later or more. It
+//!   trusts an entry only if a reading began after `t` - 200 ms, which is after `c`; that reading saw
+//!   the count moved, because the count's row was locked until the commit, and marked the stripe before it
+//!   was taken for done. If no reading succeeds, because the database is away or this process is too busy,
+//!   nothing is trusted, and the database is asked.
+//!
+//! An entry ends by itself when the database said that the token would; later uses move that end, and
+//! the database is asked again. Nothing is remembered for longer than [`LONGEST`], in case that somebody
+//! changes a table by hand. Tokens that don't exist are not remembered.
+
+use std::array;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use moka::sync;
+use rocket::tokio::sync::Notify;
+
+use super::sessions::Session;
+use crate::models::ending::{STRIPES, stripe_of};
+use crate::secret::Digest;
+
+/// Between two readings of the counts.
+pub(super) const EVERY: Duration = Duration::from_millis(100);
+/// How soon other processes know that a token has ended.
+pub(super) const FOLLOWED: Duration = Duration::from_millis(250);
+/// How long after the beginning of a reading entries are trusted: [`FOLLOWED`], with something to spare.
+const TRUSTED: Duration = Duration::from_millis(200);
+/// For how long an entry is kept.
+const LONGEST: Duration = Duration::from_mins(1);
+/// What entries may weigh together, in bytes: some 130,000 of them.
+const MOST: u64 = 64 * 1024 * 1024;
+/// What an entry weighs beside its names, keys and counters of the cache included, measured.
+const BASE: u32 = 480;
+
+/// A token that was found live.
+pub(super) struct Entry {
+    pub(super) session: Arc<Session>,
+    /// Its end as the database had it, unix seconds.
+    ends_at: i64,
+    /// Its last use that was noted, unix seconds.
+    noted_at: AtomicI64,
+}
+
+impl Entry {
+    /// A session that lasts till `ends_at`, and whose last use was noted at `noted_at`; unix seconds.
+    pub(super) fn new(session: Session, ends_at: i64, noted_at: i64) -> Self {
+        Self {
+            session: Arc::new(session),
+            ends_at,
+            noted_at: noted_at.into(),
+        }
+    }
+
+    /// Whether a use at `now` is to be noted, the last that was being so many seconds old. Of several that
+    /// ask at once, one is told so.
+    pub(super) fn is_due(&self, now: i64, spacing: i64) -> bool {
+        let last = self.noted_at.load(Ordering::Relaxed);
+        now.saturating_sub(last) >= spacing
+            && (self.noted_at)
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
+/// An entry, and the sequence's number when the database was asked for it.
+#[derive(Clone)]
+struct Kept {
+    entry: Arc<Entry>,
+    asked_at: u64,
+}
+
+/// A look-up that is under way: the sequence's number before it began.
+#[derive(Clone, Copy)]
+pub(super) struct Asking(u64);
+
+pub(super) struct Cache {
+    entries: sync::Cache<Digest, Kept>,
+    sequence: AtomicU64,
+    /// The sequence's number when something ended there last.
+    stripes: [AtomicU64; STRIPES],
+    start: Instant,
+    /// When the last reading of the counts began that succeeded, in nanoseconds from the start; 0: never.
+    read_at: AtomicU64,
+    /// Whether anybody asked since the follower looked.
+    wanted: AtomicBool,
+    wake: Notify,
+}
+
+impl Cache {
+    pub(super) fn new() -> Self {
+        let weigh = |_: &Digest, kept: &Kept| {
+            let session = &kept.entry.session;
+            let names = session.username.len() + session.client.len();
+            BASE.saturating_add(u32::try_from(names).unwrap_or(u32::MAX))
+        };
+        Self {
+            entries: sync::Cache::builder()
+                .weigher(weigh)
+                .max_capacity(MOST)
+                .time_to_live(LONGEST)
+                .build(),
+            sequence: AtomicU64::new(0),
+            stripes: array::from_fn(|_| AtomicU64::new(0)),
+            start: Instant::now(),
+            read_at: AtomicU64::new(0),
+            wanted: AtomicBool::new(false),
+            wake: Notify::new(),
+        }
+    }
+
+    /// The entry of a token, if it is to be trusted at `now`, unix seconds.
+    pub(super) fn get(&self, digest: &Digest, now: i64) -> Option<Arc<Entry>> {
+        // Read first: a line of memory that all write to is slow.
+        if !self.wanted.load(Ordering::Relaxed) && !self.wanted.swap(true, Ordering::Relaxed) {
+            self.wake.notify_one();
+        }
+        if !self.is_trusted() {
+            return None;
+        }
+        let Kept { entry, asked_at } = self.entries.get(digest)?;
+        let stripe = stripe_of(entry.session.user_id);
+        let ended_at = self.stripes[stripe].load(Ordering::SeqCst);
+        (ended_at <= asked_at && entry.ends_at > now).then_some(entry)
+    }
+
+    fn is_trusted(&self) -> bool {
+        let read_at = self.read_at.load(Ordering::SeqCst);
+        let age = self.age().saturating_sub(Duration::from_nanos(read_at));
+        read_at > 0 && age <= TRUSTED
+    }
+
+    fn age(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// To be called before the database is asked for a token that [`Cache::remember`] is given then.
+    pub(super) fn ask(&self) -> Asking {
+        Asking(self.sequence.load(Ordering::SeqCst))
+    }
+
+    /// Remembers a token.
+    pub(super) fn remember(&self, Asking(asked_at): Asking, digest: Digest, entry: &Arc<Entry>) {
+        let entry = Arc::clone(entry);
+        self.entries.insert(digest, Kept { entry, asked_at });
+    }
+
+    /// Forgets all tokens of those stripes. To be called after what ended them is committed.
+    pub(super) fn forget(&self, stripes: impl IntoIterator<Item = usize>) {
+        let number = self.sequence.fetch_add(1, Ordering::SeqCst) + 1;
+        for stripe in stripes {
+            self.stripes[stripe].fetch_max(number, Ordering::SeqCst);
+        }
+    }
+
+    /// The time of a reading of the counts that begins now.
+    pub(super) fn reading(&self) -> u64 {
+        u64::try_from(self.age().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Trusts entries for a while: the reading that began at that time is done, and what had moved is
+    /// forgotten.
+    pub(super) fn trust(&self, reading: u64) {
+        self.read_at.store(reading.max(1), Ordering::SeqCst);
+    }
+
+    /// Whether anybody has asked since the last time.
+    pub(super) fn was_wanted(&self) -> bool {
+        self.wanted.swap(false, Ordering::Relaxed)
+    }
+
+    /// Waits until somebody asks.
+    pub(super) async fn wanted(&self) {
+        self.wake.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+
+    use super::*;
+    use crate::identity::{TokenId, UserId};
+    use crate::models::token::Kind;
+    use crate::models::user::Role;
+    use crate::secret::Secret;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn entry(user_id: UserId) -> Arc<Entry> {
+        let session = Session {
+            kind: Kind::Api,
+            user_id,
+            username: "alice".into(),
+            role: Role::User,
+            token_id: TokenId::new(),
+            client: "laptop".into(),
+            expires_at: None,
+            confirmed_at: NOW,
+        };
+        Arc::new(Entry::new(session, NOW + 10, NOW))
+    }
+
+    /// A cache that is trusted now and remembers a token of `user`.
+    fn remembering(user: UserId) -> (Cache, Digest) {
+        let (cache, digest) = (Cache::new(), Secret::generate("mtk").digest());
+        cache.trust(cache.reading());
+        cache.remember(cache.ask(), digest, &entry(user));
+        (cache, digest)
+    }
+
+    #[test]
+    fn a_token_is_remembered_until_it_ends() {
+        let (cache, digest) = remembering(UserId::new());
+        assert!(cache.get(&digest, NOW + 9).is_some());
+        assert!(cache.get(&digest, NOW + 10).is_none());
+        let another = Secret::generate("mtk").digest();
+        assert!(cache.get(&another, NOW).is_none());
+    }
+
+    #[test]
+    fn what_was_remembered_is_void_once_its_stripe_is_forgotten() {
+        let user = UserId::new();
+        let (cache, digest) = remembering(user);
+        cache.forget([(stripe_of(user) + 1) % STRIPES]);
+        assert!(cache.get(&digest, NOW).is_some());
+        cache.forget([stripe_of(user)]);
+        assert!(cache.get(&digest, NOW).is_none());
+    }
+
+    #[test]
+    fn a_look_up_that_was_under_way_puts_nothing_back() {
+        let user = UserId::new();
+        let (cache, digest) = remembering(user);
+        let asking = cache.ask();
+        cache.forget([stripe_of(user)]);
+        cache.remember(asking, digest, &entry(user));
+        assert!(cache.get(&digest, NOW).is_none());
+        cache.remember(cache.ask(), digest, &entry(user));
+        assert!(cache.get(&digest, NOW).is_some());
+    }
+
+    #[test]
+    fn nothing_is_trusted_before_a_reading_and_soon_after_the_last_one_began() {
+        let user = UserId::new();
+        let (cache, digest) = (Cache::new(), Secret::generate("mtk").digest());
+        cache.remember(cache.ask(), digest, &entry(user));
+        assert!(cache.get(&digest, NOW).is_none());
+        let reading = cache.reading();
+        cache.trust(reading);
+        assert!(cache.get(&digest, NOW).is_some());
+        sleep(TRUSTED);
+        assert!(cache.get(&digest, NOW).is_none());
+        // It is the beginning that counts.
+        cache.trust(reading);
+        assert!(cache.get(&digest, NOW).is_none());
+    }
+
+    #[test]
+    fn of_several_uses_at_once_one_is_noted() {
+        let entry = entry(UserId::new());
+        assert!(!entry.is_due(NOW + 59, 60));
+        let due = (0..10).filter(|_| entry.is_due(NOW + 60, 60)).count();
+        assert_eq!(due, 1);
+    }
+}

@@ -1,0 +1,89 @@
+//! What other processes on the same database end, this one learns of; why that is soon enough says
+//! [`super::cache`].
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rocket::futures::future;
+use rocket::tokio::time::{MissedTickBehavior, interval, timeout};
+use sqlx::AnyConnection;
+
+use super::Auth;
+use super::cache::{Cache, EVERY};
+use crate::models::ending::{self, STRIPES};
+
+/// A reading that takes longer has lost its connection.
+const LOST: Duration = Duration::from_secs(1);
+/// Readings after which the database is left alone until somebody asks for a token.
+const QUIET: u32 = 20;
+
+/// Reads the counts again and again, while tokens are asked for. Never returns.
+pub(super) async fn follow(auth: Auth) {
+    let Some(cache) = auth.cache.as_deref() else {
+        return future::pending().await;
+    };
+    let mut known = None;
+    loop {
+        cache.wanted().await;
+        // Beside the pool: where others wait for a connection of it, readings must not.
+        match auth.pool.connect().await {
+            Ok(mut db) => {
+                if let Err(error) = follow_on(&mut db, cache, &mut known).await {
+                    tracing::warn!("tokens are looked up each time for a while: {error}");
+                }
+            }
+            Err(error) => tracing::warn!("tokens are looked up each time for a while: {error}"),
+        }
+        // Whoever asks next finds the cache not trusted, and wakes it again.
+        cache.was_wanted();
+    }
+}
+
+type Counts = HashMap<usize, i64>;
+
+/// Follows on one connection, until it is lost or nobody has asked for a while.
+async fn follow_on(
+    db: &mut AnyConnection,
+    cache: &Cache,
+    known: &mut Option<Counts>,
+) -> sqlx::Result<()> {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut quiet = 0;
+    while quiet < QUIET {
+        ticks.tick().await;
+        let reading = cache.reading();
+        let Ok(counts) = timeout(LOST, ending::counts(db)).await else {
+            return Err(sqlx::Error::PoolTimedOut);
+        };
+        let counts = counts?;
+        cache.forget(moved(known.as_ref(), &counts));
+        cache.trust(reading);
+        *known = Some(counts);
+        quiet = if cache.was_wanted() { 0 } else { quiet + 1 };
+    }
+    Ok(())
+}
+
+/// The stripes whose count is another than it was; all of them if it is not known what it was.
+fn moved(known: Option<&Counts>, counts: &Counts) -> Vec<usize> {
+    let Some(known) = known else {
+        return (0..STRIPES).collect();
+    };
+    let has_moved = |stripe: &usize| known.get(stripe) != counts.get(stripe);
+    (0..STRIPES).filter(has_moved).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stripe_has_moved_if_its_count_is_another() {
+        let known = Counts::from([(1, 5), (2, 7), (3, 9)]);
+        let counts = Counts::from([(1, 5), (2, 8), (3, 8), (4, 1)]);
+        assert_eq!(moved(Some(&known), &counts), [2, 3, 4]);
+        assert!(moved(Some(&counts), &counts).is_empty());
+        assert_eq!(moved(None, &counts).len(), STRIPES);
+    }
+}
