@@ -13,6 +13,18 @@ pub fn executable(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// The folder with the binaries of PostgreSQL's server, which Debian keeps out of `PATH`; none where
+/// they are not installed.
+pub fn postgres() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let folders: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
+    let initdb = executable("initdb", &folders)?;
+    initdb.parent().map(Path::to_owned)
+}
+
 /// The folder with the packages that `tests/npm/package.json` names; none where they or Node.js are
 /// not installed.
 pub fn npm() -> Option<PathBuf> {

@@ -1,6 +1,5 @@
 //! A PostgreSQL of our own, shared by the tests that run at the same time, a database each.
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -21,7 +20,7 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 impl Postgres {
     /// The running server, or a new one; none where its binaries are not installed.
     pub fn get() -> Option<Self> {
-        let Some(initdb) = needs::executable("initdb", &debian_folders()) else {
+        let Some(binaries) = needs::postgres() else {
             needs::missing("PostgreSQL's server", "postgresql");
             return None;
         };
@@ -30,10 +29,9 @@ impl Postgres {
             return None;
         }
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-        let server = running.upgrade().unwrap_or_else(|| {
-            let folder = initdb.parent().unwrap_or(Path::new("/")).to_owned();
-            Arc::new(PgTempDB::builder().with_bin_path(folder).start())
-        });
+        let server = running
+            .upgrade()
+            .unwrap_or_else(|| Arc::new(PgTempDB::builder().with_bin_path(binaries).start()));
         *running = Arc::downgrade(&server);
         Some(Self(server))
     }
@@ -70,13 +68,4 @@ async fn connect(uri: &str) -> AnyConnection {
             connected => return connected.unwrap(),
         }
     }
-}
-
-/// Debian keeps the server's binaries out of `PATH`.
-fn debian_folders() -> Vec<PathBuf> {
-    let versions = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
-    versions.map(|version| version.path().join("bin")).collect()
 }
