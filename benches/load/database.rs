@@ -1,0 +1,327 @@
+//! Databases full of tokens, some of them known here.
+//!
+//! `seed` makes three of four tokens, with users who have a past, and keeps their digests alone. The
+//! rest are made here, so that requests can be signed with them, and stored as `seed` stores its own.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use multitoken::config::Settings as AppSettings;
+use multitoken::db::Engine;
+use multitoken::identity::{ClientName, TokenId, UserId, Username};
+use multitoken::models::demo::{self, Batch, Client, DemoToken, DemoUser, Party};
+use multitoken::models::user::Role;
+use multitoken::models::{NEVER, now};
+use multitoken::password::{Hasher, Password};
+use multitoken::secret::Secret;
+use rand::seq::SliceRandom;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection};
+
+use crate::Outcome;
+use crate::options::Options;
+use crate::postgres::Postgres;
+use crate::server::{Settings, command};
+
+/// Every user's password.
+pub const PASSWORD: &str = "correct horse battery";
+/// The admin's name.
+pub const ADMIN: &str = "demo-admin";
+/// Tokens in the small database.
+pub const SMALL: u32 = 1000;
+
+/// One in so many tokens is known.
+const KNOWN_OF: u32 = 4;
+const SEEDED_PER_USER: u32 = 5;
+const KNOWN_PER_USER: usize = 25;
+/// Users that are stored at a time.
+const USERS_AT_ONCE: usize = 200;
+/// Tokens last for 30 days after they were made.
+const FRESH_FOR: Duration = Duration::from_hours(20 * 24);
+const DAY: i64 = 24 * 60 * 60;
+/// What the names of users begin with whose tokens are known, and of those who sign out.
+const OWNER: &str = "bench-";
+const LEAVER: &str = "leaver-";
+
+/// A database that holds what it should.
+pub struct Database {
+    /// Which kind.
+    pub engine: Engine,
+    /// Where.
+    pub url: String,
+    /// Tokens that it was filled with.
+    pub size: usize,
+    /// Tokens that are known.
+    pub known: Vec<String>,
+    /// Rows in the tables.
+    pub rows: Rows,
+}
+
+/// How many rows there are.
+#[derive(Clone, Copy)]
+pub struct Rows {
+    /// Users.
+    pub users: i64,
+    /// Tokens, live and expired.
+    pub tokens: i64,
+    /// Lines of the trail.
+    pub events: i64,
+}
+
+/// Where databases are.
+pub enum Place {
+    /// Files in a folder.
+    Sqlite,
+    /// A server.
+    Postgres(Postgres),
+}
+
+impl Place {
+    /// The place for databases of that kind; none where what it takes is not installed.
+    pub async fn of(engine: Engine, options: &Options) -> Outcome<Option<Self>> {
+        Ok(match engine {
+            Engine::Sqlite => Some(Self::Sqlite),
+            Engine::Postgres => Postgres::start(&options.folder).await?.map(Self::Postgres),
+        })
+    }
+
+    fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// A database with so many tokens: the one from last time, if there is one.
+    pub async fn database(&self, options: &Options, tokens: u32) -> Outcome<Database> {
+        let name = format!("tokens_{tokens}");
+        let engine = self.engine();
+        let list = options.folder.join(format!("{name}.{}", engine.name()));
+        let file = options.folder.join(format!("{name}.db"));
+        let url = match self {
+            Self::Sqlite => format!("sqlite:{}", file.display()),
+            Self::Postgres(server) => server.url(&name),
+        };
+        let kept = !options.fresh && is_fresh(&list) && is_usable(&url).await;
+        if !kept {
+            eprintln!("{}: making {tokens} tokens", engine.name());
+            match self {
+                Self::Sqlite => remove_sqlite(&file)?,
+                Self::Postgres(server) => server.create(&name).await?,
+            }
+            // The list is written last: without it, all of it is made again.
+            seed(&url, tokens - tokens / KNOWN_OF)?;
+            let mut known = store(&url, engine, OWNER, (tokens / KNOWN_OF) as usize).await?;
+            // So that some of them are from all over the table.
+            known.shuffle(&mut rand::rng());
+            settle(&url, engine).await?;
+            fs::write(&list, known.join("\n"))?;
+        }
+        let lines = BufReader::new(File::open(&list)?).lines();
+        Ok(Database {
+            rows: Rows::count(&url).await?,
+            known: lines.collect::<Result<_, _>>()?,
+            size: tokens as usize,
+            engine,
+            url,
+        })
+    }
+}
+
+impl Database {
+    /// Names of users who have tokens; all have the one password.
+    pub fn users(&self) -> Vec<String> {
+        let number = self.known.len().div_ceil(KNOWN_PER_USER);
+        (0..number).map(|number| name(OWNER, number)).collect()
+    }
+
+    /// Stores so many tokens that are there to be ended, in place of those that are left of them.
+    pub async fn leavers(&self, tokens: usize) -> Outcome<Vec<String>> {
+        self.remove_leavers().await?;
+        store(&self.url, self.engine, LEAVER, tokens).await
+    }
+
+    /// Removes what is left of them.
+    pub async fn remove_leavers(&self) -> Outcome {
+        let mut db = connect(&self.url).await?;
+        // The character after the one that their names' beginning ends with.
+        let end = LEAVER.replace('-', ".");
+        sqlx::query("DELETE FROM users WHERE username_key >= $1 AND username_key < $2")
+            .bind(LEAVER)
+            .bind(end)
+            .execute(&mut db)
+            .await?;
+        Ok(db.close().await?)
+    }
+}
+
+impl Rows {
+    async fn count(url: &str) -> Outcome<Self> {
+        let mut db = connect(url).await?;
+        let mut counts = [0; 3];
+        for (count, table) in counts.iter_mut().zip(["users", "tokens", "events"]) {
+            let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+            *count = sqlx::query_scalar(sql).fetch_one(&mut db).await?;
+        }
+        db.close().await?;
+        let [users, tokens, events] = counts;
+        Ok(Self {
+            users,
+            tokens,
+            events,
+        })
+    }
+}
+
+/// A connection to a database that exists.
+pub async fn connect(url: &str) -> Outcome<AnyConnection> {
+    Ok(AnyConnection::connect(url).await?)
+}
+
+/// Whether the tokens of a list are good for a while still.
+fn is_fresh(list: &Path) -> bool {
+    let age = || fs::metadata(list).ok()?.modified().ok()?.elapsed().ok();
+    age().is_some_and(|age| age < FRESH_FOR)
+}
+
+/// Whether there is a database that this version can work with: a migration that was rewritten before
+/// its release makes it another's.
+async fn is_usable(url: &str) -> bool {
+    let mut migrate = command(url, Settings::Default);
+    migrate.arg("migrate").stderr(Stdio::null());
+    connect(url).await.is_ok() && migrate.status().is_ok_and(|done| done.success())
+}
+
+fn remove_sqlite(file: &Path) -> Outcome {
+    for end in ["", "-wal", "-shm"] {
+        let path = PathBuf::from(format!("{}{end}", file.display()));
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn seed(url: &str, tokens: u32) -> Outcome {
+    let users = (tokens / SEEDED_PER_USER).to_string();
+    let per_user = SEEDED_PER_USER.to_string();
+    let done = command(url, Settings::Default)
+        .args(["seed", "--users", &users, "--tokens-per-user", &per_user])
+        .args(["--password", PASSWORD])
+        .status()?;
+    if done.success() {
+        Ok(())
+    } else {
+        Err(format!("seed: {done}").into())
+    }
+}
+
+/// Leaves nothing to be done that would happen some time while it is measured.
+async fn settle(url: &str, engine: Engine) -> Outcome {
+    let mut db = connect(url).await?;
+    demo::settle(&mut db, engine).await?;
+    if engine == Engine::Postgres {
+        for sql in ["VACUUM ANALYZE", "CHECKPOINT"] {
+            sqlx::query(sql).execute(&mut db).await?;
+        }
+    }
+    Ok(db.close().await?)
+}
+
+fn name(beginning: &str, number: usize) -> String {
+    format!("{beginning}{number:06}")
+}
+
+/// Stores so many tokens of new users, and gives them.
+async fn store(url: &str, engine: Engine, owner: &str, tokens: usize) -> Outcome<Vec<String>> {
+    let hasher = Hasher::new(&AppSettings::default())?;
+    let hash = hasher.hash(&Password::new(PASSWORD)).await?;
+    let mut db = connect(url).await?;
+    demo::make_room(&mut db, engine).await?;
+    let mut maker = Maker::new(owner, tokens)?;
+    while maker.secrets.len() < tokens {
+        let batch = maker.batch()?;
+        let mut tx = db.begin().await?;
+        demo::insert(&mut tx, engine, batch, &hash).await?;
+        tx.commit().await?;
+    }
+    demo::settle(&mut db, engine).await?;
+    db.close().await?;
+    Ok(maker.secrets)
+}
+
+/// Makes users and their tokens.
+struct Maker<'a> {
+    owner: &'a str,
+    tokens: usize,
+    clients: Vec<Arc<Client>>,
+    address: Arc<str>,
+    users: usize,
+    secrets: Vec<String>,
+}
+
+impl<'a> Maker<'a> {
+    fn new(owner: &'a str, tokens: usize) -> Outcome<Self> {
+        let client = |number| -> Outcome<Arc<Client>> {
+            let name = ClientName::parse(&format!("client {number}"))?;
+            let key = name.key();
+            Ok(Arc::new(Client { name, key }))
+        };
+        Ok(Self {
+            owner,
+            tokens,
+            clients: (0..KNOWN_PER_USER).map(client).collect::<Outcome<_>>()?,
+            address: "198.51.100.7".into(),
+            users: 0,
+            secrets: vec![],
+        })
+    }
+
+    fn batch(&mut self) -> Outcome<Batch> {
+        let mut batch = Batch::default();
+        for _ in 0..USERS_AT_ONCE {
+            let missing = self.tokens - self.secrets.len();
+            if missing == 0 {
+                break;
+            }
+            // Not all at once, so that lists that sort by time have something to do.
+            let days = i64::try_from(self.users % 300)?;
+            let created_at = now() - days * DAY;
+            let user = Arc::new(Party {
+                id: UserId::at(created_at * 1000),
+                name: Username::parse(&name(self.owner, self.users))?,
+            });
+            self.users += 1;
+            for client in &self.clients[..missing.min(KNOWN_PER_USER)] {
+                let secret = Secret::generate("mtk");
+                batch.tokens.push(DemoToken {
+                    id: TokenId::at(created_at * 1000),
+                    user: Arc::clone(&user),
+                    client: Arc::clone(client),
+                    digest: secret.digest(),
+                    hint: secret.hint().to_owned(),
+                    created_at,
+                    last_used_at: Some(created_at),
+                    expires_at: None,
+                    ends_at: NEVER,
+                    address: Arc::clone(&self.address),
+                    user_agent: "wrk",
+                });
+                self.secrets.push(secret.reveal().to_owned());
+            }
+            batch.users.push(DemoUser {
+                party: user,
+                role: Role::User,
+                created_at,
+                disabled_at: None,
+                last_login_at: Some(created_at),
+                last_seen_at: Some(created_at),
+            });
+        }
+        Ok(batch)
+    }
+}
