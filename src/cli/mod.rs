@@ -91,7 +91,7 @@ pub fn run() -> ExitCode {
                     .unwrap_or(LogLevel::Normal),
                 _ => LogLevel::Critical,
             };
-            log::start(level);
+            let _written_at_the_end = log::start(level);
             rocket::execute(execute(command, &figment, settings))
         }) {
         Ok(()) => ExitCode::SUCCESS,

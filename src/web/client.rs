@@ -41,6 +41,18 @@ impl Caller {
 
     /// The caller of `request`.
     pub fn of(request: &Request<'_>) -> Self {
+        Self {
+            address: address_of(request),
+            user_agent: request.headers().get_one("User-Agent").map(readable),
+            request_id: request_id::of(request).to_owned(),
+        }
+    }
+}
+
+/// The address that `request` comes from, as far as it can be known.
+pub fn address_of(request: &Request<'_>) -> Option<IpAddr> {
+    struct Address(Option<IpAddr>);
+    let address = request.local_cache(|| {
         let trusted = request
             .rocket()
             .state::<Settings>()
@@ -55,14 +67,9 @@ impl Caller {
                 );
             });
         }
-        Self {
-            address: request
-                .remote()
-                .map(|peer| client_address(peer.ip(), &forwarded, trusted)),
-            user_agent: request.headers().get_one("User-Agent").map(readable),
-            request_id: request_id::of(request).to_owned(),
-        }
-    }
+        Address((request.remote()).map(|peer| client_address(peer.ip(), &forwarded, trusted)))
+    });
+    address.0
 }
 
 #[rocket::async_trait]

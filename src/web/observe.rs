@@ -6,27 +6,29 @@ use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::Status;
 use rocket::{Data, Request, Response};
 
-use super::client::Caller;
+use super::{client, request_id};
 
 /// Writes the log's line for a request that was answered.
 ///
 /// It names the route, not the path: a path or a query may hold a key, and what a stranger types
 /// into them has no place in a log.
 pub fn log(request: &Request<'_>, status: Status) {
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return;
+    }
     let started = request.local_cache(|| Started(None));
     let duration_ms = started
         .0
         .map_or(0.0, |at| at.elapsed().as_secs_f64() * 1000.0);
     let route = request.route().map_or("-", |route| route.uri.path());
-    let caller = Caller::of(request);
-    let address = caller.address.map(|address| address.to_string());
+    let address = client::address_of(request);
     tracing::info!(
         method = %request.method(),
         route,
         status = status.code,
         duration_ms = (duration_ms * 10.0).round() / 10.0,
-        address = address.as_deref().unwrap_or("-"),
-        request_id = caller.request_id,
+        address = address.map(tracing::field::display),
+        request_id = request_id::of(request),
         "request"
     );
 }
