@@ -34,7 +34,7 @@ use crate::web::origin::{is_foreign_page, is_same_origin};
 #[derive(Debug, Clone)]
 pub struct User {
     session: Arc<Session>,
-    caller: Caller,
+    caller: Arc<Caller>,
 }
 
 /// The admin who asks, by the cookie that sign-in set. Add this parameter to require one.
@@ -51,7 +51,7 @@ pub struct User {
 #[derive(Debug, Clone)]
 pub struct Admin {
     session: Arc<Session>,
-    caller: Caller,
+    caller: Arc<Caller>,
 }
 
 /// The admin whose browser asks, if there is one signed in. Add this parameter to pages for those
@@ -163,7 +163,7 @@ impl<'r> FromRequest<'r> for SameOrigin {
 async fn find_user(request: &Request<'_>) -> Result<User, Error> {
     let headers: Vec<&str> = request.headers().get("Authorization").collect();
     let token = presented(&headers)?;
-    let caller = Caller::of(request);
+    let caller = Arc::new(Caller::of(request));
     let session = auth(request)?
         .authenticate(Kind::Api, token, &caller)
         .await?;
@@ -179,7 +179,7 @@ async fn find_admin(request: &Request<'_>) -> Result<Admin, Error> {
     let auth = auth(request)?;
     let name = cookies::name(auth.settings(), COOKIE);
     let token = cookies::sent(request, &name).ok_or_else(sign_in)?;
-    let caller = Caller::of(request);
+    let caller = Arc::new(Caller::of(request));
     match auth.authenticate(Kind::Admin, &token, &caller).await {
         Ok(session) => Ok(Admin { session, caller }),
         Err(Error::InvalidToken) => Err(sign_in()),
