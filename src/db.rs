@@ -1,9 +1,12 @@
 //! The database: one pool over SQLite or PostgreSQL, its migrations, its transactions.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rocket::figment::Figment;
+use rocket::tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use rocket::tokio::time::timeout;
 use rocket_db_pools::Database;
 use serde::Deserialize;
 use sqlx::any::AnyPoolOptions;
@@ -16,6 +19,9 @@ use self::target::Target;
 use crate::config::one_line;
 
 mod target;
+mod write;
+
+pub use self::write::Write;
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
@@ -29,7 +35,13 @@ pub struct Db(Pool);
 #[derive(Clone)]
 pub struct Pool {
     connections: AnyPool,
+    /// On SQLite: for what need not survive a power cut.
+    light: Option<AnyPool>,
     engine: Engine,
+    /// Whose turn it is to write, on SQLite.
+    writer: Arc<Semaphore>,
+    /// How long anybody waits for a turn.
+    patience: Duration,
 }
 
 /// The engines that the one set of SQL runs on.
@@ -171,27 +183,35 @@ impl Pool {
             Engine::Sqlite => settings.max_connections.min(SQLITE_CONNECTIONS),
             Engine::Postgres => settings.max_connections,
         };
-        let connections = AnyPoolOptions::new()
+        let patience = Duration::from_secs(settings.connect_timeout);
+        let options = target.options("rw")?;
+        let pool = |synchronous: &'static str| {
+            AnyPoolOptions::new()
+                .acquire_timeout(patience)
+                .idle_timeout(settings.idle_timeout.map(Duration::from_secs))
+                .after_connect(move |connection, _| {
+                    Box::pin(async move {
+                        if engine == Engine::Sqlite {
+                            sqlx::query(synchronous).execute(connection).await?;
+                        }
+                        Ok(())
+                    })
+                })
+        };
+        // In WAL mode the default, NORMAL, may lose the last commits in a power cut: a revoked token
+        // would be back.
+        let connections = pool("PRAGMA synchronous = FULL")
             .min_connections(settings.min_connections)
             .max_connections(most)
-            .acquire_timeout(Duration::from_secs(settings.connect_timeout))
-            .idle_timeout(settings.idle_timeout.map(Duration::from_secs))
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    if engine == Engine::Sqlite {
-                        // In WAL mode the default, NORMAL, may lose the last commits in a power
-                        // cut: a revoked token would be back.
-                        sqlx::query("PRAGMA synchronous = FULL")
-                            .execute(connection)
-                            .await?;
-                    }
-                    Ok(())
-                })
-            })
-            .connect_lazy_with(target.options("rw")?);
+            .connect_lazy_with(options.clone());
+        // It has one writer at a time.
+        let light = || pool("PRAGMA synchronous = NORMAL").max_connections(1);
         Ok(Self {
             connections,
+            light: (engine == Engine::Sqlite).then(|| light().connect_lazy_with(options)),
             engine,
+            writer: Arc::new(Semaphore::new(1)),
+            patience,
         })
     }
 
@@ -220,12 +240,38 @@ impl Pool {
     /// reader fails when another writer came between.
     ///
     /// # Errors
-    /// There is no connection to be had, or the lock is not free within the busy time-out.
-    pub async fn write(&self) -> sqlx::Result<Transaction<'static, Any>> {
-        match self.engine {
-            Engine::Sqlite => self.connections.begin_with("BEGIN IMMEDIATE").await,
-            Engine::Postgres => self.connections.begin().await,
+    /// There is no connection to be had, or it is not our turn within `connect_timeout`, or the lock is
+    /// not free within the busy time-out.
+    pub async fn write(&self) -> sqlx::Result<Write> {
+        let turn = self.turn().await?;
+        let transaction = match self.engine {
+            Engine::Sqlite => self.connections.begin_with("BEGIN IMMEDIATE").await?,
+            Engine::Postgres => self.connections.begin().await?,
+        };
+        Ok(Write::new(transaction, turn))
+    }
+
+    /// The same for what need not survive a power cut, so that SQLite does not wait for the disk.
+    ///
+    /// # Errors
+    /// As [`Pool::write`].
+    pub async fn write_lightly(&self) -> sqlx::Result<Write> {
+        let Some(light) = &self.light else {
+            return self.write().await;
+        };
+        let turn = self.turn().await?;
+        let transaction = light.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Write::new(transaction, turn))
+    }
+
+    /// The turn to write, where there are turns.
+    async fn turn(&self) -> sqlx::Result<Option<OwnedSemaphorePermit>> {
+        if self.engine != Engine::Sqlite {
+            return Ok(None);
         }
+        let turn = timeout(self.patience, Arc::clone(&self.writer).acquire_owned()).await;
+        let turn = turn.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        turn.map(Some).map_err(|_| sqlx::Error::PoolClosed)
     }
 
     /// A transaction for writing, as [`Pool::write`], on a connection that the caller keeps for
@@ -248,13 +294,13 @@ impl Pool {
     ///
     /// # Errors
     /// As [`Pool::write`].
-    pub async fn write_alone(&self) -> sqlx::Result<Transaction<'static, Any>> {
+    pub async fn write_alone(&self) -> sqlx::Result<Write> {
         match self.engine {
             Engine::Sqlite => self.write().await,
             Engine::Postgres => {
-                self.connections
-                    .begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE")
-                    .await
+                let alone = "BEGIN ISOLATION LEVEL SERIALIZABLE";
+                let transaction = self.connections.begin_with(alone).await?;
+                Ok(Write::new(transaction, None))
             }
         }
     }
@@ -277,6 +323,9 @@ impl Pool {
 
     /// Closes every connection, waiting for those in use.
     pub async fn shut(&self) {
+        if let Some(light) = &self.light {
+            light.close().await;
+        }
         self.connections.close().await;
     }
 }

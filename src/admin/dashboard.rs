@@ -1,10 +1,14 @@
 //! The front page: how things stand, what happened last.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rocket::fairing::AdHoc;
 use rocket::tokio::sync::Mutex;
-use rocket::{State, get, routes};
+use rocket::tokio::time::{MissedTickBehavior, interval};
+use rocket::tokio::{self, select};
+use rocket::{Shutdown, State, get, routes};
 use rocket_dyn_templates::{Template, context};
 
 use super::BASE;
@@ -21,14 +25,26 @@ const DAY: i64 = 24 * 60 * 60;
 const EVENTS: i64 = 10;
 /// Clients that the chart names.
 const CLIENTS: i64 = 8;
-/// Figures that took longer than this to take are shown for a while.
+/// Figures that took longer than this to take are taken beside the requests.
 const SLOW: Duration = Duration::from_millis(100);
+/// For how long those are shown before they are taken again for whoever looks, and for how long at most.
 const A_WHILE: Duration = Duration::from_mins(1);
+const OLDEST: Duration = Duration::from_mins(5);
 
 /// Mounts the route.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: dashboard", |rocket| async {
-        rocket.manage(Shown::default()).mount(BASE, routes![show])
+        let shown = Shown::default();
+        let kept = AdHoc::on_liftoff("admin: figures", |rocket| {
+            Box::pin(async {
+                if let (Some(auth), Some(shown)) = (rocket.state::<Auth>(), rocket.state::<Shown>())
+                {
+                    let pool = auth.pool().clone();
+                    tokio::spawn(shown.clone().keep(pool, rocket.shutdown()));
+                }
+            })
+        });
+        rocket.manage(shown).attach(kept).mount(BASE, routes![show])
     })
 }
 
@@ -58,23 +74,78 @@ impl Figures {
     }
 }
 
-/// The figures that were slow to take, and until when they are shown: with millions of tokens the
-/// page would else cost seconds a click.
+/// The figures that were taken last. With a million tokens they take a second, which nobody who opens the
+/// page waits for: they are taken beside the requests then.
+#[derive(Clone, Default)]
+pub(super) struct Shown(Arc<Inner>);
+
 #[derive(Default)]
-pub(super) struct Shown(Mutex<Option<(Instant, Figures)>>);
+struct Inner {
+    last: Mutex<Option<Taken>>,
+    /// Whether they are being taken beside the requests.
+    busy: AtomicBool,
+}
+
+#[derive(Clone)]
+struct Taken {
+    figures: Figures,
+    at: Instant,
+    slowly: bool,
+}
+
+impl Taken {
+    async fn now(pool: &Pool) -> Result<Self, Error> {
+        let start = Instant::now();
+        let figures = Figures::take(pool).await?;
+        let at = Instant::now();
+        let slowly = at - start > SLOW;
+        Ok(Self {
+            figures,
+            at,
+            slowly,
+        })
+    }
+}
 
 impl Shown {
     async fn figures(&self, pool: &Pool) -> Result<Figures, Error> {
-        let mut shown = self.0.lock().await;
-        let start = Instant::now();
-        if let Some((until, figures)) = &*shown
-            && start < *until
+        let mut last = self.0.last.lock().await;
+        if let Some(taken) = last.as_ref()
+            && taken.slowly
         {
-            return Ok(figures.clone());
+            if taken.at.elapsed() > A_WHILE {
+                let (shown, pool) = (self.clone(), pool.clone());
+                tokio::spawn(async move { shown.take_beside(&pool).await });
+            }
+            return Ok(taken.figures.clone());
         }
-        let figures = Figures::take(pool).await?;
-        *shown = (start.elapsed() > SLOW).then(|| (Instant::now() + A_WHILE, figures.clone()));
-        Ok(figures)
+        let taken = last.insert(Taken::now(pool).await?);
+        Ok(taken.figures.clone())
+    }
+
+    /// Takes them while the last ones are shown.
+    async fn take_beside(&self, pool: &Pool) {
+        if self.0.busy.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        match Taken::now(pool).await {
+            Ok(taken) => *self.0.last.lock().await = Some(taken),
+            Err(error) => tracing::warn!("the dashboard's figures stay as they were: {error}"),
+        }
+        self.0.busy.store(false, Ordering::Relaxed);
+    }
+
+    /// Takes them now and every so often, so that they are never very old, until the server stops.
+    async fn keep(self, pool: Pool, shutdown: Shutdown) {
+        let mut ticks = interval(OLDEST);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(shutdown);
+        loop {
+            select! {
+                () = &mut shutdown => return,
+                _ = ticks.tick() => self.take_beside(&pool).await,
+            }
+        }
     }
 }
 

@@ -5,10 +5,11 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering;
 
 use rocket::tokio::time::sleep;
-use sqlx::{Any, AnyConnection, Transaction};
+use sqlx::AnyConnection;
 
 use super::Auth;
 use super::cache::FOLLOWED;
+use crate::db::Write;
 use crate::error::Error;
 use crate::identity::UserId;
 use crate::models::ending::{self, stripe_of};
@@ -16,7 +17,7 @@ use crate::models::ending::{self, stripe_of};
 /// A transaction, and the users whose sessions are others after it.
 pub(super) struct Change<'a> {
     auth: &'a Auth,
-    tx: Transaction<'static, Any>,
+    tx: Write,
     stripes: BTreeSet<usize>,
 }
 

@@ -174,7 +174,7 @@ impl Auth {
     async fn begin(&self, budgets: &Budgets) -> Result<Option<(i64, i64)>, Error> {
         let (per_account, per_address) = self.limits();
         let now = now();
-        let mut tx = self.pool.write().await?;
+        let mut tx = self.pool.write_lightly().await?;
         // First the account, then the address, here and wherever both rows are locked: so no two
         // logins wait for each other.
         let (key, end) = (budgets.account.as_str(), now + WINDOW);
@@ -191,7 +191,7 @@ impl Auth {
 
     /// Takes an attempt back, in a transaction of its own.
     pub(super) async fn forgive(&self, attempt: &Attempt) -> Result<(), Error> {
-        let mut tx = self.pool.write().await?;
+        let mut tx = self.pool.write_lightly().await?;
         attempt.forgive(&mut tx).await?;
         Ok(tx.commit().await?)
     }

@@ -73,7 +73,7 @@ impl Auth {
     async fn write_usage(&self, batch: &HashMap<TokenId, Use>) -> Result<(), Error> {
         let batch: Vec<_> = batch.iter().collect();
         for chunk in batch.chunks(self.pool.engine().rows_at_once()) {
-            let mut tx = self.pool.write().await?;
+            let mut tx = self.pool.write_lightly().await?;
             for (id, last) in chunk {
                 // The user's row first, as wherever both are locked.
                 user::note_seen(&mut tx, last.user_id, last.at).await?;
