@@ -42,6 +42,14 @@ impl Part {
         Self { start, limit }
     }
 
+    /// The row that it lies after or before, if it is known by one.
+    pub(super) fn place(&self) -> Option<&Place> {
+        match &self.start {
+            Start::Row(_) => None,
+            Start::After(place) | Start::Before(place) => Some(place),
+        }
+    }
+
     /// Rows that are left out at the beginning.
     pub(super) fn offset(&self) -> i64 {
         match self.start {
@@ -126,12 +134,13 @@ impl Order {
 
     /// Leaves out what this order, in which `part` is read, has before it.
     pub(super) fn begin(self, part: &Part, condition: &mut Condition) {
-        if let Start::After(place) | Start::Before(place) = &part.start {
+        if let Some(place) = part.place() {
             let sign = if self.descending { "<" } else { ">" };
             let (key, id) = (self.key, self.id);
-            let beyond = format!("({key}, {id}) {sign} (?, ?)");
-            let place = place.clone();
-            condition.and(&beyond, [place.key, Value::Text(place.id)]);
+            // The first follows from the second; SQLite does not see that where the key is an expression.
+            let beyond = format!("{key} {sign}= ? AND ({key}, {id}) {sign} (?, ?)");
+            let Place { key, id } = place.clone();
+            condition.and(&beyond, [key.clone(), key, Value::Text(id)]);
         }
     }
 }

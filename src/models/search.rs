@@ -49,6 +49,8 @@ pub(super) struct Clause {
     condition: Condition,
     leads: bool,
     along: Option<&'static str>,
+    /// What all that it lets through begins with, if that is what it asks for.
+    prefix: Option<String>,
 }
 
 impl Clause {
@@ -63,7 +65,10 @@ impl Clause {
     pub(super) fn beginning(sql: &str, prefix: &str) -> Self {
         let mut condition = Condition::default();
         condition.and_beginning(sql, prefix);
-        condition.into()
+        Self {
+            prefix: Some(prefix.to_owned()),
+            ..condition.into()
+        }
     }
 
     /// An index leads to the rows that it lets through.
@@ -72,6 +77,14 @@ impl Clause {
             leads: true,
             ..self
         }
+    }
+
+    /// Whether all that it lets through comes after that key.
+    fn comes_after(&self, key: &Key, descending: bool) -> bool {
+        let (Some(prefix), Key::Text(key)) = (&self.prefix, key) else {
+            return false;
+        };
+        !key.starts_with(prefix) && (key > prefix) == descending
     }
 
     /// What it lets through stands together in that index.
@@ -89,6 +102,7 @@ impl From<Condition> for Clause {
             condition,
             leads: false,
             along: None,
+            prefix: None,
         }
     }
 }
@@ -217,7 +231,14 @@ impl Search {
     ) -> sqlx::Result<Vec<Place>> {
         let is_along = |clause: &Clause| clause.along == Some(order.index);
         let mut condition = self.others(|_, clause| is_along(clause));
-        order.order.begin(part, &mut condition);
+        // Given two places to begin at, PostgreSQL may take the one that lies farther off.
+        let begins = part.place().is_some_and(|place| {
+            let mut along = self.clauses.iter().filter(|clause| is_along(clause));
+            along.any(|clause| clause.comes_after(&place.key, order.order.descending))
+        });
+        if !begins {
+            order.order.begin(part, &mut condition);
+        }
         let mut scattered = self.others(|_, clause| !is_along(clause));
         if most.is_none() {
             condition.and_all(std::mem::take(&mut scattered));
