@@ -42,6 +42,9 @@ pub async fn all(database: &Database) -> Outcome<Vec<String>> {
             .collect();
         for filter in &filters {
             for order in &orders {
+                if !is_offered(filter, order.as_deref()) {
+                    continue;
+                }
                 for page in PAGES {
                     let mut query = Serializer::new(String::new());
                     query.extend_pairs(filter);
@@ -55,6 +58,12 @@ pub async fn all(database: &Database) -> Outcome<Vec<String>> {
         }
     }
     Ok(paths)
+}
+
+/// Unused tokens are not to be had in the order of their ends, last first.
+fn is_offered(filter: &Pairs, order: Option<&str>) -> bool {
+    let unused = filter.iter().any(|(name, _)| *name == "unused");
+    !unused || order != Some("-expires")
 }
 
 /// The query that a page's link of that relation leads to.
