@@ -1,5 +1,7 @@
 //! What an admin does to a user's account, and when the own password is asked for again.
 
+use std::time::Duration;
+
 use multitoken::models::user::Role;
 use rocket::http::Status;
 use serde_json::json;
@@ -194,6 +196,11 @@ fn the_password_given_again_counts_for_a_quarter_of_an_hour_and_renews_the_sessi
         app.user("root", Role::Admin).await;
         let alice = app.user("alice", Role::User).await;
         let cookie = stale_session(&app).await;
+        // Long enough to be remembered, and to be sure of it.
+        for _ in 0..4 {
+            app.page("/admin/", &cookie).await;
+            rocket::tokio::time::sleep(Duration::from_millis(80)).await;
+        }
         let path = format!("/admin/users/{alice}/revoke-tokens");
         let done = act(&app, &path, &cookie, &[("current_password", PASSWORD)]).await;
         assert_eq!(done.status, Status::SeeOther);

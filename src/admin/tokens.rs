@@ -305,11 +305,13 @@ async fn revoke(
 ) -> Result<Done, Error> {
     let id = id?;
     let next = Some(answer.0.next.as_str()).filter(|next| !next.is_empty());
-    let Some(token) = find(auth, id).await? else {
-        return Ok(gone(next));
-    };
+    let found = find(auth, id).await?;
+    // Also one that has ended already: this process may not know yet.
     auth.end(Which::One(id), Reason::Revoked, &admin.actor())
         .await?;
+    let Some(token) = found else {
+        return Ok(gone(next));
+    };
     let to = Redirect::to(back(next, token.user_id));
     let message = format!(
         "The token of {} for {} is revoked.",

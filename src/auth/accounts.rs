@@ -124,6 +124,7 @@ impl Auth {
     /// [`Error::NotFound`]; [`Error::Database`].
     pub async fn promote(&self, id: UserId, actor: &Actor) -> Result<(), Error> {
         let mut tx = self.change().await?;
+        tx.asks(id);
         let user = find(&mut tx, id).await?;
         if user::set_role(&mut tx, id, Role::Admin).await? {
             tx.concerns(id);

@@ -8,7 +8,8 @@
 //! **How it is kept.** Users fall into stripes. Whatever ends a user's token adds one to the stripe's count
 //! in the database, in the transaction that does it ([`super::change`]).
 //!
-//! - *In this process*, when the transaction is committed and before anybody is told, the stripe is marked:
+//! - *In this process*, when the transaction is committed and before anybody is told, the stripe is marked,
+//!   also where another process was faster and there was nothing left to end:
 //!   [`Cache::forget`] draws the next number of a sequence and writes it to the stripe. An entry bears the
 //!   number that the sequence had before the database was asked for it, and is good as long as its
 //!   stripe's number is not greater. A look-up that was under way meanwhile bears an older number and is
@@ -18,9 +19,12 @@
 //!   count has moved. Entries are trusted only while the last such reading that succeeded began at most
 //!   [`TRUSTED`] ago. Say that an end is committed at `c` and a request starts at `t`, 250 ms later or more. It
 //!   trusts an entry only if a reading began after `t` - 200 ms, which is after `c`; that reading saw
-//!   the count moved, because the count's row was locked until the commit, and marked the stripe before it
-//!   was taken for done. If no reading succeeds, because the database is away or this process is too busy,
-//!   nothing is trusted, and the database is asked.
+//!   the count moved, because count and end are of one transaction, and marked the stripe before it was
+//!   taken for done. If no reading succeeds, because the database is away or slow or this process is too
+//!   busy, nothing is trusted, and the database is asked.
+//!
+//! It takes for granted that all processes on the database count (those of a version before this table do
+//! not: stop them first), and that they ask the database that is written to, not a copy that lags behind.
 //!
 //! An entry ends by itself when the database said that the token would; later uses move that end, and
 //! the database is asked again. Nothing is remembered for longer than [`LONGEST`], in case that somebody
@@ -36,6 +40,7 @@ use rocket::tokio::sync::Notify;
 
 use super::sessions::Session;
 use crate::models::ending::{STRIPES, stripe_of};
+use crate::models::now;
 use crate::secret::Digest;
 
 /// Between two readings of the counts.
@@ -92,6 +97,10 @@ struct Kept {
 #[derive(Clone, Copy)]
 pub(super) struct Asking(u64);
 
+/// When a reading of the counts began: in nanoseconds from the start, and in unix seconds.
+#[derive(Clone, Copy)]
+pub(super) struct Reading(u64, i64);
+
 pub(super) struct Cache {
     entries: sync::Cache<Digest, Kept>,
     sequence: AtomicU64,
@@ -100,6 +109,8 @@ pub(super) struct Cache {
     start: Instant,
     /// When the last reading of the counts began that succeeded, in nanoseconds from the start; 0: never.
     read_at: AtomicU64,
+    /// The same in unix seconds: the other clock stands still while the machine sleeps.
+    read_second: AtomicI64,
     /// Whether anybody asked since the follower looked.
     wanted: AtomicBool,
     wake: Notify,
@@ -122,6 +133,7 @@ impl Cache {
             stripes: array::from_fn(|_| AtomicU64::new(0)),
             start: Instant::now(),
             read_at: AtomicU64::new(0),
+            read_second: AtomicI64::new(0),
             wanted: AtomicBool::new(false),
             wake: Notify::new(),
         }
@@ -133,7 +145,7 @@ impl Cache {
         if !self.wanted.load(Ordering::Relaxed) && !self.wanted.swap(true, Ordering::Relaxed) {
             self.wake.notify_one();
         }
-        if !self.is_trusted() {
+        if !self.is_trusted(now) {
             return None;
         }
         let Kept { entry, asked_at } = self.entries.get(digest)?;
@@ -142,10 +154,11 @@ impl Cache {
         (ended_at <= asked_at && entry.ends_at > now).then_some(entry)
     }
 
-    fn is_trusted(&self) -> bool {
+    fn is_trusted(&self, now: i64) -> bool {
+        let seconds = now - self.read_second.load(Ordering::SeqCst);
         let read_at = self.read_at.load(Ordering::SeqCst);
         let age = self.age().saturating_sub(Duration::from_nanos(read_at));
-        read_at > 0 && age <= TRUSTED
+        read_at > 0 && age <= TRUSTED && (0..=1).contains(&seconds)
     }
 
     fn age(&self) -> Duration {
@@ -172,14 +185,16 @@ impl Cache {
     }
 
     /// The time of a reading of the counts that begins now.
-    pub(super) fn reading(&self) -> u64 {
-        u64::try_from(self.age().as_nanos()).unwrap_or(u64::MAX)
+    pub(super) fn reading(&self) -> Reading {
+        let nanoseconds = u64::try_from(self.age().as_nanos()).unwrap_or(u64::MAX);
+        Reading(nanoseconds, now())
     }
 
     /// Trusts entries for a while: the reading that began at that time is done, and what had moved is
     /// forgotten.
-    pub(super) fn trust(&self, reading: u64) {
-        self.read_at.store(reading.max(1), Ordering::SeqCst);
+    pub(super) fn trust(&self, Reading(nanoseconds, second): Reading) {
+        self.read_second.store(second, Ordering::SeqCst);
+        self.read_at.store(nanoseconds.max(1), Ordering::SeqCst);
     }
 
     /// Whether anybody has asked since the last time.
@@ -189,7 +204,10 @@ impl Cache {
 
     /// Waits until somebody asks.
     pub(super) async fn wanted(&self) {
-        self.wake.notified().await;
+        // It may have been woken by who asked before.
+        while !self.wanted.load(Ordering::Relaxed) {
+            self.wake.notified().await;
+        }
     }
 }
 
@@ -203,9 +221,15 @@ mod tests {
     use crate::models::user::Role;
     use crate::secret::Secret;
 
-    const NOW: i64 = 1_800_000_000;
+    // A reading after the slowest look, and one more before trust is lost.
+    const _: () = assert!(TRUSTED.as_millis() < FOLLOWED.as_millis());
+    const _: () = assert!(2 * EVERY.as_millis() <= TRUSTED.as_millis());
 
     fn entry(user_id: UserId) -> Arc<Entry> {
+        ending_at(user_id, now() + 10)
+    }
+
+    fn ending_at(user_id: UserId, ends_at: i64) -> Arc<Entry> {
         let session = Session {
             kind: Kind::Api,
             user_id,
@@ -214,9 +238,9 @@ mod tests {
             token_id: TokenId::new(),
             client: "laptop".into(),
             expires_at: None,
-            confirmed_at: NOW,
+            confirmed_at: now(),
         };
-        Arc::new(Entry::new(session, NOW + 10, NOW))
+        Arc::new(Entry::new(session, ends_at, now()))
     }
 
     /// A cache that is trusted now and remembers a token of `user`.
@@ -230,10 +254,18 @@ mod tests {
     #[test]
     fn a_token_is_remembered_until_it_ends() {
         let (cache, digest) = remembering(UserId::new());
-        assert!(cache.get(&digest, NOW + 9).is_some());
-        assert!(cache.get(&digest, NOW + 10).is_none());
+        assert!(cache.get(&digest, now()).is_some());
         let another = Secret::generate("mtk").digest();
-        assert!(cache.get(&another, NOW).is_none());
+        assert!(cache.get(&another, now()).is_none());
+        cache.remember(cache.ask(), another, &ending_at(UserId::new(), now()));
+        assert!(cache.get(&another, now()).is_none());
+    }
+
+    #[test]
+    fn nothing_is_trusted_after_the_machine_has_slept() {
+        let (cache, digest) = remembering(UserId::new());
+        assert!(cache.get(&digest, now() + 3600).is_none());
+        assert!(cache.get(&digest, now()).is_some());
     }
 
     #[test]
@@ -241,9 +273,9 @@ mod tests {
         let user = UserId::new();
         let (cache, digest) = remembering(user);
         cache.forget([(stripe_of(user) + 1) % STRIPES]);
-        assert!(cache.get(&digest, NOW).is_some());
+        assert!(cache.get(&digest, now()).is_some());
         cache.forget([stripe_of(user)]);
-        assert!(cache.get(&digest, NOW).is_none());
+        assert!(cache.get(&digest, now()).is_none());
     }
 
     #[test]
@@ -253,9 +285,9 @@ mod tests {
         let asking = cache.ask();
         cache.forget([stripe_of(user)]);
         cache.remember(asking, digest, &entry(user));
-        assert!(cache.get(&digest, NOW).is_none());
+        assert!(cache.get(&digest, now()).is_none());
         cache.remember(cache.ask(), digest, &entry(user));
-        assert!(cache.get(&digest, NOW).is_some());
+        assert!(cache.get(&digest, now()).is_some());
     }
 
     #[test]
@@ -263,22 +295,22 @@ mod tests {
         let user = UserId::new();
         let (cache, digest) = (Cache::new(), Secret::generate("mtk").digest());
         cache.remember(cache.ask(), digest, &entry(user));
-        assert!(cache.get(&digest, NOW).is_none());
+        assert!(cache.get(&digest, now()).is_none());
         let reading = cache.reading();
         cache.trust(reading);
-        assert!(cache.get(&digest, NOW).is_some());
+        assert!(cache.get(&digest, now()).is_some());
         sleep(TRUSTED);
-        assert!(cache.get(&digest, NOW).is_none());
+        assert!(cache.get(&digest, now()).is_none());
         // It is the beginning that counts.
         cache.trust(reading);
-        assert!(cache.get(&digest, NOW).is_none());
+        assert!(cache.get(&digest, now()).is_none());
     }
 
     #[test]
     fn of_several_uses_at_once_one_is_noted() {
-        let entry = entry(UserId::new());
-        assert!(!entry.is_due(NOW + 59, 60));
-        let due = (0..10).filter(|_| entry.is_due(NOW + 60, 60)).count();
+        let (entry, at) = (entry(UserId::new()), now());
+        assert!(!entry.is_due(at + 58, 60));
+        let due = (0..10).filter(|_| entry.is_due(at + 61, 60)).count();
         assert_eq!(due, 1);
     }
 }

@@ -12,13 +12,16 @@ use super::cache::FOLLOWED;
 use crate::db::Write;
 use crate::error::Error;
 use crate::identity::UserId;
-use crate::models::ending::{self, stripe_of};
+use crate::models::ending::{self, STRIPES, stripe_of};
 
 /// A transaction, and the users whose sessions are others after it.
 pub(super) struct Change<'a> {
     auth: &'a Auth,
     tx: Write,
-    stripes: BTreeSet<usize>,
+    /// Where something changes.
+    changed: BTreeSet<usize>,
+    /// Where something was to change, though perhaps somebody else was faster.
+    asked: BTreeSet<usize>,
 }
 
 impl Auth {
@@ -27,12 +30,24 @@ impl Auth {
         Ok(Change {
             auth: self,
             tx: self.pool.write().await?,
-            stripes: BTreeSet::new(),
+            changed: BTreeSet::new(),
+            asked: BTreeSet::new(),
         })
     }
 }
 
 impl Auth {
+    /// Forgets what is remembered of those stripes, here.
+    pub(super) fn forget(&self, stripes: impl IntoIterator<Item = usize>) {
+        let mut stripes = stripes.into_iter().peekable();
+        if stripes.peek().is_some() {
+            self.ended.store(true, Ordering::Relaxed);
+            if let Some(cache) = &self.cache {
+                cache.forget(stripes);
+            }
+        }
+    }
+
     /// Waits until other processes let nobody in by what this one has ended, if anything.
     pub async fn followed(&self) {
         if self.ended.load(Ordering::Relaxed) {
@@ -44,22 +59,29 @@ impl Auth {
 impl Change<'_> {
     /// Tokens of that user have ended, or say something else of the user.
     pub(super) fn concerns(&mut self, user: UserId) {
-        self.stripes.insert(stripe_of(user));
+        self.changed.insert(stripe_of(user));
+    }
+
+    /// Somebody wants that user's tokens to have ended, or to say something else. Where another process
+    /// has just done it, this one may not know yet when it answers.
+    pub(super) fn asks(&mut self, user: UserId) {
+        self.asked.insert(stripe_of(user));
+    }
+
+    /// The same of a token whose user is not known.
+    pub(super) fn asks_of_all(&mut self) {
+        self.asked.extend(0..STRIPES);
     }
 
     /// Makes the change. When this has returned, nobody is let in by what it ended.
     pub(super) async fn commit(mut self) -> Result<(), Error> {
         // At the end and in order: two changes that wait for each other's rows would wait for ever.
-        for &stripe in &self.stripes {
+        for &stripe in &self.changed {
             ending::count_one(&mut self.tx, stripe).await?;
         }
         self.tx.commit().await?;
-        if !self.stripes.is_empty() {
-            self.auth.ended.store(true, Ordering::Relaxed);
-        }
-        if let Some(cache) = &self.auth.cache {
-            cache.forget(self.stripes);
-        }
+        self.asked.extend(self.changed);
+        self.auth.forget(self.asked);
         Ok(())
     }
 }

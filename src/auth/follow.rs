@@ -1,19 +1,21 @@
-//! What other processes on the same database end, this one learns of; why that is soon enough says
-//! [`super::cache`].
+//! What other processes on the same database end, this one learns of (and of an end of its own that was
+//! made although the database could not say so); why that is soon enough says [`super::cache`].
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use rocket::futures::future;
-use rocket::tokio::time::{MissedTickBehavior, interval, timeout};
-use sqlx::AnyConnection;
+use rocket::tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use sqlx::Connection;
 
 use super::Auth;
 use super::cache::{Cache, EVERY};
 use crate::models::ending::{self, STRIPES};
 
-/// A reading that takes longer has lost its connection.
+/// What takes longer has lost its connection.
 const LOST: Duration = Duration::from_secs(1);
+/// How long a database that can't be read is left alone.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Readings after which the database is left alone until somebody asks for a token.
 const QUIET: u32 = 20;
 
@@ -22,18 +24,17 @@ pub(super) async fn follow(auth: Auth) {
     let Some(cache) = auth.cache.as_deref() else {
         return future::pending().await;
     };
-    let mut known = None;
+    let mut fails = false;
     loop {
         cache.wanted().await;
-        // Beside the pool: where others wait for a connection of it, readings must not.
-        match auth.pool.connect().await {
-            Ok(mut db) => {
-                if let Err(error) = follow_on(&mut db, cache, &mut known).await {
-                    tracing::warn!("tokens are looked up each time for a while: {error}");
-                }
+        let followed = follow_on(&auth, cache).await;
+        if let Err(error) = &followed {
+            if !fails {
+                tracing::warn!("each request asks the database until it can be followed: {error}");
             }
-            Err(error) => tracing::warn!("tokens are looked up each time for a while: {error}"),
+            sleep(PAUSE).await;
         }
+        fails = followed.is_err();
         // Whoever asks next finds the cache not trusted, and wakes it again.
         cache.was_wanted();
     }
@@ -41,28 +42,31 @@ pub(super) async fn follow(auth: Auth) {
 
 type Counts = HashMap<usize, i64>;
 
-/// Follows on one connection, until it is lost or nobody has asked for a while.
-async fn follow_on(
-    db: &mut AnyConnection,
-    cache: &Cache,
-    known: &mut Option<Counts>,
-) -> sqlx::Result<()> {
+/// Follows on a connection, until it is lost or nobody has asked for a while.
+async fn follow_on(auth: &Auth, cache: &Cache) -> sqlx::Result<()> {
+    // Beside the pool: where others wait for a connection of it, readings must not.
+    let mut db = in_time(auth.pool.connect()).await?;
+    // Another connection may lead to another database, put back from a copy: a count may have gone back
+    // and come to the same again.
+    let mut known = None;
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut quiet = 0;
     while quiet < QUIET {
         ticks.tick().await;
         let reading = cache.reading();
-        let Ok(counts) = timeout(LOST, ending::counts(db)).await else {
-            return Err(sqlx::Error::PoolTimedOut);
-        };
-        let counts = counts?;
+        let counts = in_time(ending::counts(&mut db)).await?;
         cache.forget(moved(known.as_ref(), &counts));
         cache.trust(reading);
-        *known = Some(counts);
+        known = Some(counts);
         quiet = if cache.was_wanted() { 0 } else { quiet + 1 };
     }
-    Ok(())
+    db.close().await
+}
+
+async fn in_time<T>(asking: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let lost = |_| sqlx::Error::Protocol("the database takes too long".into());
+    timeout(LOST, asking).await.map_err(lost)?
 }
 
 /// The stripes whose count is another than it was; all of them if it is not known what it was.

@@ -35,7 +35,7 @@ pub struct Auth {
     usage: Arc<usage::Usage>,
     /// None if the settings want none.
     cache: Option<Arc<cache::Cache>>,
-    /// Whether this process has ended a token.
+    /// Whether this process has ended a token, or found it ended.
     ended: Arc<AtomicBool>,
 }
 

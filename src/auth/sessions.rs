@@ -16,6 +16,7 @@ use super::throttle::{Attempt, Checked, remember_address};
 use crate::config::{Lifetime, TokensFull};
 use crate::error::Error;
 use crate::identity::{ClientName, TokenId, UserId, Username};
+use crate::models::ending::STRIPES;
 use crate::models::event::{self, About, Action, Actor, Via};
 use crate::models::token::list::Filter;
 use crate::models::token::{self, Ended, Kind, NewToken, Owned};
@@ -421,7 +422,9 @@ impl Auth {
             let mut db = self.pool.read().await?;
             token::owners(&mut db, ids).await?
         };
-        self.end_owned(&owned, reason, actor).await
+        let ended = self.end_owned(&owned, reason, actor).await?;
+        self.forget(0..STRIPES);
+        Ok(ended)
     }
 
     /// Ends every token that `filter` lets through and that was issued by now, and says how many.
@@ -448,6 +451,7 @@ impl Auth {
                 found.some(&mut db, ENDED_AT_ONCE).await?
             };
             if some.is_empty() {
+                self.forget(0..STRIPES);
                 return Ok(ended);
             }
             ended += self.end_owned(&some, reason, actor).await?;
@@ -522,8 +526,10 @@ pub(super) async fn end_within(
     now: i64,
 ) -> Result<u64, Error> {
     match which {
-        Which::One(_) | Which::Own(..) => {}
+        Which::One(_) => tx.asks_of_all(),
+        Which::Own(_, owner) => tx.asks(owner),
         Which::OfUser(user, _) | Which::OfKind(user, _) | Which::OfClient(user, _) => {
+            tx.asks(user);
             user::lock(tx, user).await?;
         }
     }

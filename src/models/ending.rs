@@ -17,8 +17,8 @@ pub fn stripe_of(user: UserId) -> usize {
     usize::from(user.last_byte()) % STRIPES
 }
 
-/// Counts one more. The row stays locked until the transaction ends, so that whoever reads the count
-/// afterwards sees what the transaction did, and the counts move in the order of commits.
+/// Counts one more. Whoever reads the new count sees what else the transaction did; the row is locked until
+/// it ends, so that no count is lost.
 ///
 /// # Errors
 /// The database failed.

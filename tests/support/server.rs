@@ -179,14 +179,19 @@ impl Server {
         run(&self.url, args, input)
     }
 
-    /// Runs a statement on its database.
+    /// Runs a statement on its database, after which it remembers no token.
     pub async fn execute(&self, sql: &'static str) {
+        self.execute_quietly(sql).await;
+        self.execute_quietly(ANYTHING_ENDED).await;
+        rocket::tokio::time::sleep(FOLLOWED).await;
+    }
+
+    /// Runs a statement on its database, and leaves it to what it remembers.
+    pub async fn execute_quietly(&self, sql: &'static str) {
         sqlx::any::install_default_drivers();
         let mut db = AnyConnection::connect(&self.url).await.unwrap();
         sqlx::query(sql).execute(&mut db).await.unwrap();
-        sqlx::query(ANYTHING_ENDED).execute(&mut db).await.unwrap();
         db.close().await.unwrap();
-        rocket::tokio::time::sleep(FOLLOWED).await;
     }
 
     /// Takes its database away, which has to be a PostgreSQL's.
