@@ -437,6 +437,12 @@ fn links_of_a_list_keep_what_it_was_asked_for() {
         assert!(!last.contains("rel=\"next\"") && last.contains("rel=\"prev\""));
         let beyond = app.page("/admin/tokens?page=5", &cookie).await.text;
         assert!(beyond.contains("There is nothing on page 5"));
+        // Those that end last are nearly all in use: not where unused ones are looked for.
+        let last = "<option value=\"-expires\"";
+        assert!(all.contains(last));
+        let unused = app.page("/admin/tokens?unused=1&sort=expires", &cookie);
+        let unused = unused.await.text;
+        assert!(!unused.contains(last) && !unused.contains("sort=-expires"));
         let nothing = app.page("/admin/tokens?q=nothing", &cookie).await.text;
         assert!(nothing.contains("No token matches"));
     });
