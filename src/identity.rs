@@ -137,7 +137,9 @@ pub fn canonical(text: &str) -> String {
     let once = nfkc
         .normalize(&case.fold_string(&nfd.normalize(text)))
         .into_owned();
-    nfkc.normalize(&case.fold_string(&once)).into_owned()
+    // An accent that stands alone becomes one on a space.
+    let twice = nfkc.normalize(&case.fold_string(&once)).into_owned();
+    twice.trim().to_owned()
 }
 
 /// The name of a client (a device, an app, a browser): a user has one token for each.
@@ -170,9 +172,11 @@ impl ClientName {
 }
 
 /// Whether the character can garble a line of text that it stands in: control characters
-/// (General_Category Cc) and those that turn the writing direction (Bidi_Control, UAX #9).
+/// (General_Category Cc), those that turn the writing direction (Bidi_Control, UAX #9), and the last of
+/// all, which is no character and marks the end of what begins alike.
 pub fn is_control(char: char) -> bool {
     char.is_control()
+        || char == char::MAX
         || matches!(char, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 

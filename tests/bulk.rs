@@ -157,6 +157,11 @@ fn everything_that_matches_has_to_be_typed_and_spares_the_session_that_asks() {
                 "{nonsense:?}: {sentence}"
             );
         }
+        // Some here and some there: which are meant?
+        let live = [&everything[..], &[("status", "live")]].concat();
+        let refused = app.submit(&path, &cookie, &live).await;
+        let told = sentence(&app, &cookie, &refused).await;
+        assert!(told.contains("nothing was revoked"), "{told}");
         assert_eq!(working(&app, &tokens).await, [true; 4]);
         let answer = [&laptops[..], &[("confirm", "yes"), ("typed", " Revoke ")]].concat();
         let done = app.submit(TOKENS, &cookie, &answer).await;

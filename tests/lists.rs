@@ -346,6 +346,16 @@ fn a_page_goes_on_where_the_one_before_ended_whatever_went_meanwhile() {
         let place = whole.iter().position(|id| *id == last).unwrap();
         let second = ids(&app.page(&next, &cookie).await.text);
         assert_eq!(second[0], whole[place + 1]);
+        // Back, where too few are left for a page, is the list's beginning.
+        let third = link(&app.page(&next, &cookie).await.text, path, "next").unwrap();
+        let back = link(&app.page(&third, &cookie).await.text, path, "prev").unwrap();
+        let gone = "DELETE FROM tokens WHERE id IN
+                    (SELECT id FROM tokens ORDER BY created_at, id LIMIT 70)";
+        app.execute(gone).await;
+        let first = app.page(path, &cookie).await.text;
+        let again = app.page(&back, &cookie).await.text;
+        assert_eq!(ids(&again), ids(&first));
+        assert!(again.contains("Page 1 of"), "{again}");
         // Nonsense counts as absent.
         for after in [
             "x",
@@ -361,6 +371,28 @@ fn a_page_goes_on_where_the_one_before_ended_whatever_went_meanwhile() {
             assert_eq!(
                 (page.status, ids(&page.text)),
                 (Status::Ok, ids(&numbered.text))
+            );
+        }
+    });
+}
+
+#[test]
+fn a_name_that_begins_with_an_accent_is_found_and_listed_in_its_place() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        // Its canonical form has a space before the accent, which is not part of the name.
+        app.user("´x", Role::User).await;
+        app.login("´x", "laptop").await;
+        let cookie = app.admin_login("root").await;
+        for list in ["users?q=", "tokens?q=", "tokens?user="] {
+            let path = format!(
+                "/admin/{list}{}",
+                form(&[("", "´x")]).trim_start_matches('=')
+            );
+            let page = app.page(&path, &cookie).await.text;
+            assert!(
+                page.contains("1 user match") || page.contains("1 token match"),
+                "{path}: {page}"
             );
         }
     });

@@ -94,9 +94,14 @@ fn midnight(day: &str, later: i64) -> Option<i64> {
 async fn list(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Template, Error> {
     let (filter, query) = (asked.filter(), asked.query());
     let time = |text: &str| text.parse().ok().map(Key::Number);
-    let turn = Turn::to(asked.page, asked.after, asked.before, time);
+    let mut turn = Turn::to(asked.page, asked.after, asked.before, time);
+    let engine = auth.pool().engine();
     let mut db = auth.pool().read().await?;
-    let events = event::list(&mut db, auth.pool().engine(), &filter, &turn.part).await?;
+    let mut events = event::list(&mut db, engine, &filter, &turn.part).await?;
+    if let Some(first) = turn.or_first(events.len()) {
+        turn = first;
+        events = event::list(&mut db, engine, &filter, &turn.part).await?;
+    }
     let (pages, events) = Pages::of(&turn, events, None, &query);
     let content = context! {
         pages,

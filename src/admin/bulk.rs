@@ -90,7 +90,7 @@ async fn refused(
 fn report(admin: &Admin, to: Redirect, done: Result<String, Error>) -> Done {
     match done {
         Ok(sentence) => Done::success(to, sentence),
-        Err(error) => Done::failed(to, &error, admin),
+        Err(error) => Done::failed_midway(to, &error, admin),
     }
 }
 

@@ -27,7 +27,8 @@ const EVENTS: i64 = 10;
 const CLIENTS: i64 = 8;
 /// Figures that took longer than this to take are taken beside the requests.
 const SLOW: Duration = Duration::from_millis(100);
-/// For how long those are shown before they are taken again for whoever looks, and for how long at most.
+/// For how long those are shown before they are taken again for whoever looks, and for how long before they
+/// are in any case.
 const A_WHILE: Duration = Duration::from_mins(1);
 const OLDEST: Duration = Duration::from_mins(5);
 
@@ -129,7 +130,12 @@ impl Shown {
             return;
         }
         match Taken::now(pool).await {
-            Ok(taken) => *self.0.last.lock().await = Some(taken),
+            Ok(taken) => {
+                let mut last = self.0.last.lock().await;
+                if last.as_ref().is_none_or(|last| last.at < taken.at) {
+                    *last = Some(taken);
+                }
+            }
             Err(error) => tracing::warn!("the dashboard's figures stay as they were: {error}"),
         }
         self.0.busy.store(false, Ordering::Relaxed);

@@ -47,6 +47,12 @@ impl Done {
         error.write_down(&admin.caller().request_id);
         Self::refused(to, error.detail())
     }
+
+    /// The same of what is done bit by bit.
+    pub fn failed_midway(to: Redirect, error: &Error, admin: &Admin) -> Self {
+        error.write_down(&admin.caller().request_id);
+        Self::refused(to, format!("{} Some of it may be done.", error.detail()))
+    }
 }
 
 impl<'r> Responder<'r, 'static> for Done {

@@ -15,7 +15,7 @@ pub const LAST_PAGE: i64 = 500;
 pub const COUNTED: i64 = 10_000;
 
 /// What a list was asked for and makes sense, as links and forms repeat it. The page is not among it.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Query(Vec<(&'static str, String)>);
 
 impl Query {
@@ -217,7 +217,9 @@ impl Pages {
             number,
             of: count
                 .filter(|count| !count.more)
-                .map(|count| ((count.rows + PER_PAGE - 1) / PER_PAGE).max(1)),
+                .map(|count| ((count.rows + PER_PAGE - 1) / PER_PAGE).max(1))
+                // The last may be another by now than when the link here was made.
+                .filter(|of| number <= *of),
             previous: (number > 1).then(|| to(number - 1, "before", first)),
             next: more.then(|| to(number + 1, "after", rows.last())),
         };
@@ -291,12 +293,25 @@ impl Turn {
         Self { number, part }
     }
 
+    /// The first page, where so few `rows` lie before a known one that they are the list's first.
+    pub fn or_first(&self, rows: usize) -> Option<Self> {
+        let read = i64::try_from(rows).unwrap_or(i64::MAX);
+        let short = matches!(self.part.start, Start::Before(_)) && read < self.part.limit;
+        short.then(|| Self {
+            number: 1,
+            part: Part::first(PER_PAGE + 1),
+        })
+    }
+
     /// `count` in the light of this page, of which `rows` were read.
     pub fn correct(&self, count: Count, rows: usize) -> Count {
         let read = i64::try_from(rows).unwrap_or(i64::MAX);
-        let seen = (self.number - 1) * PER_PAGE + read;
-        let ends = read < self.part.limit && !matches!(self.part.start, Start::Before(_));
-        let is_last = ends && (read > 0 || self.number == 1);
+        // Only that tells how many rows come before, and only where some follow.
+        let seen = match self.part.start {
+            Start::Row(before) if before == 0 || read > 0 => before + read,
+            _ => return count,
+        };
+        let is_last = read < self.part.limit;
         match count {
             Count { more: false, .. } => count,
             _ if is_last => Count {

@@ -212,7 +212,8 @@ impl Asked<'_> {
             "client" => self.client,
             "address" => self.address,
             "status" => self.status,
-            _ => self.unused,
+            "unused" => self.unused,
+            _ => None,
         })
     }
 }
@@ -238,11 +239,15 @@ fn columns(query: &Query, sort: &str, unused: bool) -> Vec<Column> {
 async fn all(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Template, Error> {
     let (now, filters) = (now(), asked.filters());
     let (by, sort) = order(&ORDERS, asked.sort).unwrap_or(NEWEST);
-    let turn = Turn::to(asked.page, asked.after, asked.before, |text| by.0.key(text));
+    let mut turn = Turn::to(asked.page, asked.after, asked.before, |text| by.0.key(text));
     let engine = auth.pool().engine();
     let mut db = auth.pool().read().await?;
     let found = filters.filter(now).search(&mut db, engine, now).await?;
-    let tokens = found.part(&mut db, by, &turn.part).await?;
+    let mut tokens = found.part(&mut db, by, &turn.part).await?;
+    if let Some(first) = turn.or_first(tokens.len()) {
+        turn = first;
+        tokens = found.part(&mut db, by, &turn.part).await?;
+    }
     let count = found.count(&mut db, COUNTED, false).await?;
     drop(db);
     let count = turn.correct(count, tokens.len());

@@ -186,10 +186,14 @@ pub(super) async fn list(
 ) -> Result<Template, Error> {
     let (filter, query) = (asked.filter(), asked.query());
     let (by, sort) = order(&ORDERS, asked.sort).unwrap_or(((Sort::Name, false), "name"));
-    let turn = Turn::to(asked.page, asked.after, asked.before, |text| by.0.key(text));
+    let mut turn = Turn::to(asked.page, asked.after, asked.before, |text| by.0.key(text));
     let mut db = auth.pool().read().await?;
     let count = user::count(&mut db, &filter, COUNTED).await?;
-    let users = user::list(&mut db, &filter, by, now(), &turn.part).await?;
+    let mut users = user::list(&mut db, &filter, by, now(), &turn.part).await?;
+    if let Some(first) = turn.or_first(users.len()) {
+        turn = first;
+        users = user::list(&mut db, &filter, by, now(), &turn.part).await?;
+    }
     let (pages, users) = Pages::of(&turn, users, Some(count), &query);
     let content = context! {
         count: Counted::of(count),

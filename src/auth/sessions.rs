@@ -437,6 +437,8 @@ impl Auth {
         reason: Reason,
         actor: &Actor,
     ) -> Result<u64, Error> {
+        // What is in use is not unused.
+        self.flush_usage().await?;
         let now = now();
         // Whoever signs in again meanwhile is not asked for a second time.
         let filter = Filter {
@@ -465,8 +467,11 @@ impl Auth {
         actor: &Actor,
     ) -> Result<u64, Error> {
         let users: Vec<_> = owned.chunk_by(|a, b| a.user_id == b.user_id).collect();
+        // A user has a handful of tokens, but may have hundreds.
+        let most = owned.len().div_ceil(users.len().max(1));
+        let at_once = self.pool.engine().rows_at_once().div_ceil(most.max(1));
         let mut count = 0;
-        for some in users.chunks(self.pool.engine().rows_at_once()) {
+        for some in users.chunks(at_once) {
             let now = now();
             let mut tx = self.change().await?;
             for tokens in some {

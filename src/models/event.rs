@@ -4,7 +4,7 @@ use sqlx::{AnyConnection, FromRow};
 
 use super::condition::Condition;
 use super::place::{Order, Part, Place};
-use super::search::{Clause, Indexed, Search, Table, in_place, places_of_any, rows_at};
+use super::search::{Clause, Indexed, Search, Table, rows_of_any};
 use crate::db::Engine;
 use crate::identity::{EventId, TokenId, UserId, canonical};
 
@@ -349,13 +349,12 @@ pub async fn list(
         index: filter.index(),
     };
     let searches = filter.searches(db, engine).await?;
-    let places = places_of_any(db, &searches, order, part).await?;
     let select = "SELECT t.id, t.at, t.action, t.via, t.actor_name, t.subject_name, t.client,
                          t.reason, t.address, t.request_id,
                          (SELECT id FROM users WHERE users.id = t.subject_id) AS subject_id
                   FROM events AS t";
-    let events: Vec<Event> = rows_at(db, select, &places).await?;
-    Ok(in_place(places, events, |event| event.id.to_string()))
+    let id = |event: &Event| event.id.to_string();
+    rows_of_any(db, &searches, order, part, (select, id)).await
 }
 
 /// Deletes up to `limit` lines from before `time` (unix seconds), and says how many.

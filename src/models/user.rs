@@ -7,7 +7,7 @@ use sqlx::{AnyConnection, FromRow};
 
 use super::condition::Condition;
 use super::place::{Count, Key, Order, Part, Place};
-use crate::identity::{UserId, Username, canonical};
+use crate::identity::{UserId, Username};
 
 /// What a user may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +100,13 @@ pub struct Listed {
     pub user: User,
     /// Live tokens of both kinds.
     pub tokens: i64,
+}
+
+#[derive(FromRow)]
+struct Keyed {
+    #[sqlx(flatten)]
+    listed: Listed,
+    username_key: String,
 }
 
 /// Adds a user. False if the name is taken.
@@ -257,9 +264,9 @@ impl Sort {
         }
     }
 
-    fn place(self, user: &User) -> Place {
+    fn place(self, user: &User, username_key: String) -> Place {
         let key = match self {
-            Self::Name => Key::Text(canonical(&user.username)),
+            Self::Name => Key::Text(username_key),
             Self::Created => Key::Number(user.created_at),
             Self::LastSeen => Key::Number(user.last_seen_at.unwrap_or(0)),
         };
@@ -287,7 +294,7 @@ pub async fn list(
     let now = condition.bind(now);
     // First which ones, then what there is to say of them: tokens are counted for these alone.
     let sql = format!(
-        "SELECT t.id, t.username, t.role, t.created_at, t.disabled_at, t.last_login_at,
+        "SELECT t.id, t.username, t.username_key, t.role, t.created_at, t.disabled_at, t.last_login_at,
                 t.last_seen_at,
                 (SELECT COUNT(*) FROM tokens WHERE tokens.user_id = t.id AND tokens.ends_at > {now})
                     AS tokens
@@ -296,11 +303,11 @@ pub async fn list(
          JOIN users AS t ON t.id = p.id
          ORDER BY {order}"
     );
-    let mut users: Vec<Listed> = condition.fetch(db, sql).await?;
+    let mut users: Vec<Keyed> = condition.fetch(db, sql).await?;
     if part.is_backward() {
         users.reverse();
     }
-    let placed = |listed: Listed| (sort.place(&listed.user), listed);
+    let placed = |row: Keyed| (sort.place(&row.listed.user, row.username_key), row.listed);
     Ok(users.into_iter().map(placed).collect())
 }
 

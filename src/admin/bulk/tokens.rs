@@ -37,9 +37,12 @@ pub(super) async fn revoke(
     many: Body<Many>,
 ) -> Result<Answer, Error> {
     let Body(mut many) = many;
-    // They may stand in the URL, as they do for the list.
+    // They may stand in the URL, as they do for the list; but not some here and some there.
+    let in_url = asked.filters();
     if many.filters.is_empty() {
-        many.filters = asked.filters();
+        many.filters = in_url;
+    } else if !in_url.is_empty() && in_url.query() != many.filters.query() {
+        many.filters.dropped = true;
     }
     let meant = meant(&many, frame.admin().token_id);
     if matches!(&meant, Meant::These(ids) if ids.is_empty()) {
@@ -49,7 +52,8 @@ pub(super) async fn revoke(
         )));
     }
     if many.all && many.filters.dropped {
-        let sentence = "One of the filters makes no sense; nothing was revoked.";
+        let sentence =
+            "One of the filters makes no sense, or contradicts another; nothing was revoked.";
         return Ok(Ok(Done::refused(back(&many, LIST), sentence)));
     }
     if !many.confirmed {

@@ -7,7 +7,7 @@ use crate::db::Engine;
 use crate::identity::TokenId;
 use crate::models::condition::Condition;
 use crate::models::place::{Count, Key, Order, Part, Place};
-use crate::models::search::{Clause, Indexed, Search, Table, in_place, places_of_any, rows_at};
+use crate::models::search::{Clause, Indexed, Search, Table, rows_of_any};
 
 /// Which tokens; all of them where nothing is set.
 #[derive(Debug, Clone, Default)]
@@ -206,12 +206,12 @@ impl Tokens {
         (sort, descending): (Sort, bool),
         part: &Part,
     ) -> sqlx::Result<Vec<(Place, Token)>> {
-        let places = places_of_any(db, &self.searches, sort.indexed(descending), part).await?;
-        let columns = "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
+        let order = sort.indexed(descending);
+        let select = "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
                               t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
                        FROM tokens AS t JOIN users AS u ON u.id = t.user_id";
-        let tokens: Vec<Token> = rows_at(db, columns, &places).await?;
-        Ok(in_place(places, tokens, |token| token.id.to_string()))
+        let id = |token: &Token| token.id.to_string();
+        rows_of_any(db, &self.searches, order, part, (select, id)).await
     }
 
     /// Up to `limit` of them, user by user.
@@ -220,9 +220,10 @@ impl Tokens {
     /// The database failed.
     pub async fn some(&self, db: &mut AnyConnection, limit: i64) -> sqlx::Result<Vec<Owned>> {
         let (order, part) = (Sort::Created.indexed(false), Part::first(limit));
-        let places = places_of_any(db, &self.searches, order, &part).await?;
         let select = "SELECT t.id, t.user_id FROM tokens AS t";
-        let mut owned: Vec<Owned> = rows_at(db, select, &places).await?;
+        let id = |token: &Owned| token.id.to_string();
+        let owned = rows_of_any(db, &self.searches, order, &part, (select, id)).await?;
+        let mut owned: Vec<Owned> = owned.into_iter().map(|(_, token)| token).collect();
         owned.sort_by_key(|token| token.user_id);
         Ok(owned)
     }
@@ -235,7 +236,7 @@ mod tests {
     use super::*;
     use crate::db::Pool;
     use crate::models::place::Start;
-    use crate::models::search::Limits;
+    use crate::models::search::{Limits, places_of_any};
 
     const NOW: i64 = 1_800_000_000;
     const DAY: i64 = 86_400;
