@@ -292,7 +292,8 @@ pub async fn list(
     let (clauses, order) = (condition.sql(), order.sql());
     let (limit, offset) = (condition.bind(part.limit), condition.bind(part.offset()));
     let now = condition.bind(now);
-    // First which ones, then what there is to say of them: tokens are counted for these alone.
+    // First which ones, then what there is to say of them: tokens are counted for these alone. SQLite
+    // takes the sides of a cross join in this order; of another it would read all users, to sort none.
     let sql = format!(
         "SELECT t.id, t.username, t.username_key, t.role, t.created_at, t.disabled_at, t.last_login_at,
                 t.last_seen_at,
@@ -300,7 +301,8 @@ pub async fn list(
                     AS tokens
          FROM (SELECT t.id FROM users AS t WHERE {clauses} ORDER BY {order}
                LIMIT {limit} OFFSET {offset}) AS p
-         JOIN users AS t ON t.id = p.id
+         CROSS JOIN users AS t
+         WHERE t.id = p.id
          ORDER BY {order}"
     );
     let mut users: Vec<Keyed> = condition.fetch(db, sql).await?;
