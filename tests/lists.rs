@@ -22,7 +22,7 @@ fn ids(page: &str) -> Vec<String> {
 }
 
 /// Where the pager leads on (`next`) or back (`prev`) from a page of the list at `path`.
-fn link(page: &str, path: &str, rel: &str) -> Option<String> {
+pub fn link(page: &str, path: &str, rel: &str) -> Option<String> {
     let end = page.find(&format!("\" rel=\"{rel}\""))?;
     let query = page[..end].rsplit("href=\"").next()?;
     let list = path.split('?').next()?;

@@ -21,6 +21,7 @@ mod login;
 mod look;
 #[cfg(target_os = "linux")]
 mod overload;
+mod plans;
 mod races;
 mod routes;
 mod secrets;

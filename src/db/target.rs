@@ -3,7 +3,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
+use log::LevelFilter;
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Connection};
@@ -87,7 +89,10 @@ impl Target {
         };
         let options = AnyConnectOptions::from_str(&url)
             .map_err(|_| Fault::Settings("the database's URL can't be read".into()))?;
-        Ok(options.disable_statement_logging())
+        // The log leaves them out; a test listens, to have the database explain each.
+        Ok(options
+            .log_statements(LevelFilter::Trace)
+            .log_slow_statements(LevelFilter::Off, Duration::MAX))
     }
 
     async fn connect(&self, mode: &str) -> Result<AnyConnection, Fault> {

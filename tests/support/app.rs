@@ -70,7 +70,8 @@ pub fn figment(url: &str, settings: &Value) -> Figment {
 }
 
 impl App {
-    async fn start(
+    /// Starts it on the database at `url`; it keeps the folder and the server for as long as it lives.
+    pub async fn start(
         url: &str,
         settings: &Value,
         folder: TempDir,

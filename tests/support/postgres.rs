@@ -1,10 +1,12 @@
 //! A PostgreSQL of our own, shared by the tests that run at the same time, a database each.
 
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use pgtemp::PgTempDB;
+use pgtemp::{PgTempDB, PgTempDBBuilder};
 use rocket::tokio::time::sleep;
 use sqlx::{AnyConnection, Connection, Error};
 
@@ -20,20 +22,28 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 impl Postgres {
     /// The running server, or a new one; none where its binaries are not installed.
     pub fn get() -> Option<Self> {
-        let Some(binaries) = needs::postgres() else {
-            needs::missing("PostgreSQL's server", "postgresql");
-            return None;
-        };
-        if needs::root() && needs::executable("sudo", &[]).is_none() {
-            needs::missing("sudo, which root starts PostgreSQL with,", "sudo");
-            return None;
-        }
+        let binaries = binaries()?;
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         let server = running
             .upgrade()
             .unwrap_or_else(|| Arc::new(PgTempDB::builder().with_bin_path(binaries).start()));
         *running = Arc::downgrade(&server);
         Some(Self(server))
+    }
+
+    /// A server of the caller's own, with these settings; none where its binaries are not installed.
+    pub fn with_settings(settings: &[(&str, &str)]) -> Option<Self> {
+        let builder = PgTempDB::builder().with_bin_path(binaries()?);
+        let set = |builder: PgTempDBBuilder, (name, value): &(&str, &str)| {
+            builder.with_config_param(name, value)
+        };
+        let server = settings.iter().fold(builder, set).start();
+        Some(Self(Arc::new(server)))
+    }
+
+    /// Where it keeps its data, and its log if it is set to keep one.
+    pub fn folder(&self) -> PathBuf {
+        self.0.data_dir()
     }
 
     /// The URL of a new, empty database.
@@ -53,19 +63,37 @@ impl Postgres {
     }
 }
 
+/// The folder with its binaries; says what is missing, if anything is.
+fn binaries() -> Option<PathBuf> {
+    let Some(binaries) = needs::postgres() else {
+        needs::missing("PostgreSQL's server", "postgresql");
+        return None;
+    };
+    if needs::root() && needs::executable("sudo", &[]).is_none() {
+        needs::missing("sudo, which root starts PostgreSQL with,", "sudo");
+        return None;
+    }
+    Some(binaries)
+}
+
 /// Connects to a server that may have been started this moment and take nobody yet.
 async fn connect(uri: &str) -> AnyConnection {
     let start = Instant::now();
     loop {
         match AnyConnection::connect(uri).await {
-            // cannot_connect_now
-            Err(Error::Database(error))
-                if error.code().as_deref() == Some("57P03")
-                    && start.elapsed() < Duration::from_secs(30) =>
-            {
+            Err(error) if is_starting(&error) && start.elapsed() < Duration::from_secs(30) => {
                 sleep(Duration::from_millis(50)).await;
             }
             connected => return connected.unwrap(),
         }
+    }
+}
+
+fn is_starting(error: &Error) -> bool {
+    match error {
+        Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
+        // cannot_connect_now
+        Error::Database(error) => error.code().as_deref() == Some("57P03"),
+        _ => false,
     }
 }

@@ -1,0 +1,145 @@
+//! No request reads a large table from one end to the other: the databases explain every statement that
+//! the application sends while all of its routes are used.
+//!
+//! PostgreSQL's `auto_explain` logs the plan of each statement as it ran, with the number of rows that
+//! each step of it visited: more than half of a large table is too much. SQLite has plans alone; there it
+//! is the way to a table that counts, see [`sqlite`].
+//!
+//! The tables are large enough for a planner to prefer indexes, and for what stops by design after 10,000
+//! or 20,000 rows to stop before the half. All that a request or the upkeep does is covered, and lists both
+//! put in order and walked; the command line is not, and neither is what only shows in a larger table: a
+//! condition that finds more than the 20,000 or 300,000 rows of `src/models/search.rs` while another
+//! hides most of them (`unused=1&sort=-expires`, which the page does not offer, reads all that is unused).
+//! Such lists are timed by `benches/load`, on a million tokens.
+
+mod plan;
+mod postgres;
+mod sqlite;
+mod tour;
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use rocket::http::Status;
+use serde_json::json;
+use tempfile::tempdir;
+
+use self::plan::{Fault, Sent};
+use self::tour::{Cast, TOKENS_PER_USER, Tour};
+use crate::support::postgres::Postgres;
+use crate::support::server::{run, sqlite as url_in, stderr};
+use crate::support::{App, PASSWORD};
+
+/// The tables that grow with users, with logins, or with what strangers try.
+const LARGE: [&str; 5] = ["users", "tokens", "events", "attempts", "known_addresses"];
+/// Set in the process that listens to its own statements: others, of tests beside, must not be among them.
+const ALONE: &str = "MULTITOKEN_TEST_LISTENS";
+
+/// Statements at fault whose plans are shown.
+const SHOWN: usize = 8;
+
+/// How statements begin that may read as much as they like: the dashboard's figures, which are counted
+/// once in a while and not for each request.
+const EXCEPTIONS: [&str; 3] = [
+    "SELECT (SELECT COUNT(*) FROM users WHERE disabled_at IS NULL) AS users,",
+    "SELECT at / 86400 AS day, action, COUNT(*) AS count FROM events",
+    "SELECT (SELECT MIN(t.client) FROM tokens AS t WHERE t.client_key = most.client_key)",
+];
+
+#[test]
+fn no_request_reads_a_large_table_from_end_to_end_on_sqlite() {
+    if std::env::var_os(ALONE).is_none() {
+        let name = "plans::no_request_reads_a_large_table_from_end_to_end_on_sqlite";
+        let mut alone = Command::new(std::env::current_exe().unwrap());
+        let alone = alone.args(["--exact", name, "--nocapture"]).env(ALONE, "1");
+        let output = alone.output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        return;
+    }
+    rocket::async_test(async {
+        let folder = tempdir().unwrap();
+        let url = url_in(folder.path());
+        let cast = populate(&url).await;
+        sqlite::listen();
+        use_everything(&url, None, cast).await;
+        let sent = sqlite::sent();
+        every_index_of_an_order_is_walked(&sent);
+        judge(&sent, sqlite::faults(&url, &sent).await);
+    });
+}
+
+#[test]
+fn no_request_reads_a_large_table_from_end_to_end_on_postgresql() {
+    let Some(server) = Postgres::with_settings(&postgres::SETTINGS) else {
+        return;
+    };
+    rocket::async_test(async {
+        let url = server.database().await;
+        let cast = populate(&url).await;
+        postgres::begin_to_explain(&url).await;
+        use_everything(&url, Some(server.clone()), cast).await;
+        let log = postgres::Log::read(&server.folder()).await;
+        judge(&log.sent(), log.faults(&url).await);
+    });
+}
+
+async fn populate(url: &str) -> Cast {
+    let args = ["seed", "--users", "22000", "--tokens-per-user", "3"];
+    let seeded = run(url, &[&args[..], &["--password", PASSWORD]].concat(), "");
+    assert!(seeded.status.success(), "{}", stderr(&seeded));
+    Cast::of(url).await
+}
+
+/// Starts the application, which looks for what has had its time, and uses all of it; then once more with
+/// tokens that are looked up each time.
+async fn use_everything(url: &str, server: Option<Postgres>, mut cast: Cast) {
+    let settings = json!({ "tokens_per_user": TOKENS_PER_USER, "events_ttl": "350d" });
+    let app = App::start(url, &settings, tempdir().unwrap(), server.clone()).await;
+    Tour::of(&app, &mut cast).await;
+    app.auth().flush_usage().await.unwrap();
+    let settings = json!({ "token_cache": false });
+    let app = App::start(url, &settings, tempdir().unwrap(), server).await;
+    let token = app.login("demo-admin", "laptop").await;
+    tour::announce(&app, "GET /auth/me/ without a cache").await;
+    assert_eq!(app.get("/auth/me/", &token).await.status, Status::Ok);
+    tour::announce(&app, tour::END).await;
+}
+
+/// Lists are put in order where few rows are left, and else walk an index: both have to be seen.
+fn every_index_of_an_order_is_walked(sent: &[Sent]) {
+    for index in [
+        "tokens_by_creation",
+        "tokens_by_last_use",
+        "tokens_by_end",
+        "tokens_by_user",
+        "tokens_by_client",
+        "events_by_time",
+        "events_by_action",
+    ] {
+        let forced = format!("INDEXED BY {index} ");
+        let walks = |sent: &Sent| sent.statement.contains(&forced);
+        assert!(sent.iter().any(walks), "nothing walks {index}");
+    }
+}
+
+/// Fails with each statement that is at fault, once; and with each exception that is for nothing.
+fn judge(sent: &[Sent], faults: Vec<Fault>) {
+    for begin in EXCEPTIONS {
+        let is_sent = sent.iter().any(|sent| sent.statement.starts_with(begin));
+        assert!(is_sent, "nothing begins like this any more: {begin}");
+    }
+    let mut report = BTreeMap::new();
+    for fault in faults {
+        let is_allowed = |begin: &&str| fault.sent.statement.starts_with(*begin);
+        if !EXCEPTIONS.iter().any(is_allowed) {
+            report.insert(fault.sent.statement.clone(), fault.to_string());
+        }
+    }
+    let (count, some) = (report.len(), report.into_values().take(SHOWN));
+    let some: Vec<_> = some.collect();
+    assert!(
+        count == 0,
+        "{count} read too much:\n\n{}",
+        some.join("\n\n")
+    );
+}

@@ -1,0 +1,413 @@
+//! Every route that asks the database for something, in each way that makes it ask for something else.
+
+use std::collections::HashSet;
+
+use rocket::http::Method;
+use serde_json::{Value, json};
+use sqlx::any::AnyConnectOptions;
+use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions};
+
+use crate::lists::link;
+use crate::support::app::{Answer, form};
+use crate::support::{App, PASSWORD};
+
+/// Tokens that a user may have in the applications that are toured.
+pub const TOKENS_PER_USER: usize = 5;
+/// Stands before the name of a step in the statement that announces it.
+const STEP: &str = "SELECT 'step: ";
+
+/// What is there before the tour, of which it takes one after another.
+pub struct Cast {
+    /// Ids and names of active users.
+    users: Vec<(String, String)>,
+    /// Ids of tokens of other users.
+    tokens: Vec<String>,
+    /// A client that few users have.
+    client: String,
+}
+
+impl Cast {
+    /// Looks for them in the database at `url`.
+    pub async fn of(url: &str) -> Self {
+        sqlx::any::install_default_drivers();
+        let options: AnyConnectOptions = url.parse().unwrap();
+        // What is asked for here is not the application's.
+        let mut db = options.disable_statement_logging().connect().await.unwrap();
+        let users = "SELECT id, username FROM users
+                     WHERE role = 'user' AND disabled_at IS NULL ORDER BY id LIMIT 20";
+        let tokens = "SELECT id, client FROM tokens ORDER BY id DESC LIMIT 5";
+        let client = "SELECT client, client FROM tokens GROUP BY client ORDER BY COUNT(*) LIMIT 1";
+        let tokens = pairs(&mut db, tokens).await.into_iter();
+        Self {
+            users: pairs(&mut db, users).await,
+            tokens: tokens.map(|(id, _)| id).collect(),
+            client: pairs(&mut db, client).await.remove(0).0,
+        }
+    }
+
+    fn user(&mut self) -> (String, String) {
+        self.users.pop().expect("users enough")
+    }
+
+    fn token(&mut self) -> String {
+        self.tokens.pop().expect("tokens enough")
+    }
+}
+
+async fn pairs(db: &mut AnyConnection, sql: &'static str) -> Vec<(String, String)> {
+    sqlx::query_as(sql).fetch_all(db).await.unwrap()
+}
+
+/// The step that a statement announces, if it is one of those.
+pub fn step(statement: &str) -> Option<&str> {
+    statement.trim().strip_prefix(STEP)?.strip_suffix('\'')
+}
+
+/// The step that nothing comes after.
+pub const END: &str = "nothing comes after this";
+
+/// Announces a step, through the application's own pool: what the database was asked for after it was
+/// asked for by that step, or by the upkeep meanwhile.
+pub async fn announce(app: &App, step: &str) {
+    let statement = format!("{STEP}{}'", step.replace('\'', " "));
+    let mut db = app.auth().pool().read().await.unwrap();
+    let query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
+    query.execute(&mut *db).await.unwrap();
+}
+
+pub struct Tour<'a> {
+    app: &'a App,
+    cast: &'a mut Cast,
+    cookie: String,
+    asked: HashSet<(Method, String)>,
+}
+
+impl<'a> Tour<'a> {
+    /// Asks for everything.
+    pub async fn of(app: &'a App, cast: &'a mut Cast) {
+        let mut tour = Self {
+            app,
+            cast,
+            cookie: String::new(),
+            asked: HashSet::new(),
+        };
+        tour.sign_in().await;
+        tour.own_tokens().await;
+        tour.admin().await;
+        tour.lists().await;
+        tour.pages_of_one().await;
+        tour.many_at_once().await;
+        tour.form("/admin/logout", &[]).await;
+        tour.leaves_no_route_out();
+    }
+
+    async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        header: (&str, &str),
+        kind: &str,
+        body: &str,
+    ) -> Answer {
+        announce(self.app, &format!("{method} {path} {body}")).await;
+        let route = path.split('?').next().unwrap().trim_end_matches('/');
+        self.asked.insert((method, route.to_owned()));
+        let headers = [
+            header,
+            ("Content-Type", kind),
+            ("Sec-Fetch-Site", "same-origin"),
+        ];
+        let answer = self.app.send(method, path, &headers, body).await;
+        assert!(answer.status.code < 500, "{path}: {}", answer.text);
+        answer
+    }
+
+    async fn api(&mut self, method: Method, path: &str, token: &str, body: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let header = ("Authorization", bearer.as_str());
+        self.send(method, path, header, "application/json", body)
+            .await
+    }
+
+    /// A request that has to be answered well.
+    async fn ask(&mut self, method: Method, path: &str, token: &str, body: &str) -> Answer {
+        let answer = self.api(method, path, token, body).await;
+        assert!(answer.status.code < 400, "{path}: {}", answer.text);
+        answer
+    }
+
+    async fn try_login(&mut self, name: &str, password: &str, client: &str) -> Answer {
+        let body = json!({ "username": name, "password": password, "client": client });
+        self.api(Method::Post, "/auth/login/", "", &body.to_string())
+            .await
+    }
+
+    async fn login(&mut self, name: &str, client: &str) -> String {
+        let answer = self.try_login(name, PASSWORD, client).await;
+        let token = answer.json()["auth_token"].as_str().map(str::to_owned);
+        token.unwrap_or_else(|| panic!("{}", answer.text))
+    }
+
+    async fn page(&mut self, path: &str) -> String {
+        let cookie = self.cookie.clone();
+        let header = ("Cookie", cookie.as_str());
+        let answer = self.send(Method::Get, path, header, "text/html", "").await;
+        assert_eq!(answer.status.code, 200, "{path}");
+        answer.text
+    }
+
+    async fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let (cookie, body) = (self.cookie.clone(), form(fields));
+        let (header, kind) = (
+            ("Cookie", cookie.as_str()),
+            "application/x-www-form-urlencoded",
+        );
+        self.send(Method::Post, path, header, kind, &body).await
+    }
+
+    /// A form that changes something.
+    async fn change(&mut self, path: &str, fields: &[(&str, &str)]) {
+        let answer = self.form(path, fields).await;
+        assert_eq!(answer.status.code, 303, "{path}: {}", answer.text);
+    }
+
+    async fn sign_in(&mut self) {
+        let (_, name) = self.cast.user();
+        for _ in 0..2 {
+            self.login(&name, "laptop").await;
+        }
+        for number in 0..=TOKENS_PER_USER {
+            self.login(&name, &format!("one of many {number}")).await;
+        }
+        for name in [name.as_str(), "nobody has that name"] {
+            let refused = self.try_login(name, "a wrong password", "laptop").await;
+            assert_eq!(refused.status.code, 400);
+        }
+    }
+
+    async fn own_tokens(&mut self) {
+        let (_, name) = self.cast.user();
+        let token = self.login(&name, "laptop").await;
+        // From the database, and then from memory.
+        for _ in 0..2 {
+            self.ask(Method::Get, "/auth/me/", &token, "").await;
+        }
+        let other = self.login(&name, "phone").await;
+        let own = self.ask(Method::Get, "/auth/tokens/", &other, "").await;
+        let own = own.json();
+        let id = own["results"][0]["id"].as_str().unwrap();
+        let path = format!("/auth/tokens/{id}/");
+        self.api(Method::Delete, &path, &other, "").await;
+        let token = self.login(&name, "tablet").await;
+        self.ask(Method::Post, "/auth/logout/others/", &token, "")
+            .await;
+        let change =
+            json!({ "current_password": PASSWORD, "new_password": "another fine battery" });
+        let change = Value::to_string(&change);
+        self.ask(Method::Post, "/auth/password/", &token, &change)
+            .await;
+        self.ask(Method::Post, "/auth/logout/", &token, "").await;
+        let (_, name) = self.cast.user();
+        let token = self.login(&name, "laptop").await;
+        self.ask(Method::Post, "/auth/logout/all/", &token, "")
+            .await;
+        let gone = self.api(Method::Get, "/auth/me/", &token, "").await;
+        assert_eq!(gone.status.code, 401);
+        self.send(Method::Get, "/readyz", ("Accept", "*/*"), "", "")
+            .await;
+    }
+
+    async fn admin(&mut self) {
+        self.page("/admin/login").await;
+        for path in ["/admin/setup?key=x", "/admin/login"] {
+            let fields = [("username", "demo-admin"), ("password", "a wrong password")];
+            self.form(path, &fields).await;
+        }
+        let setup = ("Accept", "text/html");
+        self.send(Method::Get, "/admin/setup?key=x", setup, "", "")
+            .await;
+        let fields = [("username", "demo-admin"), ("password", PASSWORD)];
+        let answer = self.form("/admin/login", &fields).await;
+        self.cookie = answer.cookie();
+        assert!(!self.cookie.is_empty(), "{}", answer.text);
+        self.page("/admin/").await;
+        self.change("/admin/theme", &[("theme", "dark")]).await;
+    }
+
+    async fn lists(&mut self) {
+        let user = self.cast.users[0].1.clone();
+        let sorts = ["name", "created", "last_seen"];
+        let filters = [
+            "q=ma",
+            "status=active",
+            "status=disabled",
+            "role=admin",
+            "role=user",
+            "q=ma&status=active",
+            "q=a&role=admin",
+            "status=disabled&role=user",
+            "q=nobody+has+that+name",
+        ];
+        self.list("/admin/users", &filters, &sorts).await;
+        let of_user = form(&[("user", &user)]);
+        let filters = [
+            "q=ma",
+            "q=ipad",
+            "q=nobody+has+that+name",
+            of_user.as_str(),
+            "client=macbook+pro",
+            "address=192.0.2.11",
+            "status=live",
+            "status=expired",
+            "unused=25",
+            "q=ma&status=live",
+            "q=ipad&unused=25",
+            "client=macbook+pro&status=live",
+            "client=macbook+pro&unused=25",
+            "status=live&unused=25",
+            "status=expired&address=198.51.100.12",
+        ];
+        let sorts = ["client", "user", "created", "last_used", "expires"];
+        self.list("/admin/tokens", &filters, &sorts).await;
+        self.trail().await;
+    }
+
+    /// A list with all filters and none, each in all orders.
+    async fn list(&mut self, path: &str, filters: &[&str], sorts: &[&str]) {
+        for filter in [&[""], filters].concat() {
+            for sort in sorts {
+                for way in ["", "-"] {
+                    let path = format!("{path}?{filter}&sort={way}{sort}");
+                    self.turn_pages(&path).await;
+                }
+            }
+        }
+    }
+
+    /// The first page and the second; where the path has no filter first, also the second by its number, and
+    /// again from behind.
+    async fn turn_pages(&mut self, path: &str) {
+        let first = self.page(path).await;
+        let Some(second) = link(&first, path, "next") else {
+            return;
+        };
+        let second = self.page(&second).await;
+        if !path.contains("?&") {
+            return;
+        }
+        self.page(&format!("{path}&page=2")).await;
+        let Some(third) = link(&second, path, "next") else {
+            return;
+        };
+        let third = self.page(&third).await;
+        let back = link(&third, path, "prev").unwrap();
+        self.page(&back).await;
+    }
+
+    async fn trail(&mut self) {
+        let actor = form(&[("actor", &self.cast.users[0].1)]);
+        let today = time::OffsetDateTime::now_utc().date();
+        let then = today - time::Duration::days(60);
+        let (from, to) = (format!("from={then}"), format!("to={then}"));
+        for filter in [
+            "",
+            "q=ma",
+            "q=nobody+has+that+name",
+            "action=token.issued",
+            "action=login.throttled",
+            "actor=demo-admin",
+            &actor,
+            &from,
+            &to,
+            &format!("{from}&{to}"),
+            "q=ma&action=token.ended",
+            "q=ma&action=login.failed",
+            &format!("q=ma&{from}"),
+            &format!("q=ma&{actor}"),
+            &format!("action=token.issued&{actor}"),
+            &format!("action=token.issued&{from}"),
+            &format!("{actor}&{to}"),
+        ] {
+            self.turn_pages(&format!("/admin/audit?&{filter}")).await;
+        }
+        for filter in ["action=login.throttled", &format!("{actor}&{from}")] {
+            self.page(&format!("/admin/audit.csv?{filter}")).await;
+        }
+    }
+
+    async fn pages_of_one(&mut self) {
+        let (id, _) = self.cast.user();
+        self.page(&format!("/admin/users/{id}")).await;
+        let password = [("password", "yet another battery")];
+        for action in [
+            "disable",
+            "enable",
+            "promote",
+            "demote",
+            "password",
+            "revoke-tokens",
+            "delete",
+        ] {
+            let path = format!("/admin/users/{id}/{action}");
+            self.page(&path).await;
+            let fields = [&password[..], &[("confirm", "yes")]].concat();
+            self.change(&path, &fields).await;
+        }
+        self.page("/admin/users/new").await;
+        let new = [("username", "somebody-new"), ("password", PASSWORD)];
+        self.change(
+            "/admin/users/new",
+            &[&new[..], &[("role", "user")]].concat(),
+        )
+        .await;
+        let path = format!("/admin/tokens/{}/revoke", self.cast.token());
+        self.page(&path).await;
+        self.change(&path, &[("confirm", "yes")]).await;
+    }
+
+    async fn many_at_once(&mut self) {
+        let yes = ("confirm", "yes");
+        for path in ["/admin/users/revoke-tokens", "/admin/users/disable"] {
+            let (first, second) = (self.cast.user().0, self.cast.user().0);
+            let ids = [("id", first.as_str()), ("id", second.as_str())];
+            self.form(path, &ids).await;
+            self.change(path, &[&ids[..], &[yes]].concat()).await;
+        }
+        let path = "/admin/tokens/revoke";
+        let (first, second) = (self.cast.token(), self.cast.token());
+        let ids = [("id", first.as_str()), ("id", second.as_str())];
+        let client = self.cast.client.clone();
+        let matching = [("all", "1"), ("client", client.as_str())];
+        for meant in [&ids[..], &matching] {
+            self.form(path, meant).await;
+            let typed = [yes, ("typed", "revoke")];
+            self.change(path, &[meant, &typed].concat()).await;
+        }
+        for filter in [("q", "ma"), ("status", "expired"), ("unused", "25")] {
+            self.form(path, &[("all", "1"), filter]).await;
+        }
+    }
+
+    /// A route that is added later has to be toured too, unless it asks nothing of the database.
+    fn leaves_no_route_out(&self) {
+        let quiet = ["/healthz", "/static/<path..>", "/admin/<_path..>"];
+        for route in self.app.client.rocket().routes().filter(|r| r.rank < 1000) {
+            let path = route.uri.path();
+            let toured =
+                |(method, asked): &(Method, String)| *method == route.method && fits(path, asked);
+            assert!(
+                quiet.contains(&path) || self.asked.iter().any(toured),
+                "{route} is not toured"
+            );
+        }
+    }
+}
+
+/// Whether a path that was asked for is one of a route's.
+fn fits(route: &str, asked: &str) -> bool {
+    let segments = |path: &str| path.trim_matches('/').split('/').count();
+    let pairs = route.trim_matches('/').split('/');
+    let mut pairs = pairs.zip(asked.trim_matches('/').split('/'));
+    segments(route) == segments(asked)
+        && pairs.all(|(wanted, given)| wanted.starts_with('<') || wanted == given)
+}
