@@ -22,7 +22,8 @@ const PUBLIC: [(Method, &str); 8] = [
     (Method::Get, "/admin/setup"),
     (Method::Post, "/admin/setup"),
 ];
-const ACTIONS: [&str; 7] = [
+/// What an admin does to a user.
+pub const ACTIONS: [&str; 7] = [
     "disable",
     "enable",
     "promote",

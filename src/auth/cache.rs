@@ -53,7 +53,7 @@ const TRUSTED: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_mins(1);
 /// What entries may weigh together, in bytes: some 130,000 of them.
 const MOST: u64 = 64 * 1024 * 1024;
-/// What an entry weighs beside its names, keys and counters of the cache included, measured.
+/// What an entry weighs beside its names, keys and counters of the cache included: an estimate.
 const BASE: u32 = 480;
 
 /// A token that was found live.

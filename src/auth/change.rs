@@ -34,9 +34,7 @@ impl Auth {
             asked: BTreeSet::new(),
         })
     }
-}
 
-impl Auth {
     /// Forgets what is remembered of those stripes, here.
     pub(super) fn forget(&self, stripes: impl IntoIterator<Item = usize>) {
         let mut stripes = stripes.into_iter().peekable();

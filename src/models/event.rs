@@ -300,7 +300,9 @@ impl Filter {
         if let Some(until) = self.until {
             time.and("t.at < ?", [until.into()]);
         }
-        clauses.push(Clause::from(time).leading().along(self.index()));
+        if self.from.is_some() || self.until.is_some() {
+            clauses.push(Clause::from(time).leading().along(self.index()));
+        }
         clauses
     }
 

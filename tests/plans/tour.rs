@@ -8,6 +8,7 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions};
 
 use crate::lists::link;
+use crate::routes::ACTIONS;
 use crate::support::app::{Answer, form};
 use crate::support::{App, PASSWORD};
 
@@ -339,15 +340,7 @@ impl<'a> Tour<'a> {
         let (id, _) = self.cast.user();
         self.page(&format!("/admin/users/{id}")).await;
         let password = [("password", "yet another battery")];
-        for action in [
-            "disable",
-            "enable",
-            "promote",
-            "demote",
-            "password",
-            "revoke-tokens",
-            "delete",
-        ] {
+        for action in ACTIONS {
             let path = format!("/admin/users/{id}/{action}");
             self.page(&path).await;
             let fields = [&password[..], &[("confirm", "yes")]].concat();
