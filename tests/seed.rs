@@ -329,11 +329,19 @@ fn the_trail_tells_of_a_year() {
                           SELECT 1 FROM events i WHERE i.token_id = e.token_id AND i.id < e.id
                             AND i.action = 'token.issued' AND i.client = e.client)";
         assert_eq!(number(&mut db, unborn).await, 0);
+        let twice = "SELECT COUNT(*) FROM (SELECT token_id FROM events WHERE token_id IS NOT NULL
+                         GROUP BY token_id, action HAVING COUNT(*) > 1) AS found";
+        assert_eq!(number(&mut db, twice).await, 0);
+        // Disabling a user, or another password, ends what is there: none of it is left.
+        let survived = "SELECT COUNT(*) FROM tokens t JOIN events e ON e.subject_id = t.user_id
+                        WHERE e.at > t.created_at AND e.action IN
+                            ('user.disabled', 'password.changed', 'password.reset')";
+        assert_eq!(number(&mut db, survived).await, 0);
 
         what_happened(&mut db).await;
         let events = number(&mut db, "SELECT COUNT(*) FROM events").await;
         assert!(
-            (1200..=6000).contains(&events),
+            (5 * 1200 - 600..=7 * 1200).contains(&events),
             "{events} events of 1200 tokens"
         );
         let span = "SELECT MAX(at) - MIN(at) FROM events";
@@ -455,7 +463,7 @@ fn a_server_beside_goes_on_answering() {
     on_each_url(async |url| {
         let server = Server::start(&url).await;
         server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
-        let mut seeding = command(&url, &["seed", "--users", "8000", "--tokens-per-user", "5"])
+        let mut seeding = command(&url, &["seed", "--users", "4000", "--tokens-per-user", "5"])
             .args(["--password", PASSWORD])
             .stdout(Stdio::null())
             .spawn()

@@ -16,6 +16,11 @@ use crate::models::event::{Action, Via};
 use crate::models::user::Role;
 use crate::secret::Secret;
 
+const MINUTE: i64 = 60;
+/// The most earlier sign-ins of a client that the trail tells of, so that it has some five lines for each
+/// token that is left.
+const MOST_EARLIER: i64 = 4;
+
 /// Something that happened, beside that the user signed in.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Episode {
@@ -44,6 +49,8 @@ pub(super) struct Story<'m> {
     batch: &'m mut Batch,
     party: Arc<Party>,
     born: i64,
+    /// Whatever tokens the user had before were all ended.
+    since: i64,
     /// Addresses that the user signs in from.
     places: Vec<Arc<str>>,
     last_login: Option<i64>,
@@ -81,6 +88,7 @@ impl<'m> Story<'m> {
             batch,
             party,
             born,
+            since: born,
             places,
             last_login: None,
             last_use: None,
@@ -127,15 +135,8 @@ impl<'m> Story<'m> {
     }
 
     fn token(&mut self, (client, agents): &Owned) {
-        let times = self.maker.times(self.born);
-        let before = self
-            .born
-            .max(times.created - self.maker.clock.unused_life());
-        let replaced =
-            (times.created - before > DAY && self.maker.rng.random_ratio(1, 8)).then(|| {
-                let at = moment(&mut self.maker.rng, before, times.created - HOUR);
-                (self.sign_in(at, client, None), Reason::Replaced)
-            });
+        let times = self.maker.times(self.since);
+        let replaced = self.earlier(client, times.created);
         let id = self.sign_in(times.created, client, replaced).token;
         self.last_use = self.last_use.max(times.used);
         let secret = Secret::generate(&self.maker.settings.token_prefix);
@@ -153,6 +154,51 @@ impl<'m> Story<'m> {
             address: Arc::clone(pick(rng, &self.places)),
             user_agent: pick::<&str>(rng, agents),
         });
+    }
+
+    /// That client's earlier sign-ins; gives the token that the one at `until` replaces, if any.
+    fn earlier(&mut self, client: &Arc<Client>, until: i64) -> Option<(Named, Reason)> {
+        let since = self.since.max(self.maker.clock.trail_begins);
+        let most = (until - since) / (7 * DAY);
+        let number = self.maker.rng.random_range(0..=MOST_EARLIER).min(most);
+        let mut times: Vec<i64> = (0..number)
+            .map(|_| self.moment(since + HOUR, until - HOUR))
+            .collect();
+        times.sort_unstable();
+        let mut replaced = None;
+        for (i, &at) in times.iter().enumerate() {
+            let next = times.get(i + 1).copied().unwrap_or(until);
+            if self.maker.rng.random_ratio(1, 8) {
+                self.mistyped_at(at - 2 * MINUTE);
+            }
+            let named = self.sign_in(at, client, replaced.take());
+            replaced = self.until_next(named, at, next);
+        }
+        replaced
+    }
+
+    /// The token of a sign-in ends before the client signs in again, or by that.
+    fn until_next(&mut self, named: Named, at: i64, next: i64) -> Option<(Named, Reason)> {
+        let life = self.maker.clock.unused_life();
+        let over = at.saturating_add(life) + HOUR;
+        let by = match self.maker.rng.random_range(0..24) {
+            _ if next - at < HOUR => return Some((named, Reason::Replaced)),
+            0..8 => Self::by_self,
+            8 => Self::by_admin,
+            _ if next > over => {
+                self.say_expired(&named, at + life);
+                return None;
+            }
+            _ => return Some((named, Reason::Replaced)),
+        };
+        let ended = self.moment(at + 1, next.min(over - HOUR) - 1);
+        let mut request = by(self, ended);
+        let reason = match request.via {
+            Via::Api => Reason::Logout,
+            _ => Reason::Revoked,
+        };
+        self.say_ended(&mut request, &named, reason);
+        None
     }
 
     /// Tells an episode of users who have been there long enough for it.
@@ -188,6 +234,7 @@ impl<'m> Story<'m> {
                 let later = self.moment(last + 1, last + 9 * DAY);
                 let mut request = self.by_admin(later);
                 self.say(&mut request, Action::UserEnabled, None, None);
+                self.since = (request.at / 1000 + 1).min(self.maker.clock.now);
             }
             Episode::Departed => self.departed(),
             Episode::Mistyped => self.mistyped(),
@@ -207,6 +254,7 @@ impl<'m> Story<'m> {
         let mut request = by(self, at);
         self.say(&mut request, action, None, None);
         self.say_ended(&mut request, &named, reason);
+        self.since = (request.at / 1000 + 1).min(self.maker.clock.now);
     }
 
     fn expired(&mut self) {
@@ -218,9 +266,13 @@ impl<'m> Story<'m> {
         let issued = moment(&mut self.maker.rng, self.born, now - life - HOUR);
         let (client, _) = self.maker.clients.any(&mut self.maker.rng);
         let named = self.sign_in(issued, &client, None);
+        self.say_expired(&named, issued + life);
+    }
+
+    fn say_expired(&mut self, named: &Named, at: i64) {
         // The server looks every hour.
-        let mut request = self.request(issued + life + HOUR / 2, Via::Server, None, None);
-        self.say_ended(&mut request, &named, Reason::Expired);
+        let mut request = self.request(at + HOUR / 2, Via::Server, None, None);
+        self.say_ended(&mut request, named, Reason::Expired);
     }
 
     fn evicted(&mut self) {
@@ -268,7 +320,11 @@ impl<'m> Story<'m> {
     }
 
     fn mistyped(&mut self) {
-        let mut at = self.moment(self.born, self.maker.clock.now - HOUR);
+        let at = self.moment(self.born, self.maker.clock.now - HOUR);
+        self.mistyped_at(at);
+    }
+
+    fn mistyped_at(&mut self, mut at: i64) {
         for _ in 0..self.maker.rng.random_range(1..=3) {
             let mut request = self.by_stranger(at);
             request.address = Some(Arc::clone(&self.places[0]));
