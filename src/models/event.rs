@@ -259,7 +259,9 @@ pub async fn latest_about(
     sqlx::query_as(
         "SELECT id, at, action, via, actor_name, subject_name, client, reason, address, request_id,
                 (SELECT id FROM users WHERE users.id = events.subject_id) AS subject_id
-         FROM events WHERE subject_id = $1 ORDER BY at DESC, id DESC LIMIT $2",
+         FROM events
+         WHERE subject_key = (SELECT username_key FROM users WHERE id = $1) AND subject_id = $1
+         ORDER BY at DESC, id DESC LIMIT $2",
     )
     .bind(user.to_string())
     .bind(limit)
