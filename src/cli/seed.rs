@@ -1,5 +1,8 @@
 //! `multitoken seed`.
 
+use std::io::{IsTerminal, stdout};
+use std::time::Duration;
+
 use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
@@ -10,9 +13,9 @@ use crate::password::Password;
 
 /// Add users and tokens that nobody has, to look at and to try things on
 ///
-/// All share one password: not for a database that real people use. An empty SQLite database takes
-/// a million tokens in about a minute, in which nobody else can write to it; on any other, a running
-/// server goes on beside, and it takes longer.
+/// All share one password: not for a database that real people use. What is much goes into an empty
+/// database at once, and meanwhile nobody else can use that: a million tokens take a minute or two on
+/// SQLite. On any other, a running server goes on beside, and it takes longer.
 #[derive(Args)]
 pub struct Seed {
     /// How many users
@@ -54,18 +57,27 @@ impl Seed {
 fn advance(bar: &ProgressBar, rows: u64) {
     bar.inc(rows);
     if bar.length() == Some(bar.position()) {
-        bar.set_message("putting them in order");
+        // That has no end to be seen, and takes as long again.
+        bar.set_style(style(
+            "{spinner} putting them in order, for {elapsed} in all",
+        ));
+        bar.enable_steady_tick(Duration::from_millis(100));
     }
 }
 
 /// Shows itself on a terminal only.
 fn bar(rows: u64) -> ProgressBar {
-    let bar = ProgressBar::new(rows);
-    let style = "{bar:40} {human_pos} of {human_len} rows, {eta} left {msg}";
-    match ProgressStyle::with_template(style) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
+    if !stdout().is_terminal() {
+        return ProgressBar::hidden();
     }
+    let bar = ProgressBar::new(rows);
+    bar.with_style(style(
+        "{bar:40} {human_pos} of {human_len} rows, {eta} left",
+    ))
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 fn count(number: usize, what: &str) -> String {
