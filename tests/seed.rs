@@ -490,24 +490,52 @@ fn a_server_beside_goes_on_answering() {
 #[test]
 fn an_empty_database_is_filled_at_once_and_keeps_its_indexes() {
     rocket::async_test(async {
-        let folder = tempfile::tempdir().unwrap();
-        let url = sqlite(folder.path());
+        // Where nobody has it open, without SQLite's log.
+        for beside in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let url = sqlite(folder.path());
+            assert!(run(&url, &["migrate"], "").status.success());
+            let mut db = open(&url).await;
+            let indexes = "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL
+                           ORDER BY sql";
+            let before = rows::<1>(&mut db, indexes).await;
+            assert!(before.len() > 10);
+            if !beside {
+                db.close().await.unwrap();
+            }
+            let output = seed(&url, "25001", "1");
+            assert!(stdout(&output).starts_with("Seeded 25,001 users and 25,001 tokens."));
+            let mut db = open(&url).await;
+            assert_eq!(rows::<1>(&mut db, indexes).await, before);
+            for (sql, expected) in [
+                ("PRAGMA integrity_check", "ok"),
+                ("PRAGMA journal_mode", "wal"),
+            ] {
+                let found = rows::<1>(&mut db, sql).await;
+                assert_eq!(found, [[Some(expected.into())]], "{beside}");
+            }
+            let known = "SELECT COUNT(*) FROM sqlite_stat1 WHERE tbl = 'tokens'";
+            assert!(number(&mut db, known).await > 0);
+            let log = folder.path().join("data/test.db-wal");
+            assert_eq!(log.metadata().map_or(0, |file| file.len()), 0);
+        }
+    });
+}
+
+#[test]
+fn an_empty_postgresql_keeps_its_indexes_too() {
+    on_each_url(async |url| {
+        if url.starts_with("sqlite") {
+            return;
+        }
         assert!(run(&url, &["migrate"], "").status.success());
         let mut db = open(&url).await;
-        let indexes = "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL
-                       ORDER BY sql";
-        let before = rows::<1>(&mut db, indexes).await;
+        let indexes = "SELECT indexdef FROM pg_indexes WHERE tablename IN ('tokens', 'events')
+                       ORDER BY indexdef";
+        let before = texts::<1>(&mut db, indexes).await;
         assert!(before.len() > 10);
         let output = seed(&url, "25001", "1");
         assert!(stdout(&output).starts_with("Seeded 25,001 users and 25,001 tokens."));
-        assert_eq!(rows::<1>(&mut db, indexes).await, before);
-        assert_eq!(
-            rows::<1>(&mut db, "PRAGMA integrity_check").await,
-            [[Some("ok".into())]]
-        );
-        let known = "SELECT COUNT(*) FROM sqlite_stat1 WHERE tbl = 'tokens'";
-        assert!(number(&mut db, known).await > 0);
-        let log = folder.path().join("data/test.db-wal");
-        assert_eq!(log.metadata().map_or(0, |file| file.len()), 0);
+        assert_eq!(texts::<1>(&mut db, indexes).await, before);
     });
 }

@@ -31,9 +31,9 @@ mod story;
 
 /// The name of the first admin, if it is free.
 const FIRST_ADMIN: &str = "demo-admin";
-/// More users and tokens than this go into an empty SQLite database in one transaction, without
-/// indexes. Whoever wants to write meanwhile waits, in vain where it takes longer than some seconds;
-/// but there is nobody yet who could sign in.
+/// More users and tokens than this go into an empty database in one transaction, without indexes.
+/// Whoever wants in meanwhile waits, in vain where it takes longer than some seconds; but there is
+/// nobody yet who could sign in.
 const MANY: u64 = 50_000;
 /// How long a transaction keeps others waiting, more or less.
 const HELD: Duration = Duration::from_millis(500);
@@ -92,7 +92,7 @@ impl Auth {
         demo::make_room(&mut db, engine).await?;
         let taken = demo::taken(&mut db).await?;
         let free = !taken.contains(first_admin.key());
-        let at_once = engine == Engine::Sqlite && taken.is_empty() && wanted.rows() > MANY;
+        let at_once = taken.is_empty() && wanted.rows() > MANY;
         let mut store = Store {
             batches: self.make(wanted, taken),
             engine,
@@ -104,9 +104,11 @@ impl Auth {
             },
         };
         if at_once {
+            demo::leave_log(&mut db, engine).await?;
             let mut tx = self.pool.write_on(&mut db).await?;
             store.all_at_once(&mut tx).await?;
             tx.commit().await?;
+            demo::return_to_log(&mut db, engine).await?;
         } else {
             self.store_beside_others(&mut db, &mut store).await?;
         }
@@ -178,11 +180,11 @@ struct Store<'a> {
 impl Store<'_> {
     /// Stores all of them, on an empty database: without indexes to keep in order meanwhile.
     async fn all_at_once(&mut self, tx: &mut AnyConnection) -> Result<(), Error> {
-        let indexes = demo::take_indexes_away(tx).await?;
+        let indexes = demo::take_indexes_away(tx, self.engine).await?;
         while let Some(batch) = self.batches.recv().await {
             self.store(tx, batch).await?;
         }
-        Ok(demo::put_indexes_back(tx, indexes).await?)
+        Ok(demo::put_indexes_back(tx, self.engine, indexes).await?)
     }
 
     /// Stores `first` and what comes within that time.

@@ -166,7 +166,7 @@ async fn insert_users(
 ) -> sqlx::Result<HashSet<String>> {
     let statement = Statement {
         engine,
-        start: "INSERT INTO users (id, username, username_key, password_hash, role, created_at,
+        start: "INTO users (id, username, username_key, password_hash, role, created_at,
                                    disabled_at, last_login_at, last_seen_at)",
         columns: 9,
         end: "ON CONFLICT (username_key) DO NOTHING RETURNING id",
@@ -193,8 +193,7 @@ async fn insert_tokens(
 ) -> sqlx::Result<()> {
     let statement = Statement {
         engine,
-        start:
-            "INSERT INTO tokens (id, user_id, username_key, kind, client, client_key, digest, hint,
+        start: "INTO tokens (id, user_id, username_key, kind, client, client_key, digest, hint,
                                     created_at, last_used_at, expires_at, ends_at, last_address,
                                     user_agent)",
         columns: 14,
@@ -227,8 +226,7 @@ async fn insert_events(
 ) -> sqlx::Result<()> {
     let statement = Statement {
         engine,
-        start:
-            "INSERT INTO events (id, at, action, via, actor_id, actor_name, actor_key, subject_id,
+        start: "INTO events (id, at, action, via, actor_id, actor_name, actor_key, subject_id,
                                     subject_name, subject_key, token_id, client, client_key, reason,
                                     address, request_id)",
         columns: 16,
@@ -258,11 +256,17 @@ async fn insert_events(
     stored.await.map(drop)
 }
 
+/// Whether SQLite found somebody else in the way.
+fn is_busy(error: &sqlx::Error) -> bool {
+    (error.as_database_error()).is_some_and(|error| error.code().as_deref() == Some("5"))
+}
+
 type Bound<'q> = Query<'q, Any, AnyArguments>;
 
 /// An `INSERT` but for its rows.
 struct Statement {
     engine: Engine,
+    /// Without that word.
     start: &'static str,
     columns: usize,
     end: &'static str,
@@ -287,7 +291,13 @@ impl Statement {
     }
 
     fn sql(&self, rows: usize) -> String {
-        let mut sql = format!("{} VALUES ", self.start);
+        let insert = match self.engine {
+            // Whatever fails ends the transaction, so a statement need not be undone alone: SQLite
+            // would copy each page aside that it changes.
+            Engine::Sqlite => "INSERT OR FAIL",
+            Engine::Postgres => "INSERT",
+        };
+        let mut sql = format!("{insert} {} VALUES ", self.start);
         for row in 0..rows {
             sql.push_str(if row == 0 { "(" } else { ", (" });
             for column in 0..self.columns {
@@ -341,21 +351,61 @@ pub async fn move_log(db: &mut AnyConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Indexes that were taken away: how SQLite makes them.
+/// Has SQLite write to the database itself instead of its log, which would hold all of it once more
+/// and be searched for each page; unless somebody else has the database open.
+///
+/// # Errors
+/// The database failed.
+pub async fn leave_log(db: &mut AnyConnection, engine: Engine) -> sqlx::Result<()> {
+    if engine == Engine::Sqlite {
+        let left = sqlx::query("PRAGMA journal_mode = DELETE")
+            .execute(db)
+            .await;
+        if !left.as_ref().is_err_and(is_busy) {
+            left?;
+        }
+    }
+    Ok(())
+}
+
+/// Has SQLite write to its log again. Where somebody reads just now, whoever opens the database next
+/// does it.
+///
+/// # Errors
+/// The database failed.
+pub async fn return_to_log(db: &mut AnyConnection, engine: Engine) -> sqlx::Result<()> {
+    if engine == Engine::Sqlite {
+        let back = sqlx::query("PRAGMA journal_mode = WAL").execute(db).await;
+        if !back.as_ref().is_err_and(is_busy) {
+            back?;
+        }
+    }
+    Ok(())
+}
+
+/// Indexes that were taken away: how the database makes them.
 #[derive(Debug)]
 pub struct Indexes(Vec<String>);
 
-/// Takes SQLite's indexes of tokens and events away, but for those that hold a constraint; with
+/// Takes the indexes of tokens and events away, but for those that hold a constraint; with
 /// [`put_indexes_back`] in the same transaction, nobody else ever sees them missing. To sort all rows
 /// once takes a fraction of the time that finding each its place does.
 ///
 /// # Errors
 /// The database failed.
-pub async fn take_indexes_away(db: &mut AnyConnection) -> sqlx::Result<Indexes> {
-    let found: Vec<(String, String)> = sqlx::query_as(
-        "SELECT name, sql FROM sqlite_master
-         WHERE type = 'index' AND tbl_name IN ('tokens', 'events') AND sql IS NOT NULL",
-    )
+pub async fn take_indexes_away(db: &mut AnyConnection, engine: Engine) -> sqlx::Result<Indexes> {
+    let found: Vec<(String, String)> = sqlx::query_as(match engine {
+        Engine::Sqlite => {
+            "SELECT name, sql FROM sqlite_master
+             WHERE type = 'index' AND tbl_name IN ('tokens', 'events') AND sql IS NOT NULL"
+        }
+        Engine::Postgres => {
+            "SELECT CAST(c.relname AS TEXT), pg_get_indexdef(c.oid)
+             FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+             WHERE i.indrelid IN (CAST('tokens' AS regclass), CAST('events' AS regclass))
+               AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = c.oid)"
+        }
+    })
     .fetch_all(&mut *db)
     .await?;
     let mut indexes = vec![];
@@ -373,12 +423,22 @@ pub async fn take_indexes_away(db: &mut AnyConnection) -> sqlx::Result<Indexes> 
 /// The database failed.
 pub async fn put_indexes_back(
     db: &mut AnyConnection,
+    engine: Engine,
     Indexes(indexes): Indexes,
 ) -> sqlx::Result<()> {
-    // What is sorted need not fit into memory.
-    sqlx::query("PRAGMA temp_store = DEFAULT")
-        .execute(&mut *db)
-        .await?;
+    let settings: &[&'static str] = match engine {
+        Engine::Sqlite => &[
+            // What is sorted need not fit into memory: what does is sorted by other threads while this
+            // one reads on.
+            "PRAGMA temp_store = DEFAULT",
+            "PRAGMA cache_size = -262144",
+            "PRAGMA threads = 2",
+        ],
+        Engine::Postgres => &["SET LOCAL maintenance_work_mem = '256MB'"],
+    };
+    for &sql in settings {
+        sqlx::query(sql).execute(&mut *db).await?;
+    }
     for sql in indexes {
         sqlx::query(AssertSqlSafe(sql)).execute(&mut *db).await?;
     }

@@ -89,6 +89,8 @@ impl Iterator for Maker {
         }
         let begins = self.clock.trail_begins;
         batch.events.retain(|event| event.at >= begins);
+        // Neighbours in the index of ids find their places together.
+        batch.events.sort_unstable_by_key(|event| event.id);
         (!batch.users.is_empty()).then_some(batch)
     }
 }
