@@ -1,6 +1,6 @@
 //! Databases full of tokens, some of them known here.
 //!
-//! `seed` makes three of four tokens, with users who have a past, and keeps their digests alone. The
+//! `seed` makes four of five tokens, with users who have a past, and keeps their digests alone. The
 //! rest are made here, so that requests can be signed with them, and stored as `seed` stores its own.
 
 use std::fs::{self, File};
@@ -30,12 +30,12 @@ use crate::server::{Settings, command};
 pub const PASSWORD: &str = "correct horse battery";
 /// The admin's name.
 pub const ADMIN: &str = "demo-admin";
-/// Tokens in the small database.
+/// Tokens that are seeded in the small database.
 pub const SMALL: u32 = 1000;
 
-/// One in so many tokens is known.
-const KNOWN_OF: u32 = 4;
-const SEEDED_PER_USER: u32 = 5;
+/// One token is known beside so many that are seeded.
+const SEEDED_TO_KNOWN: u32 = 4;
+const SEEDED_PER_USER: u32 = 10;
 const KNOWN_PER_USER: usize = 25;
 /// Users that are stored at a time.
 const USERS_AT_ONCE: usize = 200;
@@ -52,7 +52,7 @@ pub struct Database {
     pub engine: Engine,
     /// Where.
     pub url: String,
-    /// Tokens that it was filled with.
+    /// Tokens that it was filled with, the known among them.
     pub size: usize,
     /// Tokens that are known.
     pub known: Vec<String>,
@@ -95,9 +95,11 @@ impl Place {
         }
     }
 
-    /// A database with so many tokens: the one from last time, if there is one.
-    pub async fn database(&self, options: &Options, tokens: u32) -> Outcome<Database> {
-        let name = format!("tokens_{tokens}");
+    /// A database with so many tokens that are seeded, and the known ones beside: the one from last
+    /// time, if there is one.
+    pub async fn database(&self, options: &Options, seeded: u32) -> Outcome<Database> {
+        let known = seeded / SEEDED_TO_KNOWN;
+        let name = format!("seeded_{seeded}");
         let engine = self.engine();
         let list = options.folder.join(format!("{name}.{}", engine.name()));
         let file = options.folder.join(format!("{name}.db"));
@@ -107,14 +109,14 @@ impl Place {
         };
         let kept = !options.fresh && is_fresh(&list) && is_usable(&url).await;
         if !kept {
-            eprintln!("{}: making {tokens} tokens", engine.name());
+            eprintln!("{}: making {} tokens", engine.name(), seeded + known);
             match self {
                 Self::Sqlite => remove_sqlite(&file)?,
                 Self::Postgres(server) => server.create(&name).await?,
             }
             // The list is written last: without it, all of it is made again.
-            seed(&url, tokens - tokens / KNOWN_OF)?;
-            let mut known = store(&url, engine, OWNER, (tokens / KNOWN_OF) as usize).await?;
+            seed(&url, seeded)?;
+            let mut known = store(&url, engine, OWNER, known as usize).await?;
             // So that some of them are from all over the table.
             known.shuffle(&mut rand::rng());
             settle(&url, engine).await?;
@@ -124,7 +126,7 @@ impl Place {
         Ok(Database {
             rows: Rows::count(&url).await?,
             known: lines.collect::<Result<_, _>>()?,
-            size: tokens as usize,
+            size: (seeded + known) as usize,
             engine,
             url,
         })

@@ -46,9 +46,9 @@ const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/RESULTS.md")
 pub struct Bench<'a> {
     /// What was asked for.
     pub options: &'a Options,
-    /// A thousand tokens.
+    /// Some thousand tokens.
     pub small: Database,
-    /// A million, unless other were asked for.
+    /// A million and more, unless other were asked for.
     pub large: Database,
 }
 

@@ -20,7 +20,7 @@ pub struct Options {
     /// Measure this only; may be given several times
     #[arg(long, value_enum)]
     section: Vec<Section>,
-    /// Tokens in the large database [default: 1,000,000; with --quick 20,000]
+    /// Tokens that are seeded in the large database; a quarter more are known [default: 1,000,000; with --quick 20,000]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1000..=5_000_000))]
     tokens: Option<u32>,
     /// Seconds of a run [default: 5; with --quick 1]
@@ -32,7 +32,7 @@ pub struct Options {
     /// Make the databases anew
     #[arg(long)]
     pub fresh: bool,
-    /// Where the databases are kept from one time to the next, some 3 GB
+    /// Where the databases are kept from one time to the next, some 14 GB
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench"))]
     pub folder: PathBuf,
     /// Write benches/RESULTS.md, as a full run does by itself
