@@ -122,6 +122,8 @@ impl Place {
             settle(&url, engine).await?;
             fs::write(&list, known.join("\n"))?;
         }
+        // Else the first servers do it, beside what is measured.
+        subcommand(&url, &["token", "prune"])?;
         let lines = BufReader::new(File::open(&list)?).lines();
         Ok(Database {
             rows: Rows::count(&url).await?,
@@ -211,14 +213,19 @@ fn remove_sqlite(file: &Path) -> Outcome {
 fn seed(url: &str, tokens: u32) -> Outcome {
     let users = (tokens / SEEDED_PER_USER).to_string();
     let per_user = SEEDED_PER_USER.to_string();
-    let done = command(url, Settings::Default)
-        .args(["seed", "--users", &users, "--tokens-per-user", &per_user])
-        .args(["--password", PASSWORD])
-        .status()?;
+    let made = ["--users", &users, "--tokens-per-user", &per_user];
+    subcommand(
+        url,
+        &[&["seed", "--password", PASSWORD], &made[..]].concat(),
+    )
+}
+
+fn subcommand(url: &str, arguments: &[&str]) -> Outcome {
+    let done = command(url, Settings::Default).args(arguments).status()?;
     if done.success() {
         Ok(())
     } else {
-        Err(format!("seed: {done}").into())
+        Err(format!("{}: {done}", arguments[0]).into())
     }
 }
 
