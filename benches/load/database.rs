@@ -14,8 +14,8 @@ use multitoken::config::Settings as AppSettings;
 use multitoken::db::Engine;
 use multitoken::identity::{ClientName, TokenId, UserId, Username};
 use multitoken::models::demo::{self, Batch, Client, DemoToken, DemoUser, Party};
+use multitoken::models::now;
 use multitoken::models::user::Role;
-use multitoken::models::{NEVER, now};
 use multitoken::password::{Hasher, Password};
 use multitoken::secret::Secret;
 use rand::seq::SliceRandom;
@@ -39,7 +39,7 @@ const SEEDED_PER_USER: u32 = 10;
 const KNOWN_PER_USER: usize = 25;
 /// Users that are stored at a time.
 const USERS_AT_ONCE: usize = 200;
-/// Tokens last for 30 days after they were made.
+/// Tokens that are known last for three weeks at least.
 const FRESH_FOR: Duration = Duration::from_hours(20 * 24);
 const DAY: i64 = 24 * 60 * 60;
 /// What the names of users begin with whose tokens are known, and of those who sign out.
@@ -298,8 +298,9 @@ impl<'a> Maker<'a> {
                 break;
             }
             // Not all at once, so that lists that sort by time have something to do.
-            let days = i64::try_from(self.users % 300)?;
-            let created_at = now() - days * DAY;
+            let number = i64::try_from(self.users)?;
+            let created_at = now() - number % 60 * DAY;
+            let used_at = (now() - number % 9 * DAY).max(created_at);
             let user = Arc::new(Party {
                 id: UserId::at(created_at * 1000),
                 name: Username::parse(&name(self.owner, self.users))?,
@@ -314,9 +315,9 @@ impl<'a> Maker<'a> {
                     digest: secret.digest(),
                     hint: secret.hint().to_owned(),
                     created_at,
-                    last_used_at: Some(created_at),
-                    expires_at: None,
-                    ends_at: NEVER,
+                    last_used_at: Some(used_at),
+                    expires_at: Some(created_at + 90 * DAY),
+                    ends_at: used_at + 30 * DAY,
                     address: Arc::clone(&self.address),
                     user_agent: "wrk",
                 });
@@ -328,7 +329,7 @@ impl<'a> Maker<'a> {
                 created_at,
                 disabled_at: None,
                 last_login_at: Some(created_at),
-                last_seen_at: Some(created_at),
+                last_seen_at: Some(used_at),
             });
         }
         Ok(batch)

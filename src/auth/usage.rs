@@ -1,8 +1,7 @@
 //! When tokens were last used, kept in memory for a moment and written in batches: a request that
 //! reads must not wait for a write.
 
-use std::collections::HashMap;
-use std::mem;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Auth;
@@ -10,7 +9,7 @@ use super::cache::Entry;
 use super::sessions::ends_at;
 use crate::config::Lifetime;
 use crate::error::Error;
-use crate::identity::TokenId;
+use crate::identity::{TokenId, UserId};
 use crate::models::token::{self, Use};
 use crate::models::user;
 use crate::web::client::Caller;
@@ -19,8 +18,10 @@ use crate::web::client::Caller;
 /// life without use is so short that this would cut it.
 const COARSENESS: i64 = 60;
 
+/// Uses that wait. Tokens of one age, which stand together in the database's tables, come one after
+/// another; and what is written makes room at once.
 #[derive(Default)]
-pub(super) struct Usage(Mutex<HashMap<TokenId, Use>>);
+pub(super) struct Usage(Mutex<BTreeMap<TokenId, Use>>);
 
 impl Usage {
     /// Notes a use of a token at `now`, if the last one that was noted is old enough.
@@ -44,7 +45,15 @@ impl Usage {
         }
     }
 
-    fn pending(&self) -> MutexGuard<'_, HashMap<TokenId, Use>> {
+    /// Some of those that wait; they don't, then.
+    fn take(&self, most: usize) -> Vec<(TokenId, Use)> {
+        let mut pending = self.pending();
+        std::iter::from_fn(|| pending.pop_first())
+            .take(most)
+            .collect()
+    }
+
+    fn pending(&self) -> MutexGuard<'_, BTreeMap<TokenId, Use>> {
         // A map of plain values is whole whatever panicked beside it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -56,31 +65,35 @@ impl Auth {
     /// # Errors
     /// [`Error::Database`]; they are kept for the next time then.
     pub async fn flush_usage(&self) -> Result<(), Error> {
-        let batch = mem::take(&mut *self.usage.pending());
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let written = self.write_usage(&batch).await;
-        if written.is_err() {
-            let mut pending = self.usage.pending();
-            for (id, last) in batch {
-                pending.entry(id).or_insert(last);
+        let mut waiting = self.usage.pending().len();
+        while waiting > 0 {
+            let batch = self.usage.take(self.pool.engine().rows_at_once());
+            waiting = waiting.saturating_sub(batch.len().max(1));
+            if let Err(error) = self.write_usage(&batch).await {
+                let mut pending = self.usage.pending();
+                for (id, last) in batch {
+                    pending.entry(id).or_insert(last);
+                }
+                return Err(error);
             }
-        }
-        written
-    }
-
-    async fn write_usage(&self, batch: &HashMap<TokenId, Use>) -> Result<(), Error> {
-        let batch: Vec<_> = batch.iter().collect();
-        for chunk in batch.chunks(self.pool.engine().rows_at_once()) {
-            let mut tx = self.pool.write_lightly().await?;
-            for (id, last) in chunk {
-                // The user's row first, as wherever both are locked.
-                user::note_seen(&mut tx, last.user_id, last.at).await?;
-                token::note_use(&mut tx, **id, last).await?;
-            }
-            tx.commit().await?;
         }
         Ok(())
+    }
+
+    async fn write_usage(&self, batch: &[(TokenId, Use)]) -> Result<(), Error> {
+        let mut seen: BTreeMap<UserId, i64> = BTreeMap::new();
+        for (_, last) in batch {
+            let at = seen.entry(last.user_id).or_insert(last.at);
+            *at = last.at.max(*at);
+        }
+        let mut tx = self.pool.write_lightly().await?;
+        // The users' rows first, as wherever both are locked.
+        for (user, at) in seen {
+            user::note_seen(&mut tx, user, at).await?;
+        }
+        for (id, last) in batch {
+            token::note_use(&mut tx, *id, last).await?;
+        }
+        Ok(tx.commit().await?)
     }
 }

@@ -4,7 +4,7 @@ use sqlx::{AnyConnection, FromRow};
 
 use super::condition::Condition;
 use super::place::{Order, Part, Place};
-use super::search::{Clause, Indexed, Search, Table, rows_of_any};
+use super::search::{Clause, Indexed, Limits, Search, Table, rows_of_any};
 use crate::db::Engine;
 use crate::identity::{EventId, TokenId, UserId, canonical};
 
@@ -324,9 +324,14 @@ impl Filter {
                 ways.push(clauses);
             }
         }
+        // That index alone has the names beside it.
+        let limits = match self.index() {
+            "events_by_action" => Limits::USUAL,
+            _ => Limits::ROW_BY_ROW,
+        };
         let mut searches = vec![];
         for clauses in ways {
-            searches.push(Search::begin(db, engine, TABLE, clauses).await?);
+            searches.push(Search::begin(db, engine, TABLE, clauses, limits).await?);
         }
         Ok(searches)
     }
