@@ -45,6 +45,8 @@ const DAY: i64 = 24 * 60 * 60;
 /// What the names of users begin with whose tokens are known, and of those who sign out.
 const OWNER: &str = "bench-";
 const LEAVER: &str = "leaver-";
+/// What signs in under load.
+pub const CLIENT: &str = "wrk";
 
 /// A database that holds what it should.
 pub struct Database {
@@ -148,16 +150,24 @@ impl Database {
         store(&self.url, self.engine, LEAVER, tokens).await
     }
 
-    /// Removes what is left of them.
+    /// Removes what is left of them and of what logins did, so that it is as it was made.
     pub async fn remove_leavers(&self) -> Outcome {
         let mut db = connect(&self.url).await?;
         // The character after the one that their names' beginning ends with.
         let end = LEAVER.replace('-', ".");
-        sqlx::query("DELETE FROM users WHERE username_key >= $1 AND username_key < $2")
-            .bind(LEAVER)
-            .bind(end)
-            .execute(&mut db)
-            .await?;
+        for sql in [
+            "DELETE FROM users WHERE username_key >= $1 AND username_key < $2",
+            "DELETE FROM events WHERE subject_key >= $1 AND subject_key < $2",
+        ] {
+            let statement = sqlx::query(sql).bind(LEAVER).bind(&end);
+            statement.execute(&mut db).await?;
+        }
+        for sql in [
+            "DELETE FROM tokens WHERE client_key = $1",
+            "DELETE FROM events WHERE client_key = $1",
+        ] {
+            sqlx::query(sql).bind(CLIENT).execute(&mut db).await?;
+        }
         Ok(db.close().await?)
     }
 }

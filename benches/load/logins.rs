@@ -7,7 +7,7 @@ use multitoken::password::{Hasher, Password, Verdict};
 use rocket::futures::future::try_join_all;
 use serde_json::json;
 
-use crate::database::{Database, PASSWORD};
+use crate::database::{CLIENT, Database, PASSWORD};
 use crate::figures::median;
 use crate::guard::{CONNECTIONS, me};
 use crate::options::Options;
@@ -80,7 +80,7 @@ pub fn login<'a>(
     let users = database.users().into_iter();
     let requests: Vec<String> = users
         .map(|name| {
-            let body = json!({"username": name, "password": PASSWORD, "client": "wrk"});
+            let body = json!({"username": name, "password": PASSWORD, "client": CLIENT});
             let json = [("Content-Type", "application/json")];
             post("/auth/login/", &json, &body.to_string())
         })

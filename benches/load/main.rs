@@ -113,14 +113,14 @@ impl Bench<'_> {
         if wants(Section::Guard) {
             guard::measure(self, report)?;
         }
-        if wants(Section::Logins) {
-            logins::measure(self, report).await?;
-        }
         if wants(Section::Admin) {
             admin::measure(self, report).await?;
         }
+        if wants(Section::Logins) {
+            logins::measure(self, report).await?;
+        }
         if wants(Section::Memory) {
-            memory::measure(self, report)?;
+            memory::measure(self, report).await?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::server::{Server, Settings};
 use crate::{Bench, Outcome};
 
 /// Loads one server with ever more.
-pub fn measure(bench: &Bench<'_>, report: &mut Report) -> Outcome {
+pub async fn measure(bench: &Bench<'_>, report: &mut Report) -> Outcome {
     let Bench { options, large, .. } = bench;
     let engine = large.engine;
     let server = Server::start(large, Settings::Default)?;
@@ -33,6 +33,7 @@ pub fn measure(bench: &Bench<'_>, report: &mut Report) -> Outcome {
     login(&server, large, HAMMERS, options)?
         .start(options.seconds())?
         .wait()?;
+    large.remove_leavers().await?;
     let what = "peak of resident memory, and then 64 clients hammering login";
     report.note(engine, what, server.peak()?, Unit::Megabytes);
     Ok(())

@@ -75,6 +75,11 @@ impl Condition {
         self.wanted.extend(other.wanted);
     }
 
+    /// Whether one of them, not yet asked for, has that text in it.
+    pub(super) fn speaks_of(&self, text: &str) -> bool {
+        self.clauses.iter().any(|clause| clause.contains(text))
+    }
+
     /// One more value, to be bound: its placeholder.
     pub(super) fn bind(&mut self, value: impl Into<Value>) -> String {
         self.bound.push(value.into());

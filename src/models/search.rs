@@ -166,12 +166,16 @@ impl Search {
         let leader = (self.leader).or_else(|| self.clauses.iter().position(|clause| clause.leads));
         let looked_at = if all { i64::MAX } else { self.limits.few };
         let mut condition = Condition::default();
+        let mut others = self.others(|place, _| Some(place) != leader);
+        others.and_all(further.clone());
         let from = match leader {
-            Some(leader) => self.led_by(leader, looked_at, &mut condition),
+            Some(leader) => {
+                let asked = |column: &str| others.speaks_of(column);
+                self.led_by(leader, looked_at, asked, &mut condition)
+            }
             None => self.table.name.to_owned(),
         };
-        condition.and_all(self.others(|place, _| Some(place) != leader));
-        condition.and_all(further.clone());
+        condition.and_all(others);
         let rows = condition.count(db, &from, most + 1).await?;
         let more = leader.is_some() && self.leader.is_none() && !all;
         Ok(Count { rows, more }.up_to(most))
@@ -217,8 +221,12 @@ impl Search {
         leader: usize,
     ) -> sqlx::Result<Vec<Place>> {
         let mut condition = Condition::default();
-        let led = self.led_by(leader, i64::MAX, &mut condition);
-        condition.and_all(self.others(|place, _| place != leader));
+        let others = self.others(|place, _| place != leader);
+        let Order { key, id, .. } = order.order;
+        let asked =
+            |column: &str| others.speaks_of(column) || key.contains(column) || id.contains(column);
+        let led = self.led_by(leader, i64::MAX, asked, &mut condition);
+        condition.and_all(others);
         order.order.begin(part, &mut condition);
         let clauses = condition.sql();
         let way = order.order.sql();
@@ -266,12 +274,24 @@ impl Search {
         fetch(db, order, part, condition, &from).await
     }
 
-    /// What one condition finds, at most so much of it, as a table `t`. Also where it is never reached, the
-    /// limit keeps databases from taking some other index instead.
-    fn led_by(&self, leader: usize, most: i64, condition: &mut Condition) -> String {
+    /// What one condition finds, at most so much of it, as a table `t` of the columns that are asked for: for
+    /// any that its index has not, SQLite looks up every row. Also where it is never reached, the limit keeps
+    /// databases from taking some other index instead.
+    fn led_by(
+        &self,
+        leader: usize,
+        most: i64,
+        asked: impl Fn(&str) -> bool,
+        condition: &mut Condition,
+    ) -> String {
         condition.and_all(self.others(|place, _| place == leader));
         let clauses = condition.sql();
         let Table { name, columns } = self.table;
+        let columns: Vec<&str> = columns.split(", ").filter(|column| asked(column)).collect();
+        let columns = match columns[..] {
+            [] => "1 AS one".to_owned(),
+            _ => columns.join(", "),
+        };
         format!("(SELECT {columns} FROM {name} WHERE {clauses} LIMIT {most}) AS t")
     }
 
