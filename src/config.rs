@@ -94,7 +94,7 @@ pub struct Settings {
     pub login_failures_per_account: u32,
     /// Failed logins from an address in five minutes, past which it gets no more.
     pub login_failures_per_address: u32,
-    /// Reserved.
+    /// Whether `/metrics` is served, to whoever asks.
     pub metrics: bool,
     /// Made of `secret_key`: stands in for names that must not be written down.
     #[serde(skip)]
@@ -242,15 +242,6 @@ impl Settings {
             self.hash_threads.is_none_or(|n| (1..=1024).contains(&n)),
             "app.hash_threads: takes a number from 1 to 1024",
         )
-    }
-
-    /// The keys that are set but that this version does not act on yet.
-    pub fn not_in_force(&self) -> Vec<&'static str> {
-        if self.metrics {
-            vec!["metrics"]
-        } else {
-            vec![]
-        }
     }
 
     /// The origin that browsers see: `public_url`, else what Rocket listens on.

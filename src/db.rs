@@ -321,6 +321,24 @@ impl Pool {
             .eq(MIGRATOR.iter().map(|m| m.version)))
     }
 
+    /// How many connections there are, by what they do, and how many there may be.
+    pub fn load(&self) -> [(&'static str, u64); 3] {
+        let (mut size, mut idle, mut most) = (0, 0, 0);
+        for pool in [Some(&self.connections), self.light.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            size += u64::from(pool.size());
+            idle += pool.num_idle() as u64;
+            most += u64::from(pool.options().get_max_connections());
+        }
+        [
+            ("used", size.saturating_sub(idle)),
+            ("idle", idle),
+            ("limit", most),
+        ]
+    }
+
     /// Closes every connection, waiting for those in use.
     pub async fn shut(&self) {
         if let Some(light) = &self.light {

@@ -51,6 +51,8 @@ pub fn rocket(figment: Figment) -> Result<Rocket<Build>, Unfit> {
         .attach(web::catchers::stage())
         .attach(auth::stage())
         .attach(api::health::stage())
+        .attach(api::metrics::stage())
+        .attach(api::docs::stage())
         .attach(api::session::stage())
         .attach(api::account::stage())
         .attach(api::tokens::stage())

@@ -19,6 +19,8 @@ mod house;
 mod lists;
 mod login;
 mod look;
+mod observe;
+mod openapi;
 #[cfg(target_os = "linux")]
 mod overload;
 mod plans;

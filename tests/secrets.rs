@@ -207,7 +207,7 @@ fn passwords_tokens_and_cookies_stay_out_of_the_log_the_answers_and_the_files() 
         let log = confidant.server.log();
         let lines = &log[printed..];
         assert!(
-            lines.contains("route=\"/auth/login\" status=400"),
+            lines.contains("\"route\":\"/auth/login\",\"status\":400"),
             "{lines}"
         );
         assert_absent(&confidant.secrets, "the log", lines.as_bytes());

@@ -1,6 +1,9 @@
 //! The JSON API: a module a subject, each with its `stage()`.
 
 pub mod account;
+pub mod description;
+pub mod docs;
 pub mod health;
+pub mod metrics;
 pub mod session;
 pub mod tokens;

@@ -15,6 +15,7 @@ use crate::models::event::Actor;
 use crate::models::token::Kind;
 use crate::web::client::Caller;
 use crate::web::cookies;
+use crate::web::observe::asked_by;
 use crate::web::origin::{is_foreign_page, is_same_origin};
 
 /// The user who asks, by the token in the `Authorization` header. Add this parameter to require
@@ -167,6 +168,7 @@ async fn find_user(request: &Request<'_>) -> Result<User, Error> {
     let session = auth(request)?
         .authenticate(Kind::Api, token, &caller)
         .await?;
+    asked_by(request, session.user_id, &session.client);
     Ok(User { session, caller })
 }
 
@@ -181,7 +183,10 @@ async fn find_admin(request: &Request<'_>) -> Result<Admin, Error> {
     let token = cookies::sent(request, &name).ok_or_else(sign_in)?;
     let caller = Arc::new(Caller::of(request));
     match auth.authenticate(Kind::Admin, &token, &caller).await {
-        Ok(session) => Ok(Admin { session, caller }),
+        Ok(session) => {
+            asked_by(request, session.user_id, &session.client);
+            Ok(Admin { session, caller })
+        }
         Err(Error::InvalidToken) => Err(sign_in()),
         Err(error) => Err(error),
     }

@@ -19,6 +19,7 @@ mod change;
 pub mod demo;
 mod follow;
 pub mod guard;
+mod metrics;
 pub mod sessions;
 pub mod setup;
 mod throttle;
@@ -37,6 +38,7 @@ pub struct Auth {
     cache: Option<Arc<cache::Cache>>,
     /// Whether this process has ended a token, or found it ended.
     ended: Arc<AtomicBool>,
+    counts: Arc<metrics::Counts>,
 }
 
 impl Auth {
@@ -54,6 +56,7 @@ impl Auth {
             usage: Arc::default(),
             cache,
             ended: Arc::default(),
+            counts: Arc::new(metrics::Counts::new()?),
         })
     }
 

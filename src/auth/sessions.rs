@@ -179,6 +179,20 @@ impl Auth {
         client: ClientName,
         caller: &Caller,
     ) -> Result<Issued, Error> {
+        let issued = self.check_and_issue(kind, username, password, client, caller);
+        let issued = issued.await;
+        self.counts.login(kind, &issued);
+        issued
+    }
+
+    async fn check_and_issue(
+        &self,
+        kind: Kind,
+        username: &Username,
+        password: &Password,
+        client: ClientName,
+        caller: &Caller,
+    ) -> Result<Issued, Error> {
         // Two logins that both renew an outdated hash get in each other's way once: the later one
         // finds another hash than it checked. The second round settles it.
         for _ in 0..3 {
@@ -357,6 +371,7 @@ impl Auth {
             .cache
             .as_ref()
             .and_then(|cache| cache.get(&digest, now));
+        self.counts.lookup(cached.is_some());
         let entry = match cached {
             Some(entry) => entry,
             None => self.look_up(kind, digest, now).await?,

@@ -16,6 +16,8 @@ use crate::models::event::{self, Actor};
 use crate::models::{attempt, known_address, now};
 
 const PRUNING: Duration = Duration::from_hours(1);
+/// Of live tokens, which takes a tenth of a second with a million of them.
+const COUNTING: Duration = Duration::from_mins(1);
 /// Often, so that somebody who guesses at many names leaves few rows at a time.
 const PRUNING_ATTEMPTS: Duration = Duration::from_mins(1);
 const SLOWEST_FLUSH: Duration = Duration::from_secs(1);
@@ -46,6 +48,11 @@ fn start(rocket: &Rocket<Orbit>) {
         Box::pin(auth.prune_attempts())
     });
     repeat(rocket, auth, PRUNING, |auth| Box::pin(prune(auth)));
+    if auth.settings().metrics {
+        repeat(rocket, auth, COUNTING, |auth| {
+            Box::pin(auth.count_live_tokens())
+        });
+    }
     let (followed, shutdown) = (auth.clone(), rocket.shutdown());
     tokio::spawn(async move {
         select! {

@@ -14,10 +14,6 @@ use crate::db::Pool;
 pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> {
     // Rocket would only say that a fairing failed; opened here, the database says what is wrong.
     Pool::open(figment).await?.shut().await;
-    for key in settings.not_in_force() {
-        tracing::warn!("app.{key} is set, but this version does not act on it yet");
-    }
-
     if figment.profile() != Config::DEBUG_PROFILE && !settings.is_https() {
         tracing::warn!(
             "app.public_url is not https: cookies go without Secure and browsers may come by http"

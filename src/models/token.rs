@@ -339,6 +339,20 @@ pub async fn count_live(
     .await
 }
 
+/// How many tokens of each kind are live at `now`, unix seconds.
+///
+/// # Errors
+/// The database failed.
+pub async fn count_by_kind(db: &mut AnyConnection, now: i64) -> sqlx::Result<[(Kind, i64); 2]> {
+    let (all, api): (i64, i64) = sqlx::query_as(
+        "SELECT COUNT(*), COUNT(CASE WHEN kind = 'api' THEN 1 END) FROM tokens WHERE ends_at > $1",
+    )
+    .bind(now)
+    .fetch_one(db)
+    .await?;
+    Ok([(Kind::Api, api), (Kind::Admin, all - api)])
+}
+
 /// Notes a use, if the last one that was noted (perhaps by another process) is old enough. A token
 /// that was ended meanwhile stays ended.
 ///

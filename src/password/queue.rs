@@ -21,6 +21,8 @@ pub struct Hasher {
     /// One for each hash that has run at the same time so far.
     memories: Arc<Mutex<Vec<Memory>>>,
     running: Arc<Semaphore>,
+    /// How many may run at once.
+    threads: usize,
     /// Permits for those whose turn it is: one more than run, so that the next one can get ready
     /// while the others hash.
     turns: Arc<Semaphore>,
@@ -52,6 +54,7 @@ impl Hasher {
             params,
             memories: Arc::default(),
             running: Arc::new(Semaphore::new(threads)),
+            threads,
             turns: Arc::new(Semaphore::new(threads + 1)),
             admitted: Arc::new(Semaphore::new(threads * (1 + QUEUE_PER_THREAD))),
         })
@@ -70,6 +73,19 @@ impl Hasher {
             hasher: self.clone(),
             permits: Arc::new([admitted, turn]),
         })
+    }
+
+    /// How many hashes run, how many wait, and how many may do either.
+    pub fn load(&self) -> [(&'static str, u64); 3] {
+        let limit = self.threads * (1 + QUEUE_PER_THREAD);
+        let admitted = limit.saturating_sub(self.admitted.available_permits());
+        let running = (self.threads).saturating_sub(self.running.available_permits());
+        let waiting = admitted.saturating_sub(running);
+        [
+            ("running", running as u64),
+            ("waiting", waiting as u64),
+            ("limit", limit as u64),
+        ]
     }
 
     fn memories(&self) -> MutexGuard<'_, Vec<Memory>> {

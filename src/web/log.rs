@@ -1,7 +1,10 @@
-//! Where log lines go, and which.
+//! Where log lines go, which, and how they are written.
+
+use std::io::IsTerminal;
 
 use rocket::config::LogLevel;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -15,6 +18,9 @@ const LINES: usize = 50_000;
 /// Only our own lines are written, and warnings of the database pool. What Rocket logs of a
 /// request holds its query, at debug its headers and body: passwords and tokens. It speaks through
 /// the `log` crate, which is given a logger that drops everything; no setting turns it on.
+///
+/// A person at a terminal reads plain lines; whatever else stderr leads to is given JSON, an object a line,
+/// with `timestamp`, `level`, `message` and the event's own fields.
 ///
 /// Lines are written by a thread of their own: a request does not wait until a terminal or a disk has
 /// taken them. Where those fall behind by so many lines, the ones that follow are dropped. What is left is
@@ -35,8 +41,13 @@ pub fn start(level: LogLevel) -> WorkerGuard {
         .with_target("sqlx::pool", others);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false);
+    let lines = if std::io::stderr().is_terminal() {
+        lines.boxed()
+    } else {
+        let json = lines.json().flatten_event(true);
+        json.with_current_span(false).with_span_list(false).boxed()
+    };
     // Tests start several servers in one process: the first call counts.
     let _ = log::set_logger(&Silence);
     let _ = tracing_subscriber::registry()

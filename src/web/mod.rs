@@ -11,6 +11,7 @@ pub mod cors;
 pub mod headers;
 pub mod log;
 pub mod methods;
+pub mod metrics;
 pub mod observe;
 pub mod origin;
 pub mod request_id;

@@ -1,37 +1,56 @@
-//! One line in the log for each request.
+//! One event in the log for each request, and its place in the metrics.
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::Status;
 use rocket::{Data, Request, Response};
 
+use super::metrics::{Requests, route_of};
 use super::{client, request_id};
+use crate::identity::UserId;
 
-/// Writes the log's line for a request that was answered.
+/// Writes the event of a request that was answered, and counts it.
 ///
 /// It names the route, not the path: a path or a query may hold a key, and what a stranger types
 /// into them has no place in a log.
 pub fn log(request: &Request<'_>, status: Status) {
+    let duration = request
+        .local_cache(|| Started(None))
+        .0
+        .map(|at| at.elapsed());
+    if let Some(requests) = request.rocket().state::<Requests>() {
+        requests.count(request, status, duration);
+    }
     if !tracing::enabled!(tracing::Level::INFO) {
         return;
     }
-    let started = request.local_cache(|| Started(None));
-    let duration_ms = started
-        .0
-        .map_or(0.0, |at| at.elapsed().as_secs_f64() * 1000.0);
-    let route = request.route().map_or("-", |route| route.uri.path());
+    let duration_ms = duration.map_or(0.0, |duration| duration.as_secs_f64() * 1000.0);
     let address = client::address_of(request);
+    let asker = request.local_cache(|| Asker(OnceLock::new())).0.get();
     tracing::info!(
-        method = %request.method(),
-        route,
+        method = request.method().as_str(),
+        route = route_of(request),
         status = status.code,
         duration_ms = (duration_ms * 10.0).round() / 10.0,
         address = address.map(tracing::field::display),
+        user_id = asker.map(|(user, _)| tracing::field::display(user)),
+        client = asker.map(|(_, client)| client.as_str()),
         request_id = request_id::of(request),
         "request"
     );
 }
+
+/// Has the event say who asked: the user, and the client whose token that was.
+pub fn asked_by(request: &Request<'_>, user: UserId, client: &str) {
+    if tracing::enabled!(tracing::Level::INFO) {
+        let asker = request.local_cache(|| Asker(OnceLock::new()));
+        asker.0.get_or_init(|| (user, client.to_owned()));
+    }
+}
+
+struct Asker(OnceLock<(UserId, String)>);
 
 /// Whether the request passes through the fairings. Those that Rocket can't read (an unknown
 /// method, say) don't: they go straight to a catcher.
@@ -48,7 +67,7 @@ pub struct Observer;
 impl Fairing for Observer {
     fn info(&self) -> Info {
         Info {
-            name: "one log line a request",
+            name: "one event a request",
             kind: Kind::Request | Kind::Response,
         }
     }

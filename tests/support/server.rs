@@ -174,6 +174,19 @@ impl Server {
         self.stderr.lock().unwrap().clone()
     }
 
+    /// The same once it has written of all these requests.
+    pub async fn log_of(&self, request_ids: &[&str]) -> String {
+        let start = Instant::now();
+        loop {
+            let log = self.log();
+            if request_ids.iter().all(|id| log.contains(id)) {
+                return log;
+            }
+            assert!(start.elapsed() < Duration::from_secs(10), "{log}");
+            rocket::tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Runs a subcommand beside it, on the same database.
     pub fn run(&self, args: &[&str], input: &str) -> Output {
         run(&self.url, args, input)
