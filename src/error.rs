@@ -6,7 +6,6 @@ use std::sync::OnceLock;
 use rocket::http::{Method, Status};
 use rocket::request::Request;
 use rocket::response::{self, Responder};
-use serde_json::{Map, Value, json};
 
 /// Field names with what is wrong with each, in the form that clients of Django REST framework
 /// read: `{"client": ["This field is required."]}`.
@@ -168,22 +167,12 @@ impl Error {
     }
 
     /// The members that clients of Django REST framework read, beside those of RFC 9457.
-    pub fn members(&self) -> Map<String, Value> {
-        let mut members = Map::new();
+    pub fn members(&self) -> BTreeMap<&'static str, Vec<String>> {
         match self {
-            Self::InvalidCredentials => {
-                members.insert("non_field_errors".into(), json!([self.detail()]));
-            }
-            Self::Invalid(FieldErrors(fields)) => {
-                members.extend(
-                    fields
-                        .iter()
-                        .map(|(name, errors)| ((*name).into(), json!(errors))),
-                );
-            }
-            _ => {}
+            Self::InvalidCredentials => [("non_field_errors", vec![self.detail()])].into(),
+            Self::Invalid(FieldErrors(fields)) => fields.clone(),
+            _ => BTreeMap::new(),
         }
-        members
     }
 
     /// The headers that go with it.

@@ -196,7 +196,7 @@ fn metrics_count_what_happened() {
             let (cache, database) = (lookups("cache").unwrap(), lookups("database").unwrap());
             // The first that asks wakes who reads the counts; until then nothing is trusted.
             assert!(
-                database >= 1.0 && cache + database == 5.0,
+                database >= 1.0 && (cache + database - 5.0).abs() < 0.1,
                 "{cache} {database}"
             );
             assert_eq!(value("password_hashes{state=\"running\"}"), Some(0.0));

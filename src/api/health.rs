@@ -7,6 +7,7 @@ use rocket::serde::json::Json;
 use rocket::tokio;
 use rocket::{State, get, routes};
 use serde::Serialize;
+use utoipa::{OpenApi, ToSchema};
 
 use crate::auth::Auth;
 use crate::error::Error;
@@ -18,8 +19,14 @@ pub fn stage() -> AdHoc {
     })
 }
 
-#[derive(Serialize)]
+/// What stands above these routes.
+#[derive(OpenApi)]
+#[openapi(paths(healthz, readyz))]
+pub(super) struct Described;
+
+#[derive(Serialize, ToSchema)]
 struct Health {
+    #[schema(pattern = "^ok$", example = "ok")]
     status: &'static str,
 }
 
@@ -27,11 +34,25 @@ const OK: Health = Health { status: "ok" };
 /// Below the second that whoever balances load is promised.
 const PATIENCE: Duration = Duration::from_millis(800);
 
+/// Whether the process lives
+///
+/// It asks no database.
+#[utoipa::path(
+    get, path = "/healthz", tag = "operation",
+    responses((status = 200, description = "It does.", body = Health)),
+)]
 #[get("/healthz")]
 fn healthz() -> Json<Health> {
     Json(OK)
 }
 
+/// Whether it can serve
+///
+/// It can if the database answers and has the schema that this version works with.
+#[utoipa::path(
+    get, path = "/readyz", tag = "operation",
+    responses((status = 200, description = "It can.", body = Health), (status = 503)),
+)]
 #[get("/readyz")]
 async fn readyz(auth: &State<Auth>) -> Result<Json<Health>, Error> {
     let pool = auth.pool().clone();

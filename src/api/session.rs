@@ -4,6 +4,7 @@ use rocket::fairing::AdHoc;
 use rocket::serde::json::Json;
 use rocket::{State, post, routes};
 use serde::Serialize;
+use utoipa::{OpenApi, ToSchema};
 
 use crate::auth::Auth;
 use crate::auth::guard::{NoForeignPage, User};
@@ -22,9 +23,21 @@ pub fn stage() -> AdHoc {
     })
 }
 
+/// What stands above these routes.
+#[derive(OpenApi)]
+#[openapi(paths(login, logout, logout_all, logout_others))]
+pub(super) struct Described;
+
+#[derive(ToSchema)]
 struct Login {
+    /// Compared after NFKC and case folding.
+    #[schema(value_type = String, min_length = 1, max_length = 150, example = "alice")]
     username: Username,
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 1024,
+        example = "correct horse battery")]
     password: Password,
+    /// What the token is for: a device, an app, a script. Each has one token of its own.
+    #[schema(value_type = String, min_length = 1, max_length = 255, example = "laptop")]
     client: ClientName,
 }
 
@@ -41,14 +54,40 @@ impl Form for Login {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct LoggedIn {
+    /// The token. It is shown this once: only its digest is kept.
+    #[schema(
+        pattern = "^[a-z0-9]{1,12}_[0-9A-Za-z]{49}$",
+        example = "mtk_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG0000000"
+    )]
     auth_token: String,
+    #[schema(pattern = "^Bearer$", example = "Bearer")]
     token_type: &'static str,
+    #[schema(example = "laptop")]
     client: String,
+    /// The token's end; null if it has none but by disuse.
+    #[schema(required, format = DateTime, example = "2026-06-01T12:00:00Z")]
     expires_at: Option<String>,
 }
 
+/// Sign in
+///
+/// Issues the client's token, in place of the one that it had; the user's other clients keep theirs. An
+/// unknown user, a wrong password and a disabled user are answered alike. Past so many failures, of an
+/// account or from an address, it is 429 for a while. An `Authorization` header is not looked at.
+#[utoipa::path(
+    post, path = "/auth/login/", tag = "session",
+    request_body(content(
+        (Login = "application/json"),
+        (Login = "application/x-www-form-urlencoded"),
+    )),
+    responses(
+        (status = 200, description = "The token.", body = LoggedIn),
+        (status = 403),
+        (status = 429),
+    ),
+)]
 #[post("/login", data = "<login>")]
 async fn login(
     auth: &State<Auth>,
@@ -70,6 +109,13 @@ async fn login(
     }))
 }
 
+/// Sign out
+///
+/// Ends the token that asks.
+#[utoipa::path(
+    post, path = "/auth/logout/", tag = "session", security(("token" = [])),
+    responses((status = 200, description = "The token has ended. The body is empty.")),
+)]
 #[post("/logout")]
 async fn logout(auth: &State<Auth>, user: User) -> Result<(), Error> {
     let own = Which::Own(user.token_id, user.user_id);
@@ -77,11 +123,20 @@ async fn logout(auth: &State<Auth>, user: User) -> Result<(), Error> {
     Ok(())
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Revoked {
+    /// How many tokens have ended.
+    #[schema(example = 3)]
     revoked: u64,
 }
 
+/// Sign out everywhere
+///
+/// Ends all tokens of the user, the one that asks among them.
+#[utoipa::path(
+    post, path = "/auth/logout/all/", tag = "session", security(("token" = [])),
+    responses((status = 200, description = "The tokens have ended.", body = Revoked)),
+)]
 #[post("/logout/all")]
 async fn logout_all(auth: &State<Auth>, user: User) -> Result<Json<Revoked>, Error> {
     let all = Which::OfUser(user.user_id, None);
@@ -89,6 +144,13 @@ async fn logout_all(auth: &State<Auth>, user: User) -> Result<Json<Revoked>, Err
     Ok(Json(Revoked { revoked }))
 }
 
+/// Sign out everywhere else
+///
+/// Ends all tokens of the user but the one that asks.
+#[utoipa::path(
+    post, path = "/auth/logout/others/", tag = "session", security(("token" = [])),
+    responses((status = 200, description = "The tokens have ended.", body = Revoked)),
+)]
 #[post("/logout/others")]
 async fn logout_others(auth: &State<Auth>, user: User) -> Result<Json<Revoked>, Error> {
     let others = Which::OfUser(user.user_id, Some(user.token_id));

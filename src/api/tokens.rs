@@ -5,6 +5,7 @@ use rocket::http::Status;
 use rocket::serde::json::Json;
 use rocket::{State, delete, get, routes};
 use serde::Serialize;
+use utoipa::{OpenApi, ToSchema};
 
 use crate::auth::Auth;
 use crate::auth::guard::User;
@@ -22,21 +23,42 @@ pub fn stage() -> AdHoc {
     })
 }
 
-#[derive(Serialize)]
+/// What stands above these routes.
+#[derive(OpenApi)]
+#[openapi(paths(list, revoke))]
+pub(super) struct Described;
+
+#[derive(Serialize, ToSchema)]
 struct Listing {
     results: Vec<Item>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token)]
 struct Item {
+    /// Names the token. It is no secret.
+    #[schema(format = "uuid")]
     id: String,
+    #[schema(example = "laptop")]
     client: String,
+    /// The token's last four characters.
+    #[schema(min_length = 4, max_length = 4, example = "x7Qz")]
     hint: String,
+    #[schema(required, format = DateTime, example = "2026-03-03T12:00:00Z")]
     created_at: Option<String>,
+    /// Null if it was never used.
+    #[schema(required, format = DateTime, example = "2026-03-04T08:15:00Z")]
     last_used_at: Option<String>,
+    /// The network address that it was last used from, or issued to.
+    #[schema(required, example = "203.0.113.7")]
     last_address: Option<String>,
+    /// What it was last used with, as that said of itself.
+    #[schema(required, example = "curl/8.5.0")]
     user_agent: Option<String>,
+    /// The absolute end; null if it has none but by disuse.
+    #[schema(required, format = DateTime, example = "2026-06-01T12:00:00Z")]
     expires_at: Option<String>,
+    /// Whether it is the one that asks.
     current: bool,
 }
 
@@ -56,6 +78,20 @@ impl Item {
     }
 }
 
+/// One's own tokens
+///
+/// All that are live, by client.
+#[utoipa::path(
+    get, path = "/auth/tokens/", tag = "tokens", operation_id = "list_tokens",
+    security(("token" = [])),
+    responses((
+        status = 200, description = "The tokens.", body = Listing,
+        links(("revoke" = (
+            operation_id = "revoke_token", parameters(("id" = "$response.body#/results/0/id")),
+            description = "Ends the first of them.",
+        ))),
+    )),
+)]
 #[get("/tokens")]
 async fn list(auth: &State<Auth>, user: User) -> Result<Json<Listing>, Error> {
     let mut db = auth.pool().read().await?;
@@ -67,6 +103,13 @@ async fn list(auth: &State<Auth>, user: User) -> Result<Json<Listing>, Error> {
     Ok(Json(Listing { results }))
 }
 
+/// End one of one's own tokens
+#[utoipa::path(
+    delete, path = "/auth/tokens/{id}/", tag = "tokens", operation_id = "revoke_token",
+    security(("token" = [])),
+    params(("id" = String, Path, description = "The token's id, from the list.", format = "uuid")),
+    responses((status = 204, description = "The token has ended."), (status = 404)),
+)]
 #[delete("/tokens/<id>")]
 async fn revoke(
     auth: &State<Auth>,

@@ -4,6 +4,7 @@
 //! where it was refused, 2 where it was not understood.
 
 mod migrate;
+mod openapi;
 mod output;
 mod seed;
 mod serve;
@@ -46,6 +47,8 @@ enum Command {
     #[command(subcommand)]
     Token(token::Token),
     Seed(seed::Seed),
+    /// Print the OpenAPI document of the JSON API
+    Openapi,
 }
 
 /// Why a command did not do its work.
@@ -110,6 +113,7 @@ async fn execute(command: Command, figment: &Figment, settings: Settings) -> Res
     match command {
         Command::Serve => serve::run(figment, &settings).await,
         Command::Migrate(migrate) => migrate.run(figment).await,
+        Command::Openapi => openapi::run(&settings),
         Command::User(user) => {
             let auth = open(figment, settings).await?;
             let done = user.run(&auth).await;

@@ -1,4 +1,4 @@
-//! Style sheets, scripts and icons: read once, compressed once, named by their content.
+//! Style sheets, scripts and icons: read once, compressed at most once, named by their content.
 //!
 //! A page links to `/static/<version>/<path>`, where the version is a digest of the whole folder, so
 //! that what a style sheet names beside itself has it too. Such an answer may be kept for good: other
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Cursor, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -42,8 +42,8 @@ struct Content {
 struct File {
     kind: ContentType,
     plain: Vec<u8>,
-    /// None where compressing gains nothing.
-    gzip: Option<Vec<u8>>,
+    /// Made when it is asked for first: none where compressing gains nothing.
+    gzip: OnceLock<Option<Vec<u8>>>,
 }
 
 impl Assets {
@@ -63,7 +63,7 @@ impl Assets {
             let name = below.to_string_lossy().replace('\\', "/");
             digest.update(name.as_bytes());
             digest.update(Sha256::digest(&plain));
-            files.insert(name, File::new(&path, plain)?);
+            files.insert(name, File::new(&path, plain));
         }
         let mut version = String::new();
         for byte in &digest.finalize()[..6] {
@@ -105,7 +105,7 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
 }
 
 impl File {
-    fn new(path: &Path, plain: Vec<u8>) -> io::Result<Self> {
+    fn new(path: &Path, plain: Vec<u8>) -> Self {
         let extension = path.extension().unwrap_or_default().to_string_lossy();
         let kind = match &*extension {
             "js" | "css" | "svg" => ContentType::from_extension(&extension),
@@ -119,14 +119,21 @@ impl File {
         } else {
             kind
         };
-        let mut encoder = GzEncoder::new(vec![], Compression::best());
-        encoder.write_all(&plain)?;
-        let gzip = encoder.finish()?;
-        Ok(Self {
+        Self {
             kind,
-            gzip: (gzip.len() < plain.len()).then_some(gzip),
             plain,
-        })
+            gzip: OnceLock::new(),
+        }
+    }
+
+    fn gzip(&self) -> Option<&[u8]> {
+        let compress = || {
+            let mut encoder = GzEncoder::new(vec![], Compression::best());
+            encoder.write_all(&self.plain).ok()?;
+            let gzip = encoder.finish().ok()?;
+            (gzip.len() < self.plain.len()).then_some(gzip)
+        };
+        self.gzip.get_or_init(compress).as_deref()
     }
 }
 
@@ -154,7 +161,7 @@ impl<'r> Responder<'r, 'r> for Served<'r> {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
         let mut response = Response::build();
         response.status(Status::Ok).header(self.file.kind.clone());
-        let body: &'r [u8] = match &self.file.gzip {
+        let body: &'r [u8] = match self.file.gzip() {
             Some(gzip) => {
                 response.header(Header::new("Vary", "Accept-Encoding"));
                 if takes_gzip(request) {

@@ -1,5 +1,6 @@
 //! How errors look: problem details (RFC 9457) for programs, a page for people.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use rocket::fairing::AdHoc;
@@ -7,7 +8,8 @@ use rocket::http::{ContentType, RawStr, Status};
 use rocket::response::{self, Redirect, Responder};
 use rocket::{Request, Response, catch, catchers};
 use rocket_dyn_templates::{Template, context};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::theme::Theme;
 use super::{headers, observe, request_id};
@@ -57,29 +59,62 @@ impl<'r> Responder<'r, 'r> for Dressed<'r> {
     }
 }
 
-impl<'r> Dressed<'r> {
-    fn title(&self) -> &'static str {
-        self.status.reason().unwrap_or("Error")
-    }
+/// What went wrong (RFC 9457). Each further member is a field's name, or `non_field_errors`, with what is
+/// wrong there.
+#[derive(Serialize, ToSchema)]
+pub struct Problem {
+    /// No more than the status says.
+    #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
+    kind: &'static str,
+    /// The status in words.
+    #[schema(example = "Bad Request")]
+    title: &'static str,
+    /// The status.
+    #[schema(minimum = 400, maximum = 599, example = 400)]
+    status: u16,
+    /// What it means here.
+    #[schema(example = "Some fields need another value.")]
+    detail: String,
+    /// Names the request in the log and in the audit trail.
+    #[schema(example = "01937b2e-9c4a-7c3e-8f0a-3d5c1e2b4a60")]
+    request_id: String,
+    #[serde(flatten)]
+    messages: BTreeMap<&'static str, Vec<String>>,
+}
 
-    fn detail(&self) -> String {
-        match (self.error, self.status.code) {
-            (Some(error), _) => error.detail(),
-            (None, 404) => Error::NotFound.detail(),
-            (None, 500) => Error::Internal("").detail(),
-            (None, _) => "The request could not be understood.".into(),
+impl Problem {
+    /// What is said of an error; none where Rocket itself found fault with the request.
+    pub fn new(status: Status, error: Option<&Error>, request_id: &str) -> Self {
+        Self {
+            kind: "about:blank",
+            title: title(status),
+            status: status.code,
+            detail: detail(status, error),
+            request_id: request_id.to_owned(),
+            messages: error.map(Error::members).unwrap_or_default(),
         }
     }
+}
 
+fn title(status: Status) -> &'static str {
+    status.reason().unwrap_or("Error")
+}
+
+fn detail(status: Status, error: Option<&Error>) -> String {
+    match (error, status.code) {
+        (Some(error), _) => error.detail(),
+        (None, 404) => Error::NotFound.detail(),
+        (None, 500) => Error::Internal("").detail(),
+        (None, _) => "The request could not be understood.".into(),
+    }
+}
+
+impl<'r> Dressed<'r> {
     fn problem(&self, request: &Request<'_>) -> Response<'r> {
-        let mut body = Map::new();
-        body.insert("type".into(), json!("about:blank"));
-        body.insert("title".into(), json!(self.title()));
-        body.insert("status".into(), json!(self.status.code));
-        body.insert("detail".into(), json!(self.detail()));
-        body.insert("request_id".into(), json!(request_id::of(request)));
-        body.extend(self.error.map(Error::members).unwrap_or_default());
-        let body = Value::Object(body).to_string();
+        let problem = Problem::new(self.status, self.error, request_id::of(request));
+        // Text, numbers and lists of them can always be written.
+        let body = serde_json::to_string(&problem).unwrap_or_default();
         Response::build()
             .status(self.status)
             .header(ContentType::new("application", "problem+json"))
@@ -94,8 +129,8 @@ impl<'r> Dressed<'r> {
                 app: request.rocket().state::<Settings>().map(|settings| settings.name.clone()),
                 status: self.status.code,
                 theme: Theme::of(request).as_str(),
-                title: self.title(),
-                detail: self.detail(),
+                title: title(self.status),
+                detail: detail(self.status, self.error),
                 request_id: request_id::of(request),
             },
         );

@@ -49,7 +49,8 @@ pub fn missing(what: &str, package: &str) {
     lacks(&format!("{what} is not installed (Debian: {package})"));
 }
 
-fn lacks(message: &str) {
+/// Says what is missing.
+pub fn lacks(message: &str) {
     assert!(std::env::var("CI").as_deref() != Ok("true"), "{message}");
     eprintln!("{message}: this part of the test is left out");
 }
