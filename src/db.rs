@@ -15,12 +15,12 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
 
-use self::target::Target;
 use crate::config::one_line;
 
 mod target;
 mod write;
 
+pub use self::target::Target;
 pub use self::write::Write;
 
 static MIGRATOR: Migrator = sqlx::migrate!();
@@ -91,6 +91,9 @@ pub enum Fault {
         /// Why.
         source: std::io::Error,
     },
+    /// There is no such file, and it was not to be made.
+    #[error("there is no database at {0}; `multitoken migrate` makes it")]
+    Missing(String),
     /// No connection could be made.
     #[error("cannot connect to {place}: {source}; is it running, and is DATABASE_URL right?")]
     Connect {
@@ -139,6 +142,30 @@ struct PoolSettings {
     idle_timeout: Option<u64>,
 }
 
+impl PoolSettings {
+    /// What `figment`, focused on `databases.multitoken`, has.
+    fn read(figment: &Figment) -> Result<Self, Fault> {
+        let settings: Self = figment
+            .extract()
+            .map_err(|error| Fault::Settings(one_line(&error, |_| true)))?;
+        if settings.connect_timeout > LONGEST_TIMEOUT
+            || settings.idle_timeout.unwrap_or(0) > LONGEST_TIMEOUT
+        {
+            return Err(Fault::Settings(format!(
+                "connect_timeout and idle_timeout take up to {LONGEST_TIMEOUT} seconds"
+            )));
+        }
+        Ok(settings)
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.connect_timeout)
+    }
+}
+
+/// Where in the settings all of it stands.
+const SETTINGS: &str = "databases.multitoken";
+
 fn default_connections() -> u32 {
     SQLITE_CONNECTIONS
 }
@@ -161,34 +188,40 @@ impl Pool {
     /// # Errors
     /// A [`Fault`] that names the place and the cause.
     pub async fn open(figment: &Figment) -> Result<Self, Fault> {
-        Self::from_settings(&figment.focus("databases.multitoken")).await
+        Self::from_settings(&figment.focus(SETTINGS)).await
+    }
+
+    /// Opens the database that `figment` names as it is: it is neither created nor migrated.
+    ///
+    /// # Errors
+    /// As [`Pool::open`]; and [`Fault::Missing`].
+    pub async fn open_as_it_is(figment: &Figment) -> Result<Self, Fault> {
+        let settings = PoolSettings::read(&figment.focus(SETTINGS))?;
+        let target = Target::parse(&settings.url)?;
+        target.demand(settings.patience()).await?;
+        Self::over(&target, &settings)
     }
 
     async fn from_settings(figment: &Figment) -> Result<Self, Fault> {
-        let settings: PoolSettings = figment
-            .extract()
-            .map_err(|error| Fault::Settings(one_line(&error, |_| true)))?;
-        if settings.connect_timeout > LONGEST_TIMEOUT
-            || settings.idle_timeout.unwrap_or(0) > LONGEST_TIMEOUT
-        {
-            return Err(Fault::Settings(format!(
-                "connect_timeout and idle_timeout take up to {LONGEST_TIMEOUT} seconds"
-            )));
-        }
+        let settings = PoolSettings::read(figment)?;
         let target = Target::parse(&settings.url)?;
         target.create_and_migrate().await?;
+        Self::over(&target, &settings)
+    }
 
+    fn over(target: &Target, settings: &PoolSettings) -> Result<Self, Fault> {
         let engine = target.engine();
         let most = match engine {
             Engine::Sqlite => settings.max_connections.min(SQLITE_CONNECTIONS),
             Engine::Postgres => settings.max_connections,
         };
-        let patience = Duration::from_secs(settings.connect_timeout);
+        let patience = settings.patience();
+        let idle = settings.idle_timeout.map(Duration::from_secs);
         let options = target.options("rw")?;
         let pool = |synchronous: &'static str| {
             AnyPoolOptions::new()
                 .acquire_timeout(patience)
-                .idle_timeout(settings.idle_timeout.map(Duration::from_secs))
+                .idle_timeout(idle)
                 .after_connect(move |connection, _| {
                     Box::pin(async move {
                         if engine == Engine::Sqlite {
@@ -339,6 +372,23 @@ impl Pool {
         ]
     }
 
+    /// Whether what goes to the server and comes from it is encrypted; so it is where there is no server.
+    ///
+    /// # Errors
+    /// The database does not answer, or can't tell.
+    pub async fn is_encrypted(&self) -> sqlx::Result<bool> {
+        if self.engine == Engine::Sqlite {
+            return Ok(true);
+        }
+        let mut connection = self.read().await?;
+        let encrypted: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl",
+        )
+        .fetch_one(&mut *connection)
+        .await?;
+        Ok(encrypted > 0)
+    }
+
     /// Closes every connection, waiting for those in use.
     pub async fn shut(&self) {
         if let Some(light) = &self.light {
@@ -366,7 +416,7 @@ impl rocket_db_pools::Pool for Pool {
     async fn close(&self) {}
 }
 
-/// Applied and pending migrations.
+/// A migration: applied, or pending.
 pub struct MigrationState {
     /// The number that orders it.
     pub version: i64,
@@ -374,6 +424,8 @@ pub struct MigrationState {
     pub description: String,
     /// Whether the database has it.
     pub applied: bool,
+    /// Whether this version has it. If not, a newer version of the application has applied it.
+    pub known: bool,
 }
 
 /// The number of the newest migration that this version knows.
@@ -390,24 +442,30 @@ pub fn newest_migration() -> i64 {
 /// # Errors
 /// The database exists and can't be read.
 pub async fn migrations(figment: &Figment) -> Result<Vec<MigrationState>, Fault> {
-    let url: String = figment
-        .extract_inner("databases.multitoken.url")
-        .map_err(|error| Fault::Settings(one_line(&error, |_| true)))?;
-    let target = Target::parse(&url)?;
-    let missing = matches!(&target, Target::Sqlite { path, .. } if !path.exists());
+    let target = Target::of(figment)?;
+    let missing = target.file().is_some_and(|file| !file.exists());
     let applied = if missing {
         vec![]
     } else {
         target.applied().await?
     };
-    Ok(MIGRATOR
+    let known = MIGRATOR.iter().map(|migration| MigrationState {
+        version: migration.version,
+        description: migration.description.to_string(),
+        applied: applied.contains(&migration.version),
+        known: true,
+    });
+    let is_unknown = |version: &&i64| MIGRATOR.iter().all(|known| known.version != **version);
+    let unknown = applied
         .iter()
-        .map(|migration| MigrationState {
-            version: migration.version,
-            description: migration.description.to_string(),
-            applied: applied.contains(&migration.version),
-        })
-        .collect())
+        .filter(is_unknown)
+        .map(|version| MigrationState {
+            version: *version,
+            description: "of a newer version".into(),
+            applied: true,
+            known: false,
+        });
+    Ok(known.chain(unknown).collect())
 }
 
 /// Whether a transaction was undone because it could not be fitted in between others (SQLSTATE

@@ -7,6 +7,7 @@
 mod account;
 mod admin;
 mod audit;
+mod backup;
 mod binary;
 mod browser;
 mod bulk;

@@ -3,6 +3,7 @@
 //! Results go to stdout, messages to stderr. The exit code is 0 where the command did its work, 1
 //! where it was refused, 2 where it was not understood.
 
+mod backup;
 mod migrate;
 mod openapi;
 mod output;
@@ -49,6 +50,7 @@ enum Command {
     Seed(seed::Seed),
     /// Print the OpenAPI document of the JSON API
     Openapi,
+    Backup(backup::Backup),
 }
 
 /// Why a command did not do its work.
@@ -114,6 +116,7 @@ async fn execute(command: Command, figment: &Figment, settings: Settings) -> Res
         Command::Serve => serve::run(figment, &settings).await,
         Command::Migrate(migrate) => migrate.run(figment).await,
         Command::Openapi => openapi::run(&settings),
+        Command::Backup(backup) => backup.run(figment).await,
         Command::User(user) => {
             let auth = open(figment, settings).await?;
             let done = user.run(&auth).await;

@@ -1,25 +1,46 @@
 //! Where the database is: reading its URL, creating it, connecting to it.
 
-use std::fs::{self, File, OpenOptions};
+use std::borrow::Cow;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use log::LevelFilter;
+use rocket::figment::Figment;
+use rocket::tokio::time::timeout;
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{Migrate, MigrateError};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Connection};
 use url::{Position, Url};
 
-use super::{Engine, Fault, MIGRATOR};
+use super::{Engine, Fault, MIGRATOR, PoolSettings, SETTINGS};
 
 /// The database that a URL names.
-pub(super) enum Target {
-    Sqlite { path: PathBuf },
-    Postgres { url: Url },
+pub enum Target {
+    /// A file.
+    Sqlite {
+        /// Which, as it is written.
+        path: PathBuf,
+    },
+    /// A database of a server.
+    Postgres {
+        /// The URL as it is written; a password may stand in it.
+        url: Url,
+    },
 }
 
 impl Target {
+    /// The one that `figment` names.
+    ///
+    /// # Errors
+    /// The settings are unfit.
+    pub fn of(figment: &Figment) -> Result<Self, Fault> {
+        Self::parse(&PoolSettings::read(&figment.focus(SETTINGS))?.url)
+    }
+
     pub(super) fn parse(url: &str) -> Result<Self, Fault> {
         let unfit = |what: &str| {
             Fault::Settings(format!(
@@ -53,6 +74,56 @@ impl Target {
         }
     }
 
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Sqlite { path } => Some(path),
+            Self::Postgres { .. } => None,
+        }
+    }
+
+    /// How the server is spoken to, if there is one: what the URL says, and for the rest `PGHOST`,
+    /// `PGSSLMODE` and their like.
+    ///
+    /// # Errors
+    /// The URL has a parameter that can't be read.
+    pub fn server(&self) -> Result<Option<PgConnectOptions>, Fault> {
+        match self {
+            Self::Sqlite { .. } => Ok(None),
+            Self::Postgres { url } => PgConnectOptions::from_str(url.as_str())
+                .map(Some)
+                .map_err(|_| unreadable()),
+        }
+    }
+
+    /// The URL of a server's database as PostgreSQL's own tools take it: without the password, and without
+    /// the parameters that only sqlx knows.
+    pub fn url_for_tools(&self) -> Option<String> {
+        let Self::Postgres { url } = self else {
+            return None;
+        };
+        let mut bare = url.clone();
+        // It fails where there is no host, and then there is no password either.
+        let _ = bare.set_password(None);
+        bare.set_query(None);
+        let known = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
+            let name = match &*name {
+                "ssl-mode" => "sslmode",
+                "ssl-root-cert" | "ssl-ca" => "sslrootcert",
+                "ssl-cert" => "sslcert",
+                "ssl-key" => "sslkey",
+                _ if TOOLS_KNOW.contains(&&*name) => &*name,
+                _ => return None,
+            };
+            Some((name.to_owned(), value.into_owned()))
+        };
+        let pairs: Vec<_> = url.query_pairs().filter_map(known).collect();
+        if !pairs.is_empty() {
+            bare.query_pairs_mut().extend_pairs(pairs);
+        }
+        Some(bare.into())
+    }
+
     pub(super) fn engine(&self) -> Engine {
         match self {
             Self::Sqlite { .. } => Engine::Sqlite,
@@ -61,7 +132,7 @@ impl Target {
     }
 
     /// Where it is, for messages: no password, no parameters.
-    fn place(&self) -> String {
+    pub fn place(&self) -> String {
         match self {
             Self::Sqlite { path } => path.display().to_string(),
             Self::Postgres { url } => format!(
@@ -87,8 +158,7 @@ impl Target {
             }
             Self::Postgres { url } => url.to_string(),
         };
-        let options = AnyConnectOptions::from_str(&url)
-            .map_err(|_| Fault::Settings("the database's URL can't be read".into()))?;
+        let options = AnyConnectOptions::from_str(&url).map_err(|_| unreadable())?;
         // The log leaves them out; a test listens, to have the database explain each.
         Ok(options
             .log_statements(LevelFilter::Trace)
@@ -103,6 +173,24 @@ impl Target {
                 place: self.place(),
                 source,
             })
+    }
+
+    /// Connects once, and creates nothing. A pool would only say that it timed out.
+    pub(super) async fn demand(&self, patience: Duration) -> Result<(), Fault> {
+        if self.file().is_some_and(|file| !file.exists()) {
+            return Err(Fault::Missing(self.place()));
+        }
+        let connection = match timeout(patience, self.connect("rw")).await {
+            Ok(connection) => connection?,
+            Err(_) => {
+                return Err(Fault::Connect {
+                    place: self.place(),
+                    source: io::Error::from(io::ErrorKind::TimedOut).into(),
+                });
+            }
+        };
+        connection.close().await?;
+        Ok(())
     }
 
     pub(super) async fn create_and_migrate(&self) -> Result<(), Fault> {
@@ -152,6 +240,25 @@ impl Target {
     }
 }
 
+/// The parameters of a URL that PostgreSQL's own tools and sqlx take alike, but for the password.
+const TOOLS_KNOW: [&str; 11] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "port",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "user",
+];
+
+fn unreadable() -> Fault {
+    Fault::Settings("the database's URL can't be read".into())
+}
+
 /// The columns that are searched by how they begin.
 const SEARCHED: [(&str, &[&str]); 3] = [
     ("users", &["username_key"]),
@@ -192,7 +299,7 @@ fn lock_beside(database: &Path) -> Result<File, Fault> {
         move |source| Fault::File { path, source }
     };
     if let Some(folder) = database.parent() {
-        fs::create_dir_all(folder).map_err(fault(folder))?;
+        make_private(folder).map_err(fault(folder))?;
     }
     let mut path = database.as_os_str().to_owned();
     path.push(".lock");
@@ -205,8 +312,18 @@ fn lock_beside(database: &Path) -> Result<File, Fault> {
     Ok(file)
 }
 
+/// Makes a folder, and those that it stands in, that only this process's user may enter; one that is
+/// there stays as it is.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
 /// Opens a file, making it one that only this process's user may read and write.
-fn open_private(path: &Path) -> std::io::Result<File> {
+fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).read(true).write(true);
     #[cfg(unix)]

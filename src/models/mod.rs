@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub mod attempt;
 mod condition;
+pub mod copy;
 pub mod demo;
 pub mod ending;
 pub mod event;

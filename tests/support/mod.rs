@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod needs;
+pub mod page;
 pub mod postgres;
 pub mod server;
 

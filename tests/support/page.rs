@@ -1,0 +1,55 @@
+//! The commands of the pages in `docs/`, run as they stand there.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A page of `docs/`.
+pub fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("docs")
+        .join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// The blocks of that language under a heading of a page.
+pub fn blocks(page: &str, heading: &str, language: &str) -> Vec<String> {
+    let under = page.split("\n## ").find_map(|part| {
+        let (first, rest) = part.split_once('\n')?;
+        (first == heading).then_some(rest)
+    });
+    let under = under.unwrap_or_else(|| panic!("no heading {heading}"));
+    let fence = format!("```{language}\n");
+    let blocks = under.split(&fence).skip(1);
+    let blocks: Vec<_> = blocks
+        .map(|rest| rest.split("```").next().unwrap().to_owned())
+        .collect();
+    assert!(!blocks.is_empty(), "no {language} under {heading}");
+    blocks
+}
+
+/// A shell that runs `script` in `folder` until something in it fails, with our binary in its `PATH`.
+pub fn shell(folder: &Path, script: &str) -> Command {
+    let binary = Path::new(env!("CARGO_BIN_EXE_multitoken"));
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new("sh");
+    command
+        .args(["-euc", script])
+        .current_dir(folder)
+        .env(
+            "PATH",
+            format!("{}:{path}", binary.parent().unwrap().display()),
+        )
+        .env("ROCKET_APP", "{hash_memory_kib=8,hash_iterations=1}");
+    command
+}
+
+/// Runs it, and gives what it prints.
+pub fn done(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    text(&output)
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
