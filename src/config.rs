@@ -14,7 +14,7 @@ use crate::secret::{self, NameKey};
 mod key;
 mod value;
 
-pub use key::check_secret_key;
+pub use key::{check_secret_key, secret_key_complaint};
 pub use value::{Lifetime, Network, WebOrigin};
 
 /// More than any hash should take; a number with a digit too many would end the process at the first

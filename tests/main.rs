@@ -12,6 +12,7 @@ mod binary;
 mod browser;
 mod bulk;
 mod cache;
+mod check;
 mod cookies;
 mod cors;
 mod fuzz;

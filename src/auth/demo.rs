@@ -30,7 +30,7 @@ mod names;
 mod story;
 
 /// The name of the first admin, if it is free.
-const FIRST_ADMIN: &str = "demo-admin";
+pub(super) const FIRST_ADMIN: &str = "demo-admin";
 /// More users and tokens than this go into an empty database in one transaction, without indexes.
 /// Whoever wants in meanwhile waits, in vain where it takes longer than some seconds; but there is
 /// nobody yet who could sign in.

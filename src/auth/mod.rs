@@ -22,6 +22,7 @@ pub mod guard;
 mod metrics;
 pub mod sessions;
 pub mod setup;
+pub mod survey;
 mod throttle;
 pub mod upkeep;
 mod usage;

@@ -4,6 +4,7 @@
 //! where it was refused, 2 where it was not understood.
 
 mod backup;
+mod check;
 mod migrate;
 mod openapi;
 mod output;
@@ -51,6 +52,7 @@ enum Command {
     /// Print the OpenAPI document of the JSON API
     Openapi,
     Backup(backup::Backup),
+    Check(check::Check),
 }
 
 /// Why a command did not do its work.
@@ -117,6 +119,7 @@ async fn execute(command: Command, figment: &Figment, settings: Settings) -> Res
         Command::Migrate(migrate) => migrate.run(figment).await,
         Command::Openapi => openapi::run(&settings),
         Command::Backup(backup) => backup.run(figment).await,
+        Command::Check(check) => check.run(figment, settings).await,
         Command::User(user) => {
             let auth = open(figment, settings).await?;
             let done = user.run(&auth).await;

@@ -16,6 +16,15 @@ pub fn message(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// A number of things, in words.
+pub fn count(number: u64, what: &str) -> String {
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
+    }
+}
+
 /// A record or a list as JSON.
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text =

@@ -89,7 +89,10 @@ impl Token {
             }
             Self::Prune => {
                 let pruned = auth.prune(&Actor::command_line()).await?;
-                output::line(&format!("{} deleted", count(pruned, "expired token")));
+                output::line(&format!(
+                    "{} deleted",
+                    output::count(pruned, "expired token")
+                ));
                 Ok(())
             }
         }
@@ -171,18 +174,10 @@ async fn revoke(
         }
         (None, None) => return Err(Failure::Usage("name a token or a --user".into())),
     };
-    output::line(&format!("{} revoked", count(revoked, "token")));
+    output::line(&format!("{} revoked", output::count(revoked, "token")));
     Ok(())
 }
 
 fn parse_client(client: &str) -> Result<ClientName, Failure> {
     ClientName::parse(client).map_err(|why| Failure::Refused(format!("the client: {why}")))
-}
-
-fn count(number: u64, what: &str) -> String {
-    if number == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{number} {what}s")
-    }
 }

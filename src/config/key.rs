@@ -28,18 +28,26 @@ const FEWEST_CHARACTERS: usize = 10;
 /// # Errors
 /// The key is missing, published or too simple.
 pub fn check_secret_key(figment: &Figment) -> Result<(), Unfit> {
-    const MEND: &str = "make one with `openssl rand -base64 32` and set it as ROCKET_SECRET_KEY";
     if figment.profile() == Config::DEBUG_PROFILE {
         return Ok(());
     }
+    match secret_key_complaint(figment)? {
+        Some(complaint) => Err(Unfit(format!("secret_key: {complaint}"))),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with `secret_key`, and how to mend it, in whatever profile; none if nothing is.
+///
+/// # Errors
+/// The configuration can't be read.
+pub fn secret_key_complaint(figment: &Figment) -> Result<Option<String>, Unfit> {
+    const MEND: &str = "make one with `openssl rand -base64 32` and set it as ROCKET_SECRET_KEY";
     let config: Config = figment
         .extract()
         .map_err(|error| Unfit(one_line(&error, holds_secrets)))?;
     if !config.secret_key.is_provided() {
-        return Err(Unfit(format!(
-            "secret_key: the {} profile needs one of its own; {MEND}",
-            figment.profile()
-        )));
+        return Ok(Some(format!("there is none; {MEND}")));
     }
     let published = PUBLISHED_KEYS.iter().any(|key| {
         Figment::from(("key", *key))
@@ -47,15 +55,10 @@ pub fn check_secret_key(figment: &Figment) -> Result<(), Unfit> {
             .is_ok_and(|key| key == config.secret_key)
     });
     if published {
-        return Err(Unfit(format!("secret_key: this one is published; {MEND}")));
+        return Ok(Some(format!("this one is published; {MEND}")));
     }
     let characters: HashSet<u8> = written(figment).into_iter().collect();
-    if characters.len() < FEWEST_CHARACTERS {
-        return Err(Unfit(format!(
-            "secret_key: this one can be guessed; {MEND}"
-        )));
-    }
-    Ok(())
+    Ok((characters.len() < FEWEST_CHARACTERS).then(|| format!("this one can be guessed; {MEND}")))
 }
 
 /// The key that pseudonyms are made with. In the debug profile, where there may be no

@@ -322,6 +322,37 @@ pub async fn count(db: &mut AnyConnection, filter: &Filter, most: i64) -> sqlx::
     Ok(Count { rows, more: false }.up_to(most))
 }
 
+/// Ids and password hashes of up to `limit` users whose ids follow `after`, in the ids' order.
+///
+/// # Errors
+/// The database failed.
+pub async fn hashes(
+    db: &mut AnyConnection,
+    after: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<(String, String)>> {
+    sqlx::query_as("SELECT id, password_hash FROM users WHERE id > $1 ORDER BY id LIMIT $2")
+        .bind(after)
+        .bind(limit)
+        .fetch_all(db)
+        .await
+}
+
+/// How many active users have the very hash that somebody else has. Hashes are salted: that comes of
+/// copying, as demonstration data is made.
+///
+/// # Errors
+/// The database failed.
+pub async fn count_of_copied_hashes(db: &mut AnyConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar(
+        "SELECT COUNT(*) FROM users
+         WHERE disabled_at IS NULL AND password_hash IN (
+             SELECT password_hash FROM users GROUP BY password_hash HAVING COUNT(*) > 1)",
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// Whether there is any admin, active or not.
 ///
 /// # Errors

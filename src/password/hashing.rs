@@ -85,6 +85,11 @@ pub(super) fn verify(
     })
 }
 
+/// Whether a PHC string was made with less memory or fewer passes than today, or can't be read.
+pub(super) fn is_outdated(today: &Params, phc: &str) -> bool {
+    Stored::parse(phc).is_none_or(|stored| stored.is_weaker_than(today))
+}
+
 /// A hash with all that it takes to compute it again.
 struct Stored {
     argon2: Argon2<'static>,

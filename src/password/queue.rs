@@ -88,6 +88,12 @@ impl Hasher {
         ]
     }
 
+    /// Whether a login with the right password would replace this PHC string by one of today's parameters;
+    /// or nobody can log in with it, since it is none.
+    pub fn is_outdated(&self, phc: &str) -> bool {
+        hashing::is_outdated(&self.params, phc)
+    }
+
     fn memories(&self) -> MutexGuard<'_, Vec<Memory>> {
         // Whatever panicked beside it, a list of memories is one.
         self.memories.lock().unwrap_or_else(PoisonError::into_inner)
