@@ -18,6 +18,7 @@ mod cors;
 mod fuzz;
 mod hostile;
 mod house;
+mod incident;
 mod lists;
 mod login;
 mod look;
