@@ -1,5 +1,5 @@
-//! Multitoken: a Rocket application template. Users sign in through a JSON API and get a token for
-//! each of their clients; an admin sees and revokes tokens on server-rendered pages.
+//! Multitoken, an application on Rocket. Users sign in through a JSON API and get a token for each of
+//! their clients; an admin sees and revokes tokens on server-rendered pages.
 //!
 //! This file is the table of contents. A request comes in by a route of [`api`] or [`admin`],
 //! passes a guard of [`auth`], and is answered by the handler, or by [`web::catchers`] where

@@ -99,7 +99,11 @@ mod tests {
 
     fn complaints_about(username: &str, password: &str) -> Vec<String> {
         let username = Username::parse(username).unwrap();
-        complaints(&Settings::default(), &username, &Password::new(password))
+        let settings = Settings {
+            name: "Harbour".into(),
+            ..Settings::default()
+        };
+        complaints(&settings, &username, &Password::new(password))
     }
 
     #[test]
@@ -113,7 +117,7 @@ mod tests {
         }
         assert!(!complaints_about("alice", "seven77").is_empty());
         assert!(!complaints_about("alice", "my-name-is-ALICE").is_empty());
-        assert!(!complaints_about("alice", "i-like-multitoken-a-lot").is_empty());
+        assert!(!complaints_about("alice", "i-like-harbour-a-lot").is_empty());
         assert!(!complaints_about("alice", &"x".repeat(1025)).is_empty());
     }
 

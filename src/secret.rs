@@ -184,11 +184,13 @@ mod tests {
 
     use super::*;
 
+    const LENGTH: usize = "mtk_".len() + 49;
+
     #[test]
     fn a_token_is_read_back_and_a_changed_one_is_not() {
         let secret = Secret::generate("mtk");
         let text = secret.reveal();
-        assert_eq!(text.len(), "mtk_".len() + 49);
+        assert_eq!(text.len(), LENGTH);
         assert_eq!(Digest::of_presented(text), Some(secret.digest()));
         for at in 0..text.len() {
             let mut changed = text.as_bytes().to_vec();
@@ -271,7 +273,7 @@ mod tests {
         }
 
         #[test]
-        fn one_changed_character_is_found_out(at in 0_usize..53, other in any::<char>()) {
+        fn one_changed_character_is_found_out(at in 0..LENGTH, other in any::<char>()) {
             let secret = Secret::generate("mtk");
             let mut changed: Vec<char> = secret.reveal().chars().collect();
             // The one in a million that is the same is changed too.

@@ -70,7 +70,7 @@ fn a_cookie_by_another_spelling_of_the_name_is_no_cookie_of_ours() {
         // Names like these any host of the domain may set: to a browser they have no prefix.
         for name in [
             "__Host%2Dmultitoken_admin",
-            "__Host-multitoken%5Fadmin",
+            "__Host-multitoken_%61dmin",
             "%5F_Host-multitoken_admin",
             "multitoken_admin",
             "\u{2000}__Host-multitoken_admin",
