@@ -15,6 +15,9 @@ mod cache;
 mod check;
 mod cookies;
 mod cors;
+// fork: drop
+mod fork;
+// fork: keep
 mod fuzz;
 mod hostile;
 mod house;
