@@ -50,7 +50,7 @@ fn nothing_that_is_sent_brings_out_a_panic_or_a_5xx_but_503() {
             assert!(answers.contains_key(&status), "never came to a {status}");
         }
 
-        let log = log_up_to_now(&server).await;
+        let log = server.log_up_to_now().await;
         let bad = |line: &&str| line.contains("panicked") || line.contains("internal error");
         assert_eq!(log.lines().find(bad), None);
         assert_eq!(server.terminate(), Some(0));
@@ -73,20 +73,6 @@ fn fuzz(server: &Server, seed: u64, requests: u64) -> BTreeMap<u16, u64> {
         }
         all
     })
-}
-
-/// The log, once it holds the line of a request that is made now.
-async fn log_up_to_now(server: &Server) -> String {
-    let client = reqwest::Client::new();
-    let get = client.get(format!("{}/healthz", server.origin));
-    let answer = get.header("X-Request-Id", "the-last-one").send().await;
-    assert_eq!(answer.unwrap().status(), 200);
-    let start = Instant::now();
-    while !server.log().contains("the-last-one") {
-        assert!(start.elapsed() < PATIENCE, "the log has no such line");
-        rocket::tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    server.log()
 }
 
 /// A client of bad manners, with a user and an admin of its own to sign in as. Others may do away

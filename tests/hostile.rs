@@ -176,7 +176,7 @@ fn a_stranger_writes_no_lines_into_the_log() {
         ];
         let login = client.post(format!("{}/auth/login", server.origin));
         login.form(&fields).send().await.unwrap();
-        let log = server.log();
+        let log = server.log_up_to_now().await;
         let lines = &log[printed..];
         assert!(lines.matches("\"status\":").count() >= 16, "{lines}");
         assert!(
