@@ -55,6 +55,11 @@ fn known_paths_refuse_other_methods_and_say_which_they_take() {
             ),
             (Method::Delete, "/admin/users", "GET, HEAD"),
             (Method::Patch, "/admin/login", "GET, HEAD, POST"),
+            (
+                Method::Put,
+                "/admin/tokens/01a20b47-0ace-7599-b4a7-bd71f3e71044/revoke",
+                "GET, HEAD, POST",
+            ),
             (Method::Post, "/healthz", "GET, HEAD"),
             (Method::Trace, "/healthz", "GET, HEAD"),
             (Method::Trace, "/admin/login", "GET, HEAD, POST"),

@@ -75,8 +75,9 @@ fn refuse_others(rocket: Rocket<Build>) -> Rocket<Build> {
         .routes()
         .filter(|route| !route.uri.path().contains("..>"))
     {
+        // Whatever a route of the path takes as a query: its siblings may take another.
         taken
-            .entry(route.uri.as_str().to_owned())
+            .entry(route.uri.path().to_owned())
             .or_default()
             .push(route.method);
     }
