@@ -88,6 +88,7 @@ id! {
     /// Names a line of the audit trail.
     EventId
 }
+id! { #[doc = "Names a note."] NoteId } // example: notes
 
 /// A username: as it was typed, and the key that it is compared by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,7 +181,12 @@ pub fn is_control(char: char) -> bool {
         || matches!(char, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-fn checked(text: &str, max: usize) -> Result<&str, String> {
+/// Takes 1 to `max` characters without control or bidi-control characters; white space around them is
+/// dropped.
+///
+/// # Errors
+/// What is wrong, as a sentence for the user.
+pub fn checked(text: &str, max: usize) -> Result<&str, String> {
     let text = text.trim();
     if text.is_empty() {
         Err(REQUIRED.into())

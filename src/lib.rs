@@ -56,6 +56,7 @@ pub fn rocket(figment: Figment) -> Result<Rocket<Build>, Unfit> {
         .attach(api::session::stage())
         .attach(api::account::stage())
         .attach(api::tokens::stage())
+        .attach(api::notes::stage()) // example: notes
         .attach(admin::session::stage())
         .attach(admin::dashboard::stage())
         .attach(admin::users::stage())
@@ -64,6 +65,7 @@ pub fn rocket(figment: Figment) -> Result<Rocket<Build>, Unfit> {
         .attach(admin::tokens::stage())
         .attach(admin::bulk::stage())
         .attach(admin::audit::stage())
+        .attach(admin::notes::stage()) // example: notes
         .attach(admin::theme::stage())
         .attach(admin::stage())
         .attach(web::assets::stage(assets))

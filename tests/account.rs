@@ -12,7 +12,7 @@ use crate::support::{App, PASSWORD, on_both, on_both_with};
 const NEW: &str = "another horse battery";
 
 /// An admin's session whose password was last given over 15 minutes ago.
-async fn stale_session(app: &App) -> String {
+pub async fn stale_session(app: &App) -> String {
     let cookie = app.admin_login("root").await;
     app.execute(
         "UPDATE tokens SET created_at = created_at - 901, confirmed_at = NULL

@@ -8,6 +8,7 @@ mod visit;
 mod checks;
 mod journeys;
 mod keyboard;
+mod notes; // example: notes
 mod phone;
 mod questions;
 mod screenshots;

@@ -25,6 +25,7 @@ mod incident;
 mod lists;
 mod login;
 mod look;
+mod notes; // example: notes
 mod observe;
 mod openapi;
 #[cfg(target_os = "linux")]

@@ -31,7 +31,15 @@ use crate::support::server::{run, sqlite as url_in, stderr};
 use crate::support::{App, PASSWORD};
 
 /// The tables that grow with users, with logins, or with what strangers try.
-const LARGE: [&str; 5] = ["users", "tokens", "events", "attempts", "known_addresses"];
+const LARGE: &[&str] = &[
+    // A line each: a resource that is added or deleted is one.
+    "users",
+    "tokens",
+    "events",
+    "attempts",
+    "known_addresses",
+    "notes", // example: notes
+];
 /// Set in the process that listens to its own statements: others, of tests beside, must not be among them.
 const ALONE: &str = "MULTITOKEN_TEST_LISTENS";
 
@@ -87,6 +95,7 @@ async fn populate(url: &str) -> Cast {
     let args = ["seed", "--users", "22000", "--tokens-per-user", "3"];
     let seeded = run(url, &[&args[..], &["--password", PASSWORD]].concat(), "");
     assert!(seeded.status.success(), "{}", stderr(&seeded));
+    tour::notes::populate(url).await; // example: notes
     Cast::of(url).await
 }
 

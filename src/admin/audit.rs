@@ -51,9 +51,8 @@ impl Asked<'_> {
     fn filter(&self) -> Filter {
         let q = plain_query(self.q);
         let known = |word: &str| {
-            Action::ALL
-                .into_iter()
-                .find(|action| action.as_str() == word)
+            let mut all = Action::ALL.iter().copied();
+            all.find(|action| action.as_str() == word)
         };
         let actor = plain_query(self.actor);
         Filter {
@@ -106,7 +105,7 @@ async fn list(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Temp
     let content = context! {
         pages,
         events: events.into_iter().map(Happened::from).collect::<Vec<_>>(),
-        actions: Action::ALL.map(Action::as_str),
+        actions: Action::ALL.iter().map(|action| action.as_str()).collect::<Vec<_>>(),
         q: plain_query(asked.q),
         action: filter.action.map(Action::as_str),
         actor: text(asked.actor),

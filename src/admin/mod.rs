@@ -11,6 +11,7 @@ mod flash;
 mod list;
 pub mod new_user;
 mod next;
+pub mod notes; // example: notes
 mod page;
 pub mod session;
 pub mod theme;

@@ -5,5 +5,6 @@ pub mod description;
 pub mod docs;
 pub mod health;
 pub mod metrics;
+pub mod notes; // example: notes
 pub mod session;
 pub mod tokens;

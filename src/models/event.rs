@@ -35,11 +35,13 @@ pub enum Action {
     TokenIssued,
     /// A token came to its end; the reason says how.
     TokenEnded,
+    #[doc = "An admin deleted a user's note."] // example: notes
+    NoteDeleted, // example: notes
 }
 
 impl Action {
     /// All of them, as one would look for them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: &[Self] = &[
         Self::TokenIssued,
         Self::TokenEnded,
         Self::LoginFailed,
@@ -52,6 +54,7 @@ impl Action {
         Self::UserPromoted,
         Self::UserDemoted,
         Self::UserDeleted,
+        Self::NoteDeleted, // example: notes
     ];
 
     /// Whether its lines may name a client: no search by one looks at the others.
@@ -74,6 +77,7 @@ impl Action {
             Self::LoginThrottled => "login.throttled",
             Self::TokenIssued => "token.issued",
             Self::TokenEnded => "token.ended",
+            Self::NoteDeleted => "note.deleted", // example: notes
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod ending;
 pub mod event;
 pub mod known_address;
+pub mod note; // example: notes
 pub mod place;
 mod search;
 pub mod stats;

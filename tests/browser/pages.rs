@@ -3,6 +3,7 @@
 use super::tab::Tab;
 use crate::support::PASSWORD;
 use crate::support::server::{Server, cookies_of, stdout};
+mod notes; // example: notes
 
 /// A page, and how one gets to see it.
 pub struct Page {
@@ -99,6 +100,7 @@ impl Gallery {
             get("dashboard-empty", Who::Admin, "/admin/"),
             get("tokens-empty", Who::Admin, "/admin/tokens"),
             get("audit-empty", Who::Admin, "/admin/audit"),
+            get("notes-empty", Who::Admin, "/admin/notes"), // example: notes
         ];
         Self {
             admin,
@@ -151,6 +153,7 @@ impl Gallery {
         let mut gallery = Self::of(server, vec![]);
         gallery.sign_in().await;
         let server = &gallery.server;
+        let notes = notes::pages(server).await; // example: notes
         let ids = ["alice", "bob", "gone", "root", &long, wide];
         let ids = ids.map(|name| id(server, &["user", "show", name, "--json"]));
         let token = ["token", "list", "--user", "alice", "--json"];
@@ -161,6 +164,7 @@ impl Gallery {
             users(&ids),
             questions(&ids, &tokens),
             errors(&ids),
+            notes, // example: notes
         ]
         .into_iter()
         .flatten()

@@ -7,7 +7,7 @@ use rand::seq::IndexedRandom;
 use crate::support::PASSWORD;
 
 /// Method, path, and how often in ten it is asked for with credentials: seldom what ends them.
-const ROUTES: [(&str, &str, u32); 26] = [
+const ROUTES: &[(&str, &str, u32)] = &[
     ("GET", "/healthz", 1),
     ("GET", "/readyz", 1),
     ("GET", "/static/admin.css", 1),
@@ -21,6 +21,10 @@ const ROUTES: [(&str, &str, u32); 26] = [
     ("GET", "/auth/tokens/", 9),
     ("DELETE", "/auth/tokens/{id}/", 5),
     ("POST", "/auth/password/", 5),
+    ("GET", "/notes/", 9),         // example: notes
+    ("POST", "/notes/", 9),        // example: notes
+    ("PUT", "/notes/{id}/", 9),    // example: notes
+    ("DELETE", "/notes/{id}/", 9), // example: notes
     ("GET", "/admin/", 9),
     ("GET", "/admin/login", 1),
     ("POST", "/admin/login", 1),
@@ -33,12 +37,14 @@ const ROUTES: [(&str, &str, u32); 26] = [
     ("POST", "/admin/users/{id}/{action}", 4),
     ("GET", "/admin/tokens/{id}/revoke", 9),
     ("POST", "/admin/tokens/{id}/revoke", 4),
+    ("GET", "/admin/notes", 9),      // example: notes
+    ("POST", "/admin/notes/new", 4), // example: notes
     ("GET", "/admin/nothing/here", 9),
 ];
 const METHODS: &str = "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT|BREW|get";
 const ACTIONS: &str = "disable|enable|promote|demote|password|revoke-tokens|delete";
-const FIELDS: &str = "username|password|client|current_password|new_password|confirm|_method";
-const QUERIES: &str = "q|page|next|key|_method";
+const FIELDS: &str = "username|password|client|current_password|new_password|confirm|text|_method";
+const QUERIES: &str = "q|user|page|after|next|key|_method";
 const HEADERS: &str = "Accept|Accept-Encoding|Access-Control-Request-Method|Authorization|\
     Connection|Content-Encoding|Content-Type|Cookie|Expect|Forwarded|Host|If-Modified-Since|\
     If-None-Match|Origin|Range|Referer|Sec-Fetch-Site|TE|Upgrade|User-Agent|X-Forwarded-For|\
@@ -133,7 +139,7 @@ impl Generator {
             bytes.extend(value);
             bytes.extend(b"\r\n");
         }
-        if usual == "POST" || self.one_in(8) {
+        if ["POST", "PUT"].contains(&usual) || self.one_in(8) {
             self.add_body(&mut bytes);
         } else {
             bytes.extend(b"\r\n");

@@ -118,8 +118,10 @@ struct Schema {
 impl Schema {
     async fn read(url: &str) -> Self {
         let mut db = connect(url).await;
-        let names = LARGE.map(|table| format!("'{table}'")).join(", ");
-        let counts = LARGE.map(|table| format!("SELECT '{table}', COUNT(*) FROM {table}"));
+        let each =
+            |sql: fn(&str) -> String| LARGE.iter().map(|table| sql(table)).collect::<Vec<_>>();
+        let names = each(|table| format!("'{table}'")).join(", ");
+        let counts = each(|table| format!("SELECT '{table}', COUNT(*) FROM {table}"));
         let pages = format!(
             "SELECT CAST(i.relname AS text), pg_relation_size(i.oid) / 8192
              FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid

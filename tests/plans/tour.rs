@@ -11,6 +11,7 @@ use crate::lists::link;
 use crate::routes::ACTIONS;
 use crate::support::app::{Answer, form};
 use crate::support::{App, PASSWORD};
+pub mod notes; // example: notes
 
 /// Tokens that a user may have in the applications that are toured.
 pub const TOKENS_PER_USER: usize = 5;
@@ -98,6 +99,7 @@ impl<'a> Tour<'a> {
         tour.lists().await;
         tour.pages_of_one().await;
         tour.many_at_once().await;
+        tour.notes().await; // example: notes
         tour.form("/admin/logout", &[]).await;
         tour.leaves_no_route_out();
     }

@@ -150,7 +150,8 @@ fn audit() -> Outcome<Vec<Pairs>> {
         pairs(&[("q", "a"), ("actor", ADMIN), ("to", &day(100))]),
         pairs(&[("q", NOTHING), ("action", "token.issued")]),
     ];
-    filters.extend(Action::ALL.map(|action| one("action", action.as_str())));
+    let actions = Action::ALL.iter();
+    filters.extend(actions.map(|action| one("action", action.as_str())));
     Ok(filters)
 }
 
