@@ -23,9 +23,10 @@ const FILES: [&str; 12] = [
     "tests/plans/tour/notes.rs",
 ];
 /// What would be left of it.
-const TRACES: [&str; 8] = [
+const TRACES: [&str; 9] = [
     "example: notes",
-    "/notes",
+    "\"/notes",
+    "/admin/notes",
     "notes::",
     "note::",
     "NoteId",
