@@ -6,6 +6,7 @@ mod tab;
 mod visit;
 
 mod checks;
+mod docs;
 mod journeys;
 mod keyboard;
 mod notes; // example: notes

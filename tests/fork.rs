@@ -372,7 +372,7 @@ fn names_that_can_not_be_are_refused() {
         return;
     }
     let (clone, folder) = (
-        small(&[("src/notes/mod.rs", "")]),
+        small(&[("src/letters/mod.rs", "")]),
         tempfile::tempdir().unwrap(),
     );
     for (name, why) in [
@@ -395,7 +395,7 @@ fn names_that_can_not_be_are_refused() {
         ("proc-macro", "taken"),
         ("deps", "taken"),
         ("zeroize", "a dependency"),
-        ("notes", "a module"),
+        ("letters", "a module"),
         ("main", "a module"),
         (OWN, "this project"),
         ("my-multi-token", "this project"),

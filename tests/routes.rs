@@ -12,9 +12,11 @@ use crate::support::app::{Answer, form};
 use crate::support::{App, PASSWORD, on_both, on_both_with};
 
 /// What anybody may ask for.
-const PUBLIC: [(Method, &str); 8] = [
+const PUBLIC: [(Method, &str); 10] = [
     (Method::Get, "/healthz"),
     (Method::Get, "/readyz"),
+    (Method::Get, "/openapi.json"),
+    (Method::Get, "/docs"),
     (Method::Get, "/static/<path..>"),
     (Method::Post, "/auth/login"),
     (Method::Get, "/admin/login"),

@@ -11,6 +11,7 @@ use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{self, Components, ContentBuilder, ObjectBuilder, Ref, RefOr, Server};
 
+use super::notes; // example: notes
 use super::{account, docs, health, metrics, session, tokens};
 use crate::config::Settings;
 use crate::error::{Error, FieldErrors};
@@ -44,6 +45,7 @@ pub fn document(settings: &Settings) -> openapi::OpenApi {
         health::Described::openapi(),
         metrics::Described::openapi(),
         docs::Described::openapi(),
+        notes::Described::openapi(), // example: notes
     ] {
         document.merge(part);
     }

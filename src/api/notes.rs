@@ -6,6 +6,7 @@ use rocket::response::status::Created;
 use rocket::serde::json::Json;
 use rocket::{State, delete, get, post, put, routes, uri};
 use serde::Serialize;
+use utoipa::{OpenApi, ToSchema};
 
 use crate::auth::Auth;
 use crate::auth::guard::User;
@@ -26,11 +27,25 @@ pub fn stage() -> AdHoc {
     })
 }
 
-#[derive(Serialize)]
+/// What stands above these routes.
+#[derive(OpenApi)]
+#[openapi(
+    paths(list, create, show, change, delete),
+    tags((name = "notes", description = "An example: one's own notes."))
+)]
+pub(super) struct Described;
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Note)]
 struct Item {
+    #[schema(format = "uuid")]
     id: String,
+    #[schema(example = "Buy oats")]
     text: String,
+    #[schema(required, format = DateTime, example = "2026-03-03T12:00:00Z")]
     created_at: Option<String>,
+    /// Null if it never was.
+    #[schema(required, format = DateTime, example = "2026-03-04T08:15:00Z")]
     changed_at: Option<String>,
 }
 
@@ -45,17 +60,29 @@ impl From<Note> for Item {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Notes)]
 struct Listing {
     results: Vec<Item>,
     /// Where the list goes on, if it does.
+    #[schema(
+        required,
+        example = "/notes?after=01a20ed9-0fa2-734d-9724-6c9de436e097"
+    )]
     next: Option<String>,
 }
 
+/// One's own notes, the newest first
+#[utoipa::path(
+    get, path = "/notes/", tag = "notes", operation_id = "list_notes", security(("token" = [])),
+    params(("after" = Option<String>, Query, description = "The last note of the page before.", format = "uuid")),
+    responses((status = 200, description = "Up to 50 of them.", body = Listing), (status = 400)),
+)]
 #[get("/?<after>")]
-async fn list(auth: &State<Auth>, user: User, after: Option<&str>) -> Result<Json<Listing>, Error> {
+async fn list(auth: &State<Auth>, user: User, after: Vec<&str>) -> Result<Json<Listing>, Error> {
     let known = |id| NoteId::parse(id).ok_or_else(|| FieldErrors::one("after", "Not an id."));
-    let after = after.map(known).transpose()?;
+    // Given twice, the first counts.
+    let after = after.first().copied().map(known).transpose()?;
     let mut db = auth.pool().read().await?;
     // One more than is shown: whether there is another page.
     let limit = i64::try_from(PER_PAGE + 1).unwrap_or(i64::MAX);
@@ -64,12 +91,14 @@ async fn list(auth: &State<Auth>, user: User, after: Option<&str>) -> Result<Jso
     notes.truncate(PER_PAGE);
     let last = notes.last().filter(|_| more);
     Ok(Json(Listing {
-        next: last.map(|note| uri!("/notes", list(Some(note.id.to_string()))).to_string()),
+        next: last.map(|note| uri!("/notes", list(vec![note.id.to_string()])).to_string()),
         results: notes.into_iter().map(Item::from).collect(),
     }))
 }
 
+#[derive(ToSchema)]
 struct Written {
+    #[schema(value_type = String, min_length = 1, max_length = 500, example = "Buy oats")]
     text: Text,
 }
 
@@ -80,6 +109,23 @@ impl Form for Written {
     }
 }
 
+/// Write a note
+#[utoipa::path(
+    post, path = "/notes/", tag = "notes", operation_id = "create_note", security(("token" = [])),
+    request_body(content(
+        (Written = "application/json"),
+        (Written = "application/x-www-form-urlencoded"),
+    )),
+    responses((
+        status = 201, description = "The note.", body = Item,
+        headers(("Location" = String, description = "Its path.")),
+        links(
+            ("show" = (operation_id = "show_note", parameters(("id" = "$response.body#/id")))),
+            ("change" = (operation_id = "change_note", parameters(("id" = "$response.body#/id")))),
+            ("delete" = (operation_id = "delete_note", parameters(("id" = "$response.body#/id")))),
+        ),
+    )),
+)]
 #[post("/", data = "<written>")]
 async fn create(
     auth: &State<Auth>,
@@ -94,6 +140,12 @@ async fn create(
     Ok(Created::new(location).body(Json(note.into())))
 }
 
+/// One of one's own notes
+#[utoipa::path(
+    get, path = "/notes/{id}/", tag = "notes", operation_id = "show_note", security(("token" = [])),
+    params(("id" = String, Path, description = "The note's id.", format = "uuid")),
+    responses((status = 200, description = "The note.", body = Item), (status = 404)),
+)]
 #[get("/<id>")]
 async fn show(
     auth: &State<Auth>,
@@ -106,6 +158,16 @@ async fn show(
     Ok(Json(note.ok_or(Error::NotFound)?.into()))
 }
 
+/// Change one of one's own notes
+#[utoipa::path(
+    put, path = "/notes/{id}/", tag = "notes", operation_id = "change_note", security(("token" = [])),
+    params(("id" = String, Path, description = "The note's id.", format = "uuid")),
+    request_body(content(
+        (Written = "application/json"),
+        (Written = "application/x-www-form-urlencoded"),
+    )),
+    responses((status = 200, description = "The note as it is now.", body = Item), (status = 404)),
+)]
 #[put("/<id>", data = "<written>")]
 async fn change(
     auth: &State<Auth>,
@@ -120,6 +182,12 @@ async fn change(
     Ok(Json(note.ok_or(Error::NotFound)?.into()))
 }
 
+/// Delete one of one's own notes
+#[utoipa::path(
+    delete, path = "/notes/{id}/", tag = "notes", operation_id = "delete_note", security(("token" = [])),
+    params(("id" = String, Path, description = "The note's id.", format = "uuid")),
+    responses((status = 204, description = "It is gone."), (status = 404)),
+)]
 #[delete("/<id>")]
 async fn delete(
     auth: &State<Auth>,

@@ -11,7 +11,7 @@ use rocket::http::Status;
 use crate::error::Error;
 
 /// What the name of every metric begins with.
-const PREFIX: &str = "multitoken";
+const PREFIX: &str = env!("CARGO_CRATE_NAME");
 /// Bounds of a request's duration in seconds: what the cache answers takes a tenth of a millisecond, a
 /// list some ten, a login waits for its hash.
 const SECONDS: [f64; 13] = [

@@ -10,6 +10,8 @@ use crate::support::PASSWORD;
 const ROUTES: &[(&str, &str, u32)] = &[
     ("GET", "/healthz", 1),
     ("GET", "/readyz", 1),
+    ("GET", "/openapi.json", 1),
+    ("GET", "/docs", 1),
     ("GET", "/static/admin.css", 1),
     ("GET", "/static/", 1),
     ("GET", "/", 1),
