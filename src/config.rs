@@ -32,6 +32,9 @@ pub fn figment() -> Figment {
         .merge(Serialized::default("ident", false))
         // A release of Rocket's would log warnings only; one line a request is meant to be there.
         .merge(Serialized::default("log_level", "normal"))
+        // Seconds in which requests under way are answered when the server ends: Rocket's two are fewer
+        // than the last in a full queue for hashing may have to wait.
+        .merge(Serialized::default("shutdown.grace", 10))
         .merge(Serialized::default(
             "databases.multitoken.url",
             DEFAULT_DATABASE,

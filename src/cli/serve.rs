@@ -1,15 +1,24 @@
 //! `multitoken serve`: the server, from a checked start to a clean end.
 
+use std::time::Duration;
+
 use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
 use rocket::figment::Figment;
-use rocket::{Config, Orbit, Rocket};
+use rocket::tokio::select;
+use rocket::tokio::time::timeout;
+use rocket::{Config, Orbit, Rocket, Shutdown};
 
 use super::{Failure, output};
 use crate::auth::Auth;
 use crate::auth::setup::Setup;
 use crate::config::Settings;
 use crate::db::Pool;
+use crate::web::under_way::UnderWay;
+
+/// What is left to do when the requests are answered takes no longer: what holds a database up for them
+/// would hold it up for this, too, and whoever stops the server waits.
+const LAST: Duration = Duration::from_secs(5);
 
 pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> {
     // Rocket would only say that a fairing failed; opened here, the database says what is wrong.
@@ -23,7 +32,9 @@ pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> 
     let config: Config = figment
         .extract()
         .map_err(|error| Failure::Refused(error.to_string()))?;
+    let under_way = UnderWay::default();
     let ignited = crate::rocket(figment.clone())?
+        .attach(under_way.clone())
         .attach(AdHoc::on_liftoff("greeting", |rocket| {
             Box::pin(greet(rocket))
         }))
@@ -31,17 +42,20 @@ pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> 
         .await
         .map_err(|error| not_started(&error, &config))?;
     let auth = ignited.state::<Auth>().cloned();
-    let served = ignited.launch().await;
+    let answered = answered(ignited.shutdown(), &under_way);
+    let served = select! {
+        biased;
+        served = ignited.launch() => served.map(drop),
+        () = answered => Ok(()),
+    };
 
-    if let Some(auth) = auth {
-        // All requests are answered now; what they left behind is written last.
-        if let Err(error) = auth.flush_usage().await {
-            tracing::warn!("the last uses of some tokens are lost: {error}");
-        }
-        auth.pool().shut().await;
+    if let Some(auth) = auth
+        && timeout(LAST, finish(&auth)).await.is_err()
+    {
+        tracing::warn!("the database was held up and not waited for");
     }
     match served {
-        Ok(_) => Ok(()),
+        Ok(()) => Ok(()),
         Err(error) => match error.kind() {
             ErrorKind::Shutdown(..) => {
                 tracing::warn!("some connections were still open and were cut off");
@@ -50,6 +64,23 @@ pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> 
             _ => Err(not_started(&error, &config)),
         },
     }
+}
+
+/// Returns when the server was told to end and has answered what it had let in.
+///
+/// Rocket returns by itself, but only when its grace is over if a single connection was open as it was
+/// told, idle though it be; and behind a proxy one always is.
+async fn answered(shutdown: Shutdown, under_way: &UnderWay) {
+    shutdown.await;
+    under_way.none().await;
+}
+
+/// Writes what requests have left behind, and lets go of the database.
+async fn finish(auth: &Auth) {
+    if let Err(error) = auth.flush_usage().await {
+        tracing::warn!("the last uses of some tokens are lost: {error}");
+    }
+    auth.pool().shut().await;
 }
 
 async fn greet(rocket: &Rocket<Orbit>) {

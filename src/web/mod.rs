@@ -18,3 +18,4 @@ pub mod request_id;
 pub mod templates;
 pub mod theme;
 pub mod time;
+pub mod under_way;

@@ -72,7 +72,11 @@ impl Server {
 
     /// Starts one with these environment variables too.
     pub async fn start_with(url: &str, variables: &[(&str, &str)]) -> Self {
-        let port = free_port();
+        Self::start_on(free_port(), url, variables).await
+    }
+
+    /// Starts one on that port.
+    pub async fn start_on(port: u16, url: &str, variables: &[(&str, &str)]) -> Self {
         let mut process = command(url, &[])
             .env("ROCKET_PORT", port.to_string())
             .envs(variables.iter().copied())
@@ -222,9 +226,14 @@ impl Server {
 
     /// Asks it to end, as an operator's service manager does, and gives the exit code.
     pub fn terminate(mut self) -> Option<i32> {
+        self.ask_to_end();
+        self.process.wait().unwrap().code()
+    }
+
+    /// Asks it to end, and does not wait until it has.
+    pub fn ask_to_end(&self) {
         let id = self.process.id().to_string();
         Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        self.process.wait().unwrap().code()
     }
 }
 
@@ -235,7 +244,8 @@ impl Drop for Server {
     }
 }
 
-fn collect(stderr: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+/// What is read, as it comes.
+pub fn collect(stderr: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     let text = Arc::new(Mutex::new(String::new()));
     let collected = text.clone();
     std::thread::spawn(move || {
