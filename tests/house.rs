@@ -17,7 +17,8 @@ const FLOORS: [&[&str]; 11] = [
     &["error"],
 ];
 
-fn files(folder: &str) -> Vec<PathBuf> {
+/// Every file below a folder of the repository.
+pub fn files(folder: &str) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut found = vec![];
     let mut folders = vec![root];

@@ -15,6 +15,7 @@ mod cache;
 mod check;
 mod cookies;
 mod cors;
+mod deploy;
 // fork: drop
 mod fork;
 // fork: keep
@@ -31,11 +32,14 @@ mod openapi;
 #[cfg(target_os = "linux")]
 mod overload;
 mod plans;
+#[cfg(target_os = "linux")]
+mod proxy;
 mod races;
 mod routes;
 mod secrets;
 mod seed;
 mod session;
+mod shutdown;
 mod speech;
 mod support;
 mod throttle;

@@ -1,0 +1,329 @@
+//! The files of `deploy/`, as far as they can be held without the engines that they are for; the proxy's
+//! has tests of its own in `proxy`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::house;
+use crate::support::needs;
+use crate::support::server::{Server, on_each_url};
+
+/// Rocket's grace and mercy and a second of its own, the last things, threads that wait.
+const ENDS_WITHIN: Duration = Duration::from_secs(10 + 3 + 1 + 5 + 1);
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// The instructions of the Dockerfile, without comments, lines that go on joined.
+fn dockerfile() -> Vec<String> {
+    let text = read("deploy/Dockerfile").replace("\\\n", " ");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .filter(|line| !line.trim().is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The arguments of every instruction of that name.
+fn arguments(instruction: &str) -> Vec<Vec<String>> {
+    let lines = dockerfile().into_iter();
+    let named = lines.filter(|line| line.starts_with(&format!("{instruction} ")));
+    named
+        .map(|line| line.split_whitespace().skip(1).map(str::to_owned).collect())
+        .collect()
+}
+
+/// What `.dockerignore` lets into the context.
+fn context() -> Vec<String> {
+    let text = read(".dockerignore");
+    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+    assert_eq!(lines.next(), Some("*"));
+    let named = lines.map(|line| line.strip_prefix('!').expect(line).to_owned());
+    named.collect()
+}
+
+#[test]
+fn what_the_image_is_made_of_is_there_and_is_enough() {
+    let context = context();
+    for name in &context {
+        assert!(root().join(name).exists(), "there is no {name}");
+    }
+    for copy in arguments("COPY") {
+        let (_, sources) = copy.split_last().unwrap();
+        let own = |source: &&String| *source != "." && !source.starts_with("--");
+        if sources.iter().any(|source| source.starts_with("--from=")) {
+            continue;
+        }
+        for source in sources.iter().filter(own) {
+            assert!(context.contains(source), "{source} is not in the context");
+        }
+    }
+    // Cargo understands the project with nothing but that.
+    let folder = tempfile::tempdir().unwrap();
+    for name in &context {
+        copy(&root().join(name), &folder.path().join(name));
+    }
+    let metadata = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version=1",
+            "--offline",
+            "--locked",
+        ])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(
+        metadata.status.success(),
+        "{}",
+        String::from_utf8_lossy(&metadata.stderr)
+    );
+    // And the source names no file beyond it.
+    let mut included = 0;
+    for file in house::files("src") {
+        let text = fs::read_to_string(&file).unwrap();
+        let names = text.split("include_").skip(1);
+        let names = names.filter_map(|rest| rest.split_once("!(\"")?.1.split_once('"'));
+        for (name, _) in names {
+            let path = file.parent().unwrap().join(name).canonicalize().unwrap();
+            let below = path.strip_prefix(root().canonicalize().unwrap()).unwrap();
+            assert!(folder.path().join(below).is_file(), "{name}");
+            included += 1;
+        }
+    }
+    assert!(included > 1, "{included} files are included");
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_dir() {
+        fs::create_dir(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            copy(&entry.path(), &to.join(entry.file_name()));
+        }
+    } else {
+        fs::copy(from, to).unwrap();
+    }
+}
+
+#[test]
+fn the_image_runs_as_nobody_special_and_ends_as_it_is_told() {
+    let last = arguments("FROM").pop().unwrap();
+    let images = arguments("FROM");
+    let stages: BTreeSet<&str> = images
+        .iter()
+        .filter_map(|from| from.iter().skip_while(|word| *word != "AS").nth(1))
+        .map(String::as_str)
+        .collect();
+    for image in &images {
+        let name = image[0].as_str();
+        let pinned = name.split_once(':').is_some_and(|(_, tag)| tag != "latest");
+        assert!(stages.contains(name) || pinned, "{name} has no version");
+    }
+    assert!(last[0].contains("slim"), "{last:?}");
+    let user = arguments("USER").pop().unwrap();
+    assert!(
+        user[0]
+            .split(':')
+            .all(|id| id.parse::<u32>().is_ok_and(|id| id >= 1000)),
+        "{user:?}"
+    );
+    // A shell in between would keep the signal to itself.
+    for instruction in ["ENTRYPOINT", "CMD"] {
+        assert!(
+            arguments(instruction).pop().unwrap()[0].starts_with('['),
+            "{instruction}"
+        );
+    }
+    // Dependencies are built before our source comes in.
+    let lines = dockerfile();
+    let place = |what: &str| lines.iter().rposition(|line| line.starts_with(what));
+    assert!(place("RUN cargo chef cook") < place("COPY . ."));
+    assert!(place("COPY . .") < place("RUN cargo build"));
+}
+
+#[test]
+fn the_images_health_check_tells_a_server_that_can_serve_from_one_that_can_not() {
+    let line = dockerfile()
+        .into_iter()
+        .find(|line| line.starts_with("HEALTHCHECK"));
+    let line = line.unwrap();
+    let check = line.split_once("CMD ").unwrap().1;
+    let check: Vec<String> = serde_json::from_str(check).unwrap();
+    let is_well = |port: &str| {
+        let mut command = Command::new(&check[0]);
+        let output = command.args(&check[1..]).env("ROCKET_PORT", port).output();
+        output.unwrap().status.success()
+    };
+    on_each_url(async |url| {
+        let server = Server::start(&url).await;
+        let port = server.origin.rsplit_once(':').unwrap().1.to_owned();
+        assert!(is_well(&port));
+        server.execute_quietly("DROP TABLE _sqlx_migrations").await;
+        assert!(!is_well(&port));
+        drop(server);
+        assert!(!is_well(&port));
+    });
+}
+
+/// The compose file's text and what it says.
+fn compose() -> (String, Value) {
+    let text = read("deploy/compose.yaml");
+    let parsed = serde_saphyr::from_str(&text).unwrap();
+    (text, parsed)
+}
+
+fn seconds(text: &Value) -> Duration {
+    humantime::parse_duration(text.as_str().unwrap()).unwrap()
+}
+
+#[test]
+fn compose_confines_every_service_and_lets_only_the_proxy_out() {
+    let (_, compose) = compose();
+    let services = compose["services"].as_object().unwrap();
+    assert_eq!(services.len(), 3);
+    for (name, service) in services {
+        assert_eq!(service["read_only"], true, "{name}");
+        assert_eq!(service["restart"], "unless-stopped", "{name}");
+        assert_eq!(service["cap_drop"][0], "ALL", "{name}");
+        assert_eq!(
+            service["security_opt"][0], "no-new-privileges:true",
+            "{name}"
+        );
+        assert!(
+            seconds(&service["stop_grace_period"]) > ENDS_WITHIN,
+            "{name}"
+        );
+        assert_eq!(service["ports"].is_array(), name == "proxy", "{name}");
+        assert!(service["privileged"].is_null(), "{name}");
+        let image = service["image"].as_str().unwrap();
+        let own = service["build"].is_object();
+        let pinned = image
+            .split_once(':')
+            .is_some_and(|(_, tag)| tag != "latest");
+        assert!(own || pinned, "{image} has no version");
+        for volume in service["volumes"].as_array().into_iter().flatten() {
+            let (source, _) = volume.as_str().unwrap().split_once(':').unwrap();
+            let named = compose["volumes"].get(source).is_some();
+            assert!(
+                named || root().join("deploy").join(source).is_file(),
+                "{source}"
+            );
+        }
+    }
+    // The database can be reached from the application alone, and reaches nothing.
+    let names = |service: &str| -> BTreeSet<&str> {
+        let networks = compose["services"][service]["networks"].as_array().unwrap();
+        networks.iter().map(|name| name.as_str().unwrap()).collect()
+    };
+    assert!(names("db").is_disjoint(&names("proxy")));
+    assert!(names("app").is_superset(&names("db")) && names("app").is_superset(&names("proxy")));
+    for network in names("db") {
+        assert_eq!(compose["networks"][network]["internal"], true);
+    }
+    let build = &compose["services"]["app"]["build"];
+    let context = root()
+        .join("deploy")
+        .join(build["context"].as_str().unwrap());
+    assert!(
+        context
+            .join(build["dockerfile"].as_str().unwrap())
+            .is_file()
+    );
+}
+
+#[test]
+fn compose_starts_with_no_secret_of_its_own() {
+    let (text, compose) = compose();
+    let example = read("deploy/.env.example");
+    let example = example
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
+    let example: BTreeSet<&str> = example
+        .map(|line| line.strip_suffix('=').expect(line))
+        .collect();
+    let mut asked = BTreeSet::new();
+    for variable in text.split("${").skip(1) {
+        let (variable, _) = variable.split_once('}').unwrap();
+        let (name, message) = variable.split_once(":?").expect("it is demanded");
+        assert!(!message.is_empty(), "{name}");
+        asked.insert(name);
+    }
+    assert_eq!(asked, example);
+
+    // What the application is told is what it understands, and it trusts the network it is called from.
+    let told = compose["services"]["app"]["environment"]["ROCKET_APP"]
+        .as_str()
+        .unwrap();
+    let demand = told.find("${").unwrap()..=told.find('}').unwrap();
+    let mut told = told.to_owned();
+    told.replace_range(demand, "app.example.com");
+    let figment = rocket::figment::Figment::from(rocket::Config::debug_default());
+    let app: rocket::figment::value::Value = told.parse().unwrap();
+    let settings = multitoken::config::Settings::load(&figment.merge(("app", app))).unwrap();
+    assert!(settings.is_https());
+    let subnet = &compose["networks"]["front"]["ipam"]["config"][0]["subnet"];
+    let first = subnet.as_str().unwrap().replace("0/28", "2");
+    let trusted = |address: &str| {
+        let address = address.parse().unwrap();
+        settings
+            .trusted_proxies
+            .iter()
+            .any(|network| network.contains(address))
+    };
+    assert!(trusted(&first) && !trusted("172.31.251.2"));
+}
+
+/// The unit as it would be on a machine where the binary is this one.
+fn unit(folder: &Path) -> PathBuf {
+    let text = read("deploy/multitoken.service");
+    let installed = "/opt/multitoken/multitoken";
+    assert!(text.contains(installed));
+    let text = text.replace(installed, env!("CARGO_BIN_EXE_multitoken"));
+    let path = folder.join("multitoken.service");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn systemd_finds_the_unit_sound_and_well_confined() {
+    if needs::executable("systemd-analyze", &[]).is_none() {
+        needs::missing("systemd", "systemd");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let unit = unit(folder.path());
+    let analyze = |arguments: &[&str]| {
+        let mut command = Command::new("systemd-analyze");
+        let output = command.args(arguments).arg(&unit).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    };
+    let (sound, said) = analyze(&["verify", "--man=no"]);
+    // Of other units of the machine it speaks, too.
+    let about_ours = said
+        .lines()
+        .filter(|line| line.contains("multitoken.service"));
+    assert_eq!(about_ours.collect::<Vec<_>>(), Vec::<&str>::new());
+    assert!(sound, "{said}");
+    // In tenths; 2.0 and more is no longer its best word.
+    let (confined, said) = analyze(&["security", "--offline=true", "--no-pager", "--threshold=15"]);
+    assert!(confined, "{said}");
+
+    let text = fs::read_to_string(&unit).unwrap();
+    let stop = text
+        .lines()
+        .find_map(|line| line.strip_prefix("TimeoutStopSec="));
+    assert!(Duration::from_secs(stop.unwrap().parse().unwrap()) > ENDS_WITHIN);
+}
