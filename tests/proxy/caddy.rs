@@ -1,7 +1,9 @@
 //! Caddy as `deploy/Caddyfile` has it, on ports of its own, in front of the real binary.
 
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::client::{Answer, CLIENT, connect, exchange, request, secure};
-use crate::support::server::{Server, collect, free_port, sqlite};
+use crate::support::server::{Server, collect, sqlite};
 use crate::support::{PASSWORD, needs};
 
 /// The two of them; they are ended when dropped.
@@ -35,10 +37,23 @@ pub fn on_site(variables: &[(&str, &str)], test: impl AsyncFn(Site)) {
     rocket::async_test(async { test(Site::start(&caddy, variables).await).await });
 }
 
+/// A port that nobody else comes by meanwhile: Caddy takes a moment until it listens, and would share it
+/// with another Caddy. The system hands out others (on Linux from 32768 up) to those who don't choose.
+fn port() -> u16 {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let own = u16::try_from(process::id() % 400).unwrap() * 50;
+    loop {
+        let port = 10_000 + own + TAKEN.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 impl Site {
     async fn start(caddy: &Path, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (https, http, app_port) = (free_port(), free_port(), free_port());
+        let (https, http, app_port) = (port(), port(), port());
         let settings = format!(
             "{{public_url=\"https://localhost:{https}\",trusted_proxies=[\"127.0.0.1\"],\
              hash_memory_kib=8,hash_iterations=1}}"
@@ -84,9 +99,10 @@ impl Site {
 
     async fn wait_until_it_answers(&mut self) {
         let start = Instant::now();
-        // Caddy listens when it has its certificates.
-        while std::net::TcpStream::connect(("127.0.0.1", self.https)).is_err()
-            || !self.authority().exists()
+        // It may listen before it has its certificate.
+        let certified = "certificate obtained successfully";
+        while TcpStream::connect(("127.0.0.1", self.https)).is_err()
+            || !self.log().contains(certified)
         {
             let ended = self.process.try_wait().unwrap();
             assert!(ended.is_none(), "Caddy ended: {}", self.log());

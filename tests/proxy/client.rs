@@ -107,22 +107,17 @@ pub fn request(line: &str, headers: &[(&str, &str)], body: &str) -> String {
 /// Sends bytes and reads what comes until the connection ends.
 pub fn exchange(stream: &mut (impl Read + Write), bytes: &[u8]) -> Answer {
     // Who is refused early may not be listened to until the end.
-    let _ = stream.write_all(bytes).and_then(|()| stream.flush());
-    Answer::parse(&rest(stream))
-}
-
-fn rest(stream: &mut impl Read) -> Vec<u8> {
+    let sent = stream.write_all(bytes).and_then(|()| stream.flush());
     let (mut read, mut buffer) = (vec![], [0; 16_384]);
-    loop {
+    let ended = loop {
         match stream.read(&mut buffer) {
-            Ok(0) => return read,
+            Ok(0) => break Ok(()),
             Ok(length) => read.extend(&buffer[..length]),
-            Err(error) => {
-                assert!(error.kind() != ErrorKind::WouldBlock, "no answer in time");
-                return read;
-            }
+            Err(error) => break Err(error),
         }
-    }
+    };
+    assert!(!read.is_empty(), "no answer: {sent:?}, {ended:?}");
+    Answer::parse(&read)
 }
 
 /// Sends bytes, then `drip` again and again with a second between; gives how long it took until the
