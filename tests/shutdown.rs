@@ -111,6 +111,7 @@ fn a_client_that_stops_halfway_and_a_database_that_hangs_hold_it_up_for_a_bounde
         half.write_all(b"GET /healthz HTTP/1.1\r\nX-Half: ")
             .unwrap();
 
+        sqlx::any::install_default_drivers();
         let mut db = AnyConnection::connect(&url).await.unwrap();
         let lock = if url.starts_with("sqlite:") {
             db.begin_with("BEGIN IMMEDIATE").await.unwrap()
