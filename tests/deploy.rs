@@ -327,3 +327,37 @@ fn systemd_finds_the_unit_sound_and_well_confined() {
         .find_map(|line| line.strip_prefix("TimeoutStopSec="));
     assert!(Duration::from_secs(stop.unwrap().parse().unwrap()) > ENDS_WITHIN);
 }
+
+#[test]
+fn a_forks_own_ci_runs_what_stands_here() {
+    let parsed = |path: &str| -> Value { serde_saphyr::from_str(&read(path)).unwrap() };
+    let exists = |path: &str| root().join(path).exists();
+    let commands = |job: &Value| -> Vec<String> {
+        let steps = job["steps"].as_array().unwrap().iter();
+        let runs = steps.filter_map(|step| step["run"].as_str());
+        runs.map(str::to_owned).collect()
+    };
+    let ci = parsed(".github/workflows/ci.yml");
+    assert!(commands(&ci["jobs"]["all"]).contains(&"bash .ci/run".to_owned()));
+    assert!(exists(".ci/run"));
+
+    let release = parsed(".github/workflows/release.yml");
+    let packed = commands(&release["jobs"]["binary"]);
+    let packed = packed.iter().flat_map(|run| run.lines());
+    let copied = packed.filter_map(|line| line.strip_prefix("cp -R "));
+    let files: Vec<&str> = copied.flat_map(str::split_whitespace).collect();
+    assert!(files.contains(&"templates"), "{files:?}");
+    for file in files {
+        let is_made = file.starts_with("target/") || file.starts_with('"');
+        let name = file.replace("LICENSE-*", "LICENSE-MIT");
+        assert!(is_made || exists(&name), "{file}");
+    }
+    let build = &release["jobs"]["image"]["steps"][4]["with"];
+    assert!(exists(build["file"].as_str().unwrap()), "{build}");
+
+    let renewed = parsed(".github/dependabot.yml");
+    for update in renewed["updates"].as_array().unwrap() {
+        let folder = update["directory"].as_str().unwrap();
+        assert!(exists(folder.trim_start_matches('/')), "{folder}");
+    }
+}

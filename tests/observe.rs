@@ -1,6 +1,7 @@
 //! What an operator sees from outside: events in the log, metrics.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -246,5 +247,41 @@ fn live_tokens_are_counted_by_kind() {
         }
         let setup_has_none = setup.get("/metrics", "").await;
         assert_eq!(setup_has_none.status(), 404, "unless they are asked for");
+    });
+}
+
+#[test]
+fn the_page_on_monitoring_names_every_metric_and_no_other() {
+    on_both_with(json!({"metrics": true}), async |app| {
+        app.user("alice", Role::User).await;
+        app.login("alice", "laptop").await;
+        scrape(&app).await;
+        let answer = app.send(Method::Get, "/metrics", &[], "").await;
+        let types = answer
+            .text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE "));
+        let mut told: Vec<String> = types.map(str::to_owned).collect();
+        let live = "multitoken_live_tokens gauge".to_owned();
+        if !told.contains(&live) {
+            // They are counted beside the requests.
+            told.push(live);
+        }
+        told.sort();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/monitoring.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+        let mut named: Vec<String> = rows
+            .filter_map(|row| {
+                let mut cells = row.split(" | ");
+                Some(format!(
+                    "{} {}",
+                    cells.next()?.trim_end_matches('`'),
+                    cells.next()?
+                ))
+            })
+            .collect();
+        named.sort();
+        assert_eq!(named, told);
     });
 }
