@@ -328,10 +328,10 @@ impl Filter {
                 ways.push(clauses);
             }
         }
-        // That index alone has the names beside it.
+        // That index has no names beside it.
         let limits = match self.index() {
-            "events_by_action" => Limits::USUAL,
-            _ => Limits::ROW_BY_ROW,
+            "events_by_actor" => Limits::ROW_BY_ROW,
+            _ => Limits::USUAL,
         };
         let mut searches = vec![];
         for clauses in ways {

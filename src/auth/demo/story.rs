@@ -165,6 +165,8 @@ impl<'m> Story<'m> {
             .map(|_| self.moment(since + HOUR, until - HOUR))
             .collect();
         times.sort_unstable();
+        // Two in one second could come out the wrong way round.
+        times.dedup();
         let mut replaced = None;
         for (i, &at) in times.iter().enumerate() {
             let next = times.get(i + 1).copied().unwrap_or(until);
