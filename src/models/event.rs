@@ -4,7 +4,7 @@ use sqlx::{AnyConnection, FromRow};
 
 use super::condition::Condition;
 use super::place::{Order, Part, Place};
-use super::search::{Clause, Indexed, Limits, Search, Table, rows_of_any};
+use super::search::{Clause, Indexed, Search, Table, rows_of_any};
 use crate::db::Engine;
 use crate::identity::{EventId, TokenId, UserId, canonical};
 
@@ -283,8 +283,8 @@ impl Filter {
     /// The index that has the lines in order, and with them most of what is asked.
     fn index(&self) -> &'static str {
         match (self.action, &self.actor) {
-            (Some(_), _) => "events_by_action",
-            (None, Some(_)) => "events_by_actor",
+            (_, Some(_)) => "events_by_actor",
+            (Some(_), None) => "events_by_action",
             (None, None) => "events_by_time",
         }
     }
@@ -328,14 +328,9 @@ impl Filter {
                 ways.push(clauses);
             }
         }
-        // That index has no names beside it.
-        let limits = match self.index() {
-            "events_by_actor" => Limits::ROW_BY_ROW,
-            _ => Limits::USUAL,
-        };
         let mut searches = vec![];
         for clauses in ways {
-            searches.push(Search::begin(db, engine, TABLE, clauses, limits).await?);
+            searches.push(Search::begin(db, engine, TABLE, clauses).await?);
         }
         Ok(searches)
     }

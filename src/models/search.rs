@@ -28,15 +28,10 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) const USUAL: Self = Self {
+    const USUAL: Self = Self {
         few: 20_000,
         walked: 20_000,
         many: 300_000,
-    };
-    /// Where the index that is walked has not all that is asked: each row is looked up then.
-    pub(super) const ROW_BY_ROW: Self = Self {
-        walked: 5_000,
-        ..Self::USUAL
     };
 }
 
@@ -142,8 +137,8 @@ impl Search {
         engine: Engine,
         table: Table,
         clauses: Vec<Clause>,
-        limits: Limits,
     ) -> sqlx::Result<Self> {
+        let limits = Limits::USUAL;
         let leader = fewest(db, table, &clauses, limits.few).await?;
         Ok(Self {
             engine,

@@ -7,7 +7,7 @@ use crate::db::Engine;
 use crate::identity::TokenId;
 use crate::models::condition::Condition;
 use crate::models::place::{Count, Key, Order, Part, Place};
-use crate::models::search::{Clause, Indexed, Limits, Search, Table, rows_of_any};
+use crate::models::search::{Clause, Indexed, Search, Table, rows_of_any};
 
 /// Which tokens; all of them where nothing is set.
 #[derive(Debug, Clone, Default)]
@@ -133,7 +133,7 @@ impl Filter {
         }
         let mut searches = vec![];
         for clauses in ways {
-            searches.push(Search::begin(db, engine, TABLE, clauses, Limits::USUAL).await?);
+            searches.push(Search::begin(db, engine, TABLE, clauses).await?);
         }
         let mut new = Condition::default();
         if searches.len() > 1 {
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
     use crate::db::Pool;
     use crate::models::place::Start;
-    use crate::models::search::places_of_any;
+    use crate::models::search::{Limits, places_of_any};
 
     const NOW: i64 = 1_800_000_000;
     const DAY: i64 = 86_400;
