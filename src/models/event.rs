@@ -2,7 +2,6 @@
 
 use sqlx::{AnyConnection, FromRow};
 
-use super::condition::Condition;
 use super::place::{Order, Part, Place};
 use super::search::{Clause, Indexed, Search, Table, rows_of_any};
 use crate::db::Engine;
@@ -299,15 +298,9 @@ impl Filter {
             let clause = Clause::new("t.action = ?", action.as_str());
             clauses.push(clause.leading().along("events_by_action"));
         }
-        let mut time = Condition::default();
-        if let Some(from) = self.from {
-            time.and("t.at >= ?", [from.into()]);
-        }
-        if let Some(until) = self.until {
-            time.and("t.at < ?", [until.into()]);
-        }
         if self.from.is_some() || self.until.is_some() {
-            clauses.push(Clause::from(time).leading().along(self.index()));
+            let time = Clause::between("t.at", self.from, self.until);
+            clauses.push(time.leading().along(self.index()));
         }
         clauses
     }

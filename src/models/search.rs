@@ -52,6 +52,40 @@ pub(super) struct Clause {
     along: Option<&'static str>,
     /// What all that it lets through begins with, if that is what it asks for.
     prefix: Option<String>,
+    /// What the number that it asks for lies between, if that is so.
+    range: Option<Range>,
+}
+
+/// Bounds of a column: from the first on, before the second.
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    column: &'static str,
+    from: Option<i64>,
+    until: Option<i64>,
+}
+
+impl Range {
+    fn condition(self) -> Condition {
+        let mut condition = Condition::default();
+        if let Some(from) = self.from {
+            condition.and(&format!("{} >= ?", self.column), [from.into()]);
+        }
+        if let Some(until) = self.until {
+            condition.and(&format!("{} < ?", self.column), [until.into()]);
+        }
+        condition
+    }
+
+    /// The same without the bound that `key` implies, where it is read from there on: SQLite begins at
+    /// either, and may take the one that lies farther off.
+    fn beyond(self, key: i64, descending: bool) -> Self {
+        let (from, until) = (self.from, self.until);
+        Self {
+            from: from.filter(|from| descending || key < *from),
+            until: until.filter(|until| !descending || key >= *until),
+            ..self
+        }
+    }
 }
 
 impl Clause {
@@ -69,6 +103,27 @@ impl Clause {
         Self {
             prefix: Some(prefix.to_owned()),
             ..condition.into()
+        }
+    }
+
+    /// One for a number from `from` on, before `until`.
+    pub(super) fn between(column: &'static str, from: Option<i64>, until: Option<i64>) -> Self {
+        let range = Range {
+            column,
+            from,
+            until,
+        };
+        Self {
+            range: Some(range),
+            ..range.condition().into()
+        }
+    }
+
+    /// What is left to ask of rows that are read from that place on, in the order of what it asks for.
+    fn beyond(&self, place: Option<&Place>, descending: bool) -> Condition {
+        match (self.range, place.map(|place| &place.key)) {
+            (Some(range), Some(Key::Number(key))) => range.beyond(*key, descending).condition(),
+            _ => self.condition.clone(),
         }
     }
 
@@ -104,6 +159,7 @@ impl From<Condition> for Clause {
             leads: false,
             along: None,
             prefix: None,
+            range: None,
         }
     }
 }
@@ -238,7 +294,10 @@ impl Search {
         most: Option<i64>,
     ) -> sqlx::Result<Vec<Place>> {
         let is_along = |clause: &Clause| clause.along == Some(order.index);
-        let mut condition = self.others(|_, clause| is_along(clause));
+        let mut condition = Condition::default();
+        for clause in self.clauses.iter().filter(|clause| is_along(clause)) {
+            condition.and_all(clause.beyond(part.place(), order.order.descending));
+        }
         // Given two places to begin at, PostgreSQL may take the one that lies farther off.
         let begins = part.place().is_some_and(|place| {
             let mut along = self.clauses.iter().filter(|clause| is_along(clause));
