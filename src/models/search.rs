@@ -519,3 +519,26 @@ fn in_place<T>(places: Vec<Place>, rows: Vec<T>, id: fn(&T) -> String) -> Vec<(P
     let placed = |place: Place| rows.remove(&place.id).map(|row| (place, row));
     places.into_iter().filter_map(placed).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_takes_over_the_bound_that_it_implies_and_no_other() {
+        let range = Range {
+            column: "t.at",
+            from: Some(10),
+            until: Some(20),
+        };
+        let beyond = |key, descending| {
+            let Range { from, until, .. } = range.beyond(key, descending);
+            (from, until)
+        };
+        assert_eq!(beyond(15, true), (Some(10), None));
+        assert_eq!(beyond(15, false), (None, Some(20)));
+        // A place that lies outside, as somebody may type it.
+        assert_eq!(beyond(20, true), (Some(10), Some(20)));
+        assert_eq!(beyond(9, false), (Some(10), Some(20)));
+    }
+}
