@@ -7,6 +7,7 @@ mod visit;
 
 mod checks;
 mod docs;
+mod elsewhere;
 mod journeys;
 mod keyboard;
 mod notes; // example: notes

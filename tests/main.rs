@@ -13,9 +13,11 @@ mod browser;
 mod bulk;
 mod cache;
 mod check;
+mod clients;
 mod cookies;
 mod cors;
 mod deploy;
+mod docs;
 // fork: drop
 mod fork;
 // fork: keep

@@ -42,6 +42,8 @@ const USERS_AT_ONCE: usize = 200;
 /// Tokens that are known last for three weeks at least.
 const FRESH_FOR: Duration = Duration::from_hours(20 * 24);
 const DAY: i64 = 24 * 60 * 60;
+/// Seconds between the last uses of two users' tokens: any prime spreads them over days.
+const SPREAD: i64 = 7919;
 /// What the names of users begin with whose tokens are known, and of those who sign out.
 const OWNER: &str = "bench-";
 const LEAVER: &str = "leaver-";
@@ -310,7 +312,7 @@ impl<'a> Maker<'a> {
             // Not all at once, so that lists that sort by time have something to do.
             let number = i64::try_from(self.users)?;
             let created_at = now() - number % 60 * DAY;
-            let used_at = (now() - number % 9 * DAY).max(created_at);
+            let used_at = (now() - number * SPREAD % (9 * DAY)).max(created_at);
             let user = Arc::new(Party {
                 id: UserId::at(created_at * 1000),
                 name: Username::parse(&name(self.owner, self.users))?,

@@ -59,7 +59,7 @@ struct LoggedIn {
     /// The token. It is shown this once: only its digest is kept.
     #[schema(
         pattern = "^[a-z0-9]{1,12}_[0-9A-Za-z]{49}$",
-        example = "mtk_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG0000000"
+        example = "mtk_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG000000"
     )]
     auth_token: String,
     #[schema(pattern = "^Bearer$", example = "Bearer")]

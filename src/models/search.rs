@@ -49,16 +49,16 @@ pub(super) struct Table {
 pub(super) struct Clause {
     condition: Condition,
     leads: bool,
-    along: Option<&'static str>,
+    pub(super) along: Option<&'static str>,
     /// What all that it lets through begins with, if that is what it asks for.
     prefix: Option<String>,
     /// What the number that it asks for lies between, if that is so.
-    range: Option<Range>,
+    pub(super) range: Option<Range>,
 }
 
 /// Bounds of a column: from the first on, before the second.
 #[derive(Debug, Clone, Copy)]
-struct Range {
+pub(super) struct Range {
     column: &'static str,
     from: Option<i64>,
     until: Option<i64>,
@@ -117,6 +117,16 @@ impl Clause {
             range: Some(range),
             ..range.condition().into()
         }
+    }
+
+    /// One for a number up to `last`, that too.
+    pub(super) fn up_to(column: &'static str, last: i64) -> Self {
+        Self::between(column, None, Some(last.saturating_add(1)))
+    }
+
+    /// One for a number greater than `last`.
+    pub(super) fn past(column: &'static str, last: i64) -> Self {
+        Self::between(column, Some(last.saturating_add(1)), None)
     }
 
     /// What is left to ask of rows that are read from that place on, in the order of what it asks for.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::support::needs;
+use crate::support::page::{blocks, page, quotations};
 
 /// What the example's own files are, and no other.
 const FILES: [&str; 12] = [
@@ -39,44 +40,9 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The guide's blocks, each with its kind and the line before it.
-fn blocks() -> Vec<(String, String, String)> {
-    let guide = fs::read_to_string(root().join("docs/adding-a-resource.md")).unwrap();
-    let (mut blocks, mut before) = (vec![], "");
-    let mut parts = guide.split("```");
-    while let (Some(prose), Some(block)) = (parts.next(), parts.next()) {
-        before = prose
-            .lines()
-            .rfind(|line| !line.is_empty())
-            .unwrap_or(before);
-        let (kind, text) = block.split_once('\n').unwrap();
-        blocks.push((kind.to_owned(), before.to_owned(), text.to_owned()));
-    }
-    blocks
-}
-
 #[test]
 fn what_the_guide_quotes_stands_in_the_files_that_it_names() {
-    let mut quoted = 0;
-    for (kind, before, text) in blocks() {
-        if kind == "sh" {
-            continue;
-        }
-        let path = before
-            .strip_prefix('`')
-            .and_then(|line| line.strip_suffix("`:"));
-        let path = path.unwrap_or_else(|| panic!("no file is named above\n{text}"));
-        let file = fs::read_to_string(root().join(path)).unwrap();
-        let mut rest = file.as_str();
-        // A line with an ellipsis leaves something out.
-        for part in text.split("…\n").map(str::trim_end) {
-            let part = part.trim_start_matches('\n').trim_end_matches([' ', '\n']);
-            let found = rest.find(part);
-            let at = found.unwrap_or_else(|| panic!("{path} does not go on with\n{part}"));
-            rest = &rest[at + part.len()..];
-        }
-        quoted += 1;
-    }
+    let quoted = quotations("adding-a-resource.md");
     assert!(quoted >= 8, "{quoted} quotations");
 }
 
@@ -95,10 +61,9 @@ fn one_command_deletes_the_example_and_leaves_nothing_of_it() {
         return;
     };
     let before = files(&clone);
-    let commands = blocks().into_iter().filter(|(kind, ..)| kind == "sh");
-    let commands: Vec<String> = commands.map(|(_, _, text)| text).collect();
-    let [command] = &commands[..] else {
-        panic!("not one command: {commands:?}");
+    let guide = page("adding-a-resource.md");
+    let [command] = &blocks(&guide, "Deleting the example", "sh")[..] else {
+        panic!("not one command");
     };
     done(
         Command::new("sh")

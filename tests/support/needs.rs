@@ -44,6 +44,19 @@ pub fn npm() -> Option<PathBuf> {
     Some(folder)
 }
 
+/// Schemathesis, with Python and what it is built on beside it; none where it is not installed.
+pub fn schemathesis() -> Option<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schemathesis/.venv/bin");
+    let program = executable("schemathesis", &[own]);
+    if program.is_none() {
+        lacks(
+            "schemathesis is not installed (python3 -m venv tests/schemathesis/.venv && \
+             tests/schemathesis/.venv/bin/pip install -r tests/schemathesis/requirements.txt)",
+        );
+    }
+    program
+}
+
 /// Says that `what` is missing, and which of Debian's packages has it.
 pub fn missing(what: &str, package: &str) {
     lacks(&format!("{what} is not installed (Debian: {package})"));

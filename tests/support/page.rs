@@ -27,6 +27,42 @@ pub fn blocks(page: &str, heading: &str, language: &str) -> Vec<String> {
     blocks
 }
 
+/// Holds what a page quotes against the files that it names above each block, and counts the blocks. Those
+/// of commands are left out.
+pub fn quotations(name: &str) -> usize {
+    let page = page(name);
+    let (mut before, mut quoted) = ("", 0);
+    let mut parts = page.split("```");
+    while let (Some(prose), Some(block)) = (parts.next(), parts.next()) {
+        before = prose
+            .lines()
+            .rfind(|line| !line.is_empty())
+            .unwrap_or(before);
+        let (kind, text) = block.split_once('\n').unwrap();
+        if kind != "sh" {
+            is_quoted(before, text);
+            quoted += 1;
+        }
+    }
+    quoted
+}
+
+fn is_quoted(before: &str, text: &str) {
+    let path = before
+        .strip_prefix('`')
+        .and_then(|line| line.strip_suffix("`:"));
+    let path = path.unwrap_or_else(|| panic!("no file is named above\n{text}"));
+    let file = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let mut rest = file.as_str();
+    // A line with an ellipsis leaves something out.
+    for part in text.split("…\n").map(str::trim_end) {
+        let part = part.trim_start_matches('\n').trim_end_matches([' ', '\n']);
+        let found = rest.find(part);
+        let at = found.unwrap_or_else(|| panic!("{path} does not go on with\n{part}"));
+        rest = &rest[at + part.len()..];
+    }
+}
+
 /// A shell that runs `script` in `folder` until something in it fails, with our binary in its `PATH`.
 pub fn shell(folder: &Path, script: &str) -> Command {
     let binary = Path::new(env!("CARGO_BIN_EXE_multitoken"));
