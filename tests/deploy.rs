@@ -285,43 +285,61 @@ fn compose_starts_with_no_secret_of_its_own() {
     assert!(trusted(&first) && !trusted("172.31.251.2"));
 }
 
-/// The unit as it would be on a machine where the binary is this one.
-fn unit(folder: &Path) -> PathBuf {
-    let text = read("deploy/multitoken.service");
-    let installed = "/opt/multitoken/multitoken";
-    assert!(text.contains(installed));
-    let text = text.replace(installed, env!("CARGO_BIN_EXE_multitoken"));
-    let path = folder.join("multitoken.service");
-    fs::write(&path, text).unwrap();
-    path
+/// The units as they would be on a machine where what they start is this binary; and the server's among them.
+fn units(folder: &Path) -> (Vec<PathBuf>, PathBuf) {
+    let name = env!("CARGO_PKG_NAME");
+    let mut units = vec![];
+    for name in [
+        format!("{name}.service"),
+        format!("{name}-backup.service"),
+        format!("{name}-backup.timer"),
+    ] {
+        let text = read(&format!("deploy/{name}"));
+        let installed = format!("/opt/{0}/{0}", env!("CARGO_PKG_NAME"));
+        let path = folder.join(name);
+        fs::write(
+            &path,
+            text.replace(&installed, env!("CARGO_BIN_EXE_multitoken")),
+        )
+        .unwrap();
+        units.push(path);
+    }
+    let server = units[0].clone();
+    (units, server)
 }
 
 #[test]
-fn systemd_finds_the_unit_sound_and_well_confined() {
+fn systemd_finds_the_units_sound_and_well_confined() {
     if needs::executable("systemd-analyze", &[]).is_none() {
         needs::missing("systemd", "systemd");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let unit = unit(folder.path());
-    let analyze = |arguments: &[&str]| {
+    let (units, server) = units(folder.path());
+    let analyze = |arguments: &[&str], units: &[PathBuf]| {
         let mut command = Command::new("systemd-analyze");
-        let output = command.args(arguments).arg(&unit).output().unwrap();
+        let output = command.args(arguments).args(units).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8(said).unwrap())
     };
-    let (sound, said) = analyze(&["verify", "--man=no"]);
+    let (sound, said) = analyze(&["verify", "--man=no"], &units);
     // Of other units of the machine it speaks, too.
     let about_ours = said
         .lines()
-        .filter(|line| line.contains("multitoken.service"));
+        .filter(|line| line.contains(env!("CARGO_PKG_NAME")));
     assert_eq!(about_ours.collect::<Vec<_>>(), Vec::<&str>::new());
     assert!(sound, "{said}");
     // In tenths; 2.0 and more is no longer its best word.
-    let (confined, said) = analyze(&["security", "--offline=true", "--no-pager", "--threshold=15"]);
-    assert!(confined, "{said}");
+    let judge = ["security", "--offline=true", "--no-pager", "--threshold=15"];
+    let services = units
+        .iter()
+        .filter(|unit| unit.extension().unwrap() == "service");
+    for service in services {
+        let (confined, said) = analyze(&judge, std::slice::from_ref(service));
+        assert!(confined, "{said}");
+    }
 
-    let text = fs::read_to_string(&unit).unwrap();
+    let text = fs::read_to_string(&server).unwrap();
     let stop = text
         .lines()
         .find_map(|line| line.strip_prefix("TimeoutStopSec="));

@@ -22,6 +22,8 @@ mod docs;
 mod fork;
 // fork: keep
 mod fuzz;
+#[cfg(target_os = "linux")]
+mod host;
 mod hostile;
 mod house;
 mod incident;
