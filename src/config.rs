@@ -63,19 +63,21 @@ pub struct Settings {
     pub public_url: Option<WebOrigin>,
     /// What a token begins with.
     pub token_prefix: String,
-    /// A token's absolute life.
+    /// A token's absolute life. By default 90 days: it is a client's, whose user should rarely be asked again. NIST
+    /// SP 800-63B-4 (2.1.3) recommends 30 at most for a person's session at AAL1.
     pub token_ttl: Lifetime,
-    /// A token's life without use.
+    /// A token's life without use. By default 30 days: a client that slept longer is mostly gone.
     pub token_idle_ttl: Lifetime,
-    /// Live tokens of kind `api` that a user may have.
+    /// Live tokens of kind `api` that a user may have. By default 50: more clients than a person has, few enough to
+    /// look through.
     pub tokens_per_user: u32,
     /// What a login does when there are as many.
     pub tokens_full: TokensFull,
     /// How long the audit trail is kept.
     pub events_ttl: Lifetime,
-    /// An admin session's absolute life.
+    /// An admin session's absolute life. By default a working day; NIST SP 800-63B-4 (2.2.3) has 24 hours.
     pub admin_session_ttl: Lifetime,
-    /// An admin session's life without use.
+    /// An admin session's life without use. By default 30 minutes; NIST SP 800-63B-4 (2.2.3) has an hour.
     pub admin_idle_ttl: Lifetime,
     /// Characters that a password has at least.
     pub password_min_length: usize,
@@ -93,7 +95,8 @@ pub struct Settings {
     pub token_cache: bool,
     /// Origins whose pages may call the JSON API.
     pub cors_origins: Vec<WebOrigin>,
-    /// Failed logins to an account in five minutes, past which it takes no more from strangers.
+    /// Failed logins to an account in five minutes, past which it takes no more from strangers; NIST SP 800-63B-4
+    /// (3.2.2) lets through up to 100 before the account is closed.
     pub login_failures_per_account: u32,
     /// Failed logins from an address in five minutes, past which it gets no more.
     pub login_failures_per_address: u32,

@@ -98,7 +98,7 @@ pub struct Username {
 }
 
 impl Username {
-    /// The most characters that a username has.
+    /// The most characters that a username has: as many as Django's `User` takes.
     pub const MAX: usize = 150;
 
     /// Takes 1 to 150 characters without control or bidi-control characters; white space around
@@ -148,7 +148,7 @@ pub fn canonical(text: &str) -> String {
 pub struct ClientName(String);
 
 impl ClientName {
-    /// The most characters that a client's name has.
+    /// The most characters that a client's name has: as many as a `CharField` of Django's mostly takes.
     pub const MAX: usize = 255;
 
     /// Takes 1 to 255 characters without control or bidi-control characters; white space around

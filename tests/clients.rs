@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -66,6 +67,34 @@ fn what_goes_over_the_wire_is_as_the_page_has_it() {
 }
 
 #[test]
+fn the_first_page_signs_in_and_revokes() {
+    if needs::executable("curl", &[]).is_none() {
+        return needs::missing("curl", "curl");
+    }
+    on_each_url(async |url| {
+        let server = Server::start(&url).await;
+        let readme = page("../README.md");
+        let blocks = blocks(&readme, "Sign in", "sh");
+        let session = blocks[..3].concat();
+        let session = session.replace("cargo run -q --", "multitoken");
+        let session = session.replace(THERE, &server.origin);
+        let said = done(shell(Path::new("."), &session).env("DATABASE_URL", &url));
+        assert!(said.contains("\"username\":\"alice\"") && said.contains("\"results\""));
+        assert!(said.contains("1 token revoked\n"), "{said}");
+        let (_, last) = said.split_once("revoked\n").unwrap();
+        assert!(last.starts_with("HTTP/1.1 401 Unauthorized"), "{last}");
+        let challenge = last
+            .lines()
+            .find_map(|line| line.strip_prefix("www-authenticate: "));
+        let challenge = format!("`WWW-Authenticate: {}`", challenge.unwrap());
+        assert!(readme.contains(&challenge), "{challenge}");
+        let seed = blocks[3].replace("cargo run --", "multitoken");
+        done(shell(Path::new("."), &seed).env("DATABASE_URL", &url));
+        assert_eq!(server.try_login("demo-admin", PASSWORD).await, 200);
+    });
+}
+
+#[test]
 fn curl_signs_in_ends_another_client_and_signs_out() {
     for program in ["curl", "jq"] {
         if needs::executable(program, &[]).is_none() {
@@ -112,7 +141,9 @@ fn python_signs_in_looks_around_and_signs_out() {
     // Beside it is what it is built on, requests among it.
     let python = schemathesis.with_file_name("python3");
     on_each_url(async |url| {
-        let server = server_with_alice(&url).await;
+        let app = "{hash_memory_kib=8,hash_iterations=1,login_failures_per_account=1}";
+        let server = Server::start_with(&url, &[("ROCKET_APP", app)]).await;
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
         server.login("alice", "phone").await;
         let script = blocks(&page("api.md"), "In Python", "python").remove(0);
         let home = tempfile::tempdir().unwrap();
@@ -121,12 +152,15 @@ fn python_signs_in_looks_around_and_signs_out() {
             "machine 127.0.0.1 login alice password wrong\n",
         )
         .unwrap();
-        let said = done(
-            Command::new(&python)
+        let run = || {
+            let mut command = Command::new(&python);
+            command
                 .args(["-c", &script.replace(THERE, &server.origin)])
                 .env("HOME", home.path())
-                .env("PASSWORD", PASSWORD),
-        );
+                .env("PASSWORD", PASSWORD);
+            command
+        };
+        let said = done(&mut run());
         let lines: Vec<&str> = said.lines().collect();
         assert_eq!(lines[0], "alice");
         assert!(lines.contains(&"phone None"), "{said}");
@@ -137,5 +171,11 @@ fn python_signs_in_looks_around_and_signs_out() {
             left.contains("phone") && !left.contains("report on"),
             "{left}"
         );
+        // To be told to wait for minutes is reported, and not waited for.
+        server.try_login("alice", "wrong").await;
+        let (start, output) = (Instant::now(), run().output().unwrap());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("429 Client Error"), "{said}");
+        assert!(start.elapsed() < Duration::from_secs(20));
     });
 }

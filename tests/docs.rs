@@ -21,7 +21,13 @@ fn root() -> &'static Path {
 fn pages() -> Vec<(PathBuf, String)> {
     let docs = fs::read_dir(root().join("docs")).unwrap();
     let docs = docs.map(|entry| entry.unwrap().path());
-    let own = ["README.md", "ARCHITECTURE.md", "SECURITY.md"].map(|name| root().join(name));
+    let own = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "SECURITY.md",
+        "benches/README.md",
+    ]
+    .map(|name| root().join(name));
     let pages = docs.chain(own);
     let pages = pages.filter(|path| path.extension().is_some_and(|kind| kind == "md"));
     let pages: Vec<_> = pages

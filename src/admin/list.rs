@@ -7,11 +7,12 @@ use super::page::plain_query;
 use crate::models::place::{Count, Key, Part, Place, Start};
 use crate::web::templates::grouped;
 
-/// Rows on a page of a list.
+/// Rows on a page of a list: what one looks through before narrowing the list is faster.
 pub const PER_PAGE: i64 = 50;
-/// The last page that is shown.
+/// The last page that is shown; by its number a page is found by passing over all rows before it, which takes
+/// some 10 ms there.
 pub const LAST_PAGE: i64 = 500;
-/// Where counting stops.
+/// Rows at which counting stops: with a million, an exact number would take longer than the page.
 pub const COUNTED: i64 = 10_000;
 
 /// What a list was asked for and makes sense, as links and forms repeat it. The page is not among it.

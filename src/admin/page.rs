@@ -135,7 +135,7 @@ pub fn plain_query(asked: Option<&str>) -> &str {
         .unwrap_or_default()
 }
 
-/// Users, tokens or clients that a question names; the others it counts.
+/// Users, tokens or clients that a question names, so that its buttons stay in sight; the others it counts.
 pub const NAMED: usize = 10;
 
 /// "1 user", "3 users".
