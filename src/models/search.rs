@@ -12,7 +12,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, FromRow};
 
 use super::condition::{Condition, Value};
-use super::place::{Count, Key, Order, Part, Place};
+use super::place::{Count, Key, Order, Part, Place, Start};
 use crate::db::Engine;
 
 /// Numbers of rows that decide which way is taken. What they cost together stays under 50 ms with a million
@@ -256,8 +256,7 @@ impl Search {
         if !self.clauses.iter().any(scattered) {
             return self.walked(db, order, part, None).await;
         }
-        let walked = self.limits.walked + part.offset().saturating_mul(50);
-        let found = self.walked(db, order, part, Some(walked)).await?;
+        let found = self.walked_in_steps(db, order, part).await?;
         if i64::try_from(found.len()) == Ok(part.limit) {
             return Ok(found);
         }
@@ -271,6 +270,31 @@ impl Search {
             Some(leader) => self.sorted(db, order, part, leader).await,
             None => self.walked(db, order, part, None).await,
         }
+    }
+
+    /// Walks as many rows as is worth the hope, and as many again where those had half of the part or more: the
+    /// rest is near then, and putting what a condition finds in order costs more.
+    async fn walked_in_steps(
+        &self,
+        db: &mut AnyConnection,
+        order: Indexed,
+        part: &Part,
+    ) -> sqlx::Result<Vec<Place>> {
+        let most = self.limits.walked + part.offset().saturating_mul(50);
+        let mut found = self.walked(db, order, part, Some(most)).await?;
+        let missing = part.limit - i64::try_from(found.len()).unwrap_or(part.limit);
+        let Some(last) = found
+            .last()
+            .filter(|_| (1..=part.limit / 2).contains(&missing))
+        else {
+            return Ok(found);
+        };
+        let rest = Part {
+            start: Start::After(last.clone()),
+            limit: missing,
+        };
+        found.extend(self.walked(db, order, &rest, Some(most)).await?);
+        Ok(found)
     }
 
     /// Reads what one condition finds, and puts it in order.

@@ -302,9 +302,10 @@ mod tests {
         (0..1 << 6).map(filter).collect()
     }
 
-    /// Ways to the same rows: walking on and on, putting in order after a step, or first.
-    const WAYS: [(Limits, bool); 4] = [
+    /// Ways to the same rows: walking on and on, putting in order after a step or two, or first.
+    const WAYS: [(Limits, bool); 5] = [
         (limits(1_000_000, 0), false),
+        (limits(30, 1_000_000), false),
         (limits(1, 1_000_000), false),
         (limits(1, 0), false),
         (limits(0, 0), true),
