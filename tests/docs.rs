@@ -84,8 +84,27 @@ fn every_page_is_reached_from_the_first() {
 }
 
 #[test]
-fn the_test_that_is_quoted_is_one() {
+fn what_is_quoted_stands_in_the_files() {
     assert_eq!(quotations("testing.md"), 1);
+    assert_eq!(quotations("../ARCHITECTURE.md"), 2);
+}
+
+#[test]
+fn the_figures_of_the_first_page_are_those_that_were_measured() {
+    let results = fs::read_to_string(root().join("benches/RESULTS.md")).unwrap();
+    let measured: BTreeSet<&str> = results.split(['|', ' ']).collect();
+    let readme = page("../README.md");
+    let (_, under) = readme.split_once("\n## What it costs\n").unwrap();
+    let rows = under.lines().skip_while(|line| !line.starts_with("| ---"));
+    let rows = rows.skip(1).take_while(|line| line.starts_with('|'));
+    let mut figures = 0;
+    for cell in rows.flat_map(|row| row.split(" | ").skip(1)) {
+        let figure = cell.trim_end_matches('|').trim().replace(',', "");
+        let number = figure.split(' ').next().unwrap();
+        assert!(measured.contains(number), "nothing came to {figure}");
+        figures += 1;
+    }
+    assert_eq!(figures, 16);
 }
 
 /// The words behind our name in every command of ours in a page's shell blocks.

@@ -51,8 +51,8 @@ pub(super) const FOLLOWED: Duration = Duration::from_millis(250);
 const TRUSTED: Duration = Duration::from_millis(200);
 /// For how long an entry is kept.
 const LONGEST: Duration = Duration::from_mins(1);
-/// What entries may weigh together, in bytes: some 40,000 of them.
-const MOST: u64 = 56 * 1024 * 1024;
+/// What entries may weigh together, in bytes: some 35,000 of them.
+const MOST: u64 = 48 * 1024 * 1024;
 /// What an entry weighs beside its names, with all that the cache and the allocator add to it: by as much did
 /// a server grow for each of those that it held under load (`cargo bench --bench load -- --section memory`).
 const BASE: u32 = 1400;

@@ -28,7 +28,7 @@ pub fn blocks(page: &str, heading: &str, language: &str) -> Vec<String> {
 }
 
 /// Holds what a page quotes against the files that it names above each block, and counts the blocks. Those
-/// of commands are left out.
+/// of commands and of no language are left out.
 pub fn quotations(name: &str) -> usize {
     let page = page(name);
     let (mut before, mut quoted) = ("", 0);
@@ -39,7 +39,7 @@ pub fn quotations(name: &str) -> usize {
             .rfind(|line| !line.is_empty())
             .unwrap_or(before);
         let (kind, text) = block.split_once('\n').unwrap();
-        if kind != "sh" {
+        if !["", "sh"].contains(&kind) {
             is_quoted(before, text);
             quoted += 1;
         }
