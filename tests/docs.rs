@@ -195,7 +195,7 @@ fn the_page_has_every_setting_of_the_application_with_its_default() {
     let message = Settings::load(&figment("app", "nonsense = 1")).unwrap_err();
     assert_eq!(keys(&rows), known(&message.to_string()));
 
-    let mut lines = String::new();
+    let mut lines = vec![];
     let defaults = format!("{:?}", Settings::default());
     for (keys, default) in &rows {
         for key in keys {
@@ -203,12 +203,12 @@ fn the_page_has_every_setting_of_the_application_with_its_default() {
                 .strip_prefix('`')
                 .and_then(|rest| rest.strip_suffix('`'))
             {
-                Some(value) => lines += &format!("{key} = {value}\n"),
+                Some(value) => lines.push(format!("{key} = {value}")),
                 None => assert!(defaults.contains(&format!("{key}: None")), "{key}"),
             }
         }
     }
-    let settings = Settings::load(&figment("app", &lines)).unwrap();
+    let settings = Settings::load(&figment("app", &lines.join("\n"))).unwrap();
     let without_key = |settings: &str| settings.split(", name_key").next().unwrap().to_owned();
     assert_eq!(
         without_key(&format!("{settings:?}")),

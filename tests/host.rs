@@ -16,7 +16,7 @@ use crate::support::PASSWORD;
 use crate::support::page::{blocks, done, page};
 
 /// How long a machine may take for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Host {
     container: Child,
