@@ -104,7 +104,7 @@ pub enum Fault {
     },
     /// A newer version of the application has migrated this database.
     #[error(
-        "{place} was migrated by a newer version (it has migration {version}, which this one does not know); run that version, or restore a backup"
+        "{place} was migrated by a newer version (it has migration {version}, which this one does not know); run that version, restore a backup, or, where you have deleted that migration, start with a new database"
     )]
     Newer {
         /// Which database.

@@ -108,10 +108,11 @@ fn curl_signs_in_ends_another_client_and_signs_out() {
         let blocks = blocks(&page("api.md"), "With curl", "sh");
         let run = |number: usize| {
             let script = blocks[number].replace(THERE, &server.origin);
-            done(shell(folder.path(), &script).env("PASSWORD", PASSWORD))
+            let mut shell = shell(folder.path(), &script);
+            done(shell.env("PASSWORD", PASSWORD).env("HOME", folder.path()))
         };
         assert!(run(0).contains("\"username\":\"alice\""));
-        let file = folder.path().join("token");
+        let file = folder.path().join(concat!(".", env!("CARGO_PKG_NAME")));
         assert_eq!(mode(&file), 0o600);
         let header = std::fs::read_to_string(&file).unwrap();
         let token = header.trim().rsplit(' ').next().unwrap();

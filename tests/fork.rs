@@ -175,10 +175,13 @@ fn a_fork_is_a_project_of_its_own_and_knows_nothing_of_ours() {
     let folder = tempfile::tempdir().unwrap();
     let made = fork(Path::new(ROOT), folder.path(), &["acme-portal", "fork"]);
     assert!(made.status.success(), "{}", stderr(&made));
+    let said = stdout(&made);
+    let (first, then) = said.split_once('\n').unwrap();
     assert_eq!(
-        stdout(&made),
-        "fork holds acme-portal, \"Acme Portal\"; its tokens begin with ap_.\n"
+        first,
+        "fork holds acme-portal, \"Acme Portal\"; its tokens begin with ap_."
     );
+    assert!(then.contains("SECURITY.md") && then.contains("Cargo.toml"));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let root = folder.path().join("fork");
 

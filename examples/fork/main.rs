@@ -98,6 +98,10 @@ fn run(options: Options) -> Outcome {
             "Its files are staged, but not committed ({why}): set user.name and user.email, then run `git commit` there."
         );
     }
+    println!(
+        "What is yours to say there: license, description and authors in Cargo.toml, and in SECURITY.md where \
+         to report a hole, and how soon one hears of it."
+    );
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! The application in this process, spoken to through Rocket's local client.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use multitoken::auth::Auth;
+use multitoken::db::Engine;
 use multitoken::identity::{UserId, Username};
 use multitoken::models::event::Actor;
 use multitoken::models::user::Role;
@@ -13,6 +15,7 @@ use rocket::figment::providers::Serialized;
 use rocket::http::{Cookie, Header, Method, Status};
 use rocket::local::asynchronous::Client;
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
 
 use super::postgres::Postgres;
@@ -212,6 +215,51 @@ impl App {
     pub async fn texts(&self, sql: &'static str) -> Vec<String> {
         let mut db = self.auth().pool().read().await.unwrap();
         sqlx::query_scalar(sql).fetch_all(&mut *db).await.unwrap()
+    }
+
+    /// Every table of the application's, and its columns.
+    pub async fn tables(&self) -> BTreeMap<String, Vec<String>> {
+        let sql = match self.auth().pool().engine() {
+            Engine::Sqlite => {
+                "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c
+                 WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%'
+                   AND t.name <> '_sqlx_migrations'"
+            }
+            Engine::Postgres => {
+                "SELECT CAST(table_name AS TEXT), CAST(column_name AS TEXT)
+                 FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> '_sqlx_migrations'"
+            }
+        };
+        let mut db = self.auth().pool().read().await.unwrap();
+        let columns: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&mut *db).await.unwrap();
+        let mut tables: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        for (table, column) in columns {
+            tables.entry(table).or_default().push(column);
+        }
+        tables
+    }
+
+    /// All that stands in every table but those.
+    pub async fn rows_but_of(&self, tables: &[&str]) -> Vec<String> {
+        let mut rows = vec![];
+        for (table, columns) in self.tables().await {
+            if tables.contains(&table.as_str()) {
+                continue;
+            }
+            let text = |column: &String| format!("COALESCE(CAST({column} AS TEXT), '-')");
+            let texts: Vec<_> = columns.iter().map(text).collect();
+            let sql = format!(
+                "SELECT {} FROM {table} ORDER BY 1",
+                texts.join(" || ' ' || ")
+            );
+            let mut db = self.auth().pool().read().await.unwrap();
+            let found: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+                .fetch_all(&mut *db)
+                .await
+                .unwrap();
+            rows.extend(found.iter().map(|row| format!("{table} {row}")));
+        }
+        rows
     }
 
     /// A query of one number.
