@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::house;
 use crate::support::needs;
+use crate::support::page::done;
 use crate::support::server::{Server, on_each_url};
 
 /// Rocket's grace and mercy and a second of its own, the last things, threads that wait.
@@ -358,6 +359,29 @@ fn a_forks_own_ci_runs_what_stands_here() {
     let ci = parsed(".github/workflows/ci.yml");
     assert!(commands(&ci["jobs"]["all"]).contains(&"bash .ci/run".to_owned()));
     assert!(exists(".ci/run"));
+    // What it makes of the page's own commands, before it runs them.
+    let compose = commands(&ci["jobs"]["compose"]).remove(0);
+    let (prepare, _) = compose.rsplit_once("sh -eux commands").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    copy(&root().join("docs"), &folder.path().join("docs"));
+    done(
+        Command::new("sh")
+            .args(["-euc", prepare])
+            .current_dir(&folder),
+    );
+    let made = fs::read_to_string(folder.path().join("commands")).unwrap();
+    let lines: Vec<&str> = made.lines().collect();
+    let up = "docker compose -f deploy/compose.yaml up -d --build --wait";
+    assert!(
+        made.contains("DOMAIN=localhost|") && lines.contains(&up),
+        "{made}"
+    );
+    let create = "user create root --admin --generate-password";
+    let last = lines.last().unwrap();
+    assert!(
+        last.contains("exec -T app ") && last.ends_with(create),
+        "{made}"
+    );
 
     let release = parsed(".github/workflows/release.yml");
     let packed = commands(&release["jobs"]["binary"]);

@@ -111,7 +111,10 @@ impl Place {
             Self::Sqlite => format!("sqlite:{}", file.display()),
             Self::Postgres(server) => server.url(&name),
         };
-        let kept = !options.fresh && is_fresh(&list) && is_usable(&url).await;
+        // Runs leave the tokens that are known as the ones that were used last, which lists are sorted by: what
+        // is written down is measured on a database that none has been on.
+        let anew = options.fresh || options.writes();
+        let kept = !anew && is_fresh(&list) && is_usable(&url).await;
         if !kept {
             eprintln!("{}: making {} tokens", engine.name(), seeded + known);
             match self {

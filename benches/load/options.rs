@@ -29,7 +29,7 @@ pub struct Options {
     /// Runs of each kind, of which the median counts [default: 5; with --quick 2]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=101))]
     rounds: Option<u32>,
-    /// Make the databases anew
+    /// Make the databases anew, as is done where the figures are to be kept
     #[arg(long)]
     pub fresh: bool,
     /// Where the databases are kept from one time to the next, some 14 GB
