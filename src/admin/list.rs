@@ -9,8 +9,7 @@ use crate::web::templates::grouped;
 
 /// Rows on a page of a list: what one looks through before narrowing the list is faster.
 pub const PER_PAGE: i64 = 50;
-/// The last page that is shown; by its number a page is found by passing over all rows before it, which takes
-/// some 10 ms there.
+/// The last page that is shown: by its number a page is found by passing over all rows before it.
 pub const LAST_PAGE: i64 = 500;
 /// Rows at which counting stops: with a million, an exact number would take longer than the page.
 pub const COUNTED: i64 = 10_000;
