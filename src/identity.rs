@@ -181,16 +181,17 @@ pub fn is_control(char: char) -> bool {
         || matches!(char, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Takes 1 to `max` characters without control or bidi-control characters; white space around them is
-/// dropped.
+/// Takes 1 to `max` characters without control or bidi-control characters; white space around them
+/// counts, as it does for the `maxLength` of a JSON Schema, and is dropped.
 ///
 /// # Errors
 /// What is wrong, as a sentence for the user.
 pub fn checked(text: &str, max: usize) -> Result<&str, String> {
+    let length = text.chars().count();
     let text = text.trim();
     if text.is_empty() {
         Err(REQUIRED.into())
-    } else if text.chars().count() > max {
+    } else if length > max {
         Err(format!(
             "Ensure this field has no more than {max} characters."
         ))
@@ -245,6 +246,7 @@ mod tests {
         assert!(Username::parse(&"é".repeat(150)).is_ok());
         assert!(ClientName::parse(&"é".repeat(255)).is_ok());
         assert!(ClientName::parse(&"é".repeat(256)).is_err());
+        assert!(ClientName::parse(&format!(" {}", "é".repeat(255))).is_err());
     }
 
     #[test]

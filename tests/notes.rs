@@ -186,11 +186,16 @@ fn what_is_unfit_is_told_by_its_field() {
         let [alice, _] = two_users(&app).await;
         let id = write(&app, &alice, "as it was").await;
         let long = format!("{{\"text\": \"{}\"}}", "é".repeat(501));
+        let padded = format!("{{\"text\": \" {}\"}}", "é".repeat(500));
         let unfit = [
             ("{}", "This field is required."),
             (r#"{"text": ""}"#, "This field may not be blank."),
             (r#"{"text": " \r\n "}"#, "This field may not be blank."),
             (&long, "Ensure this field has no more than 500 characters."),
+            (
+                &padded,
+                "Ensure this field has no more than 500 characters.",
+            ),
             (r#"{"text": 1}"#, "Not a valid string."),
             (
                 r#"{"text": "a\u0000b"}"#,

@@ -16,7 +16,7 @@ impl Text {
     pub const MAX: usize = 500;
 
     /// Takes 1 to 500 characters without control or bidi-control characters, but for tabs and ends of
-    /// lines; white space around them is dropped.
+    /// lines; white space around them counts and is dropped.
     ///
     /// # Errors
     /// What is wrong, as a sentence for the user.
