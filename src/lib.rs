@@ -27,6 +27,16 @@ pub mod password;
 pub mod secret;
 pub mod web;
 
+// What is not public is tested on a real PostgreSQL too.
+#[cfg(test)]
+#[allow(dead_code)]
+#[path = "../tests/support/needs.rs"]
+mod needs;
+#[cfg(test)]
+#[allow(dead_code)]
+#[path = "../tests/support/postgres.rs"]
+mod postgres;
+
 /// The application: everything it does, in the order it is put together.
 ///
 /// # Errors

@@ -232,7 +232,8 @@ impl Search {
         let from = match leader {
             Some(leader) => {
                 let asked = |column: &str| others.speaks_of(column);
-                self.led_by(leader, looked_at, asked, &mut condition)
+                let leads = |place| place == leader;
+                self.led_by(leads, looked_at, asked, &mut condition)
             }
             None => self.table.name.to_owned(),
         };
@@ -249,22 +250,25 @@ impl Search {
         order: Indexed,
         part: &Part,
     ) -> sqlx::Result<Vec<Place>> {
+        let along = |clause: &Clause| clause.along == Some(order.index);
+        let leads_along = |leader: usize| self.clauses.get(leader).is_some_and(along);
+        if self.clauses.iter().all(along) || self.leader.is_some_and(leads_along) {
+            return self.walked(db, order, part, None).await;
+        }
         if let Some(leader) = self.leader {
             return self.sorted(db, order, part, leader).await;
-        }
-        let scattered = |clause: &Clause| clause.along != Some(order.index);
-        if !self.clauses.iter().any(scattered) {
-            return self.walked(db, order, part, None).await;
         }
         let found = self.walked_in_steps(db, order, part).await?;
         if i64::try_from(found.len()) == Ok(part.limit) {
             return Ok(found);
         }
-        let (leading, many) = (|clause: &Clause| clause.leads, self.limits.many);
-        let leader = match self.clauses.iter().filter(|clause| leading(clause)).count() {
-            // There is no choice.
-            1 => self.clauses.iter().position(leading),
-            _ => fewest(db, self.table, &self.clauses, many).await?,
+        let mut leading = (0..).zip(&self.clauses).filter(|(_, clause)| clause.leads);
+        let leader = match (leading.next(), leading.next()) {
+            // PostgreSQL chooses by itself, for less than counting costs.
+            (Some(_), Some(_)) if self.engine == Engine::Sqlite => {
+                fewest(db, self.table, &self.clauses, self.limits.many).await?
+            }
+            (leader, _) => leader.map(|(place, _)| place),
         };
         match leader {
             Some(leader) => self.sorted(db, order, part, leader).await,
@@ -306,11 +310,16 @@ impl Search {
         leader: usize,
     ) -> sqlx::Result<Vec<Place>> {
         let mut condition = Condition::default();
-        let others = self.others(|place, _| place != leader);
+        let leads = |place| match self.engine {
+            Engine::Sqlite => place == leader,
+            // Its index looks at all conditions by itself, and it knows best which index.
+            Engine::Postgres => true,
+        };
+        let others = self.others(|place, _| !leads(place));
         let Order { key, id, .. } = order.order;
         let asked =
             |column: &str| others.speaks_of(column) || key.contains(column) || id.contains(column);
-        let led = self.led_by(leader, i64::MAX, asked, &mut condition);
+        let led = self.led_by(leads, i64::MAX, asked, &mut condition);
         condition.and_all(others);
         order.order.begin(part, &mut condition);
         let clauses = condition.sql();
@@ -362,17 +371,17 @@ impl Search {
         fetch(db, order, part, condition, &from).await
     }
 
-    /// What one condition finds, at most so much of it, as a table `t` of the columns that are asked for: for
-    /// any that its index has not, SQLite looks up every row. Also where it is never reached, the limit keeps
-    /// databases from taking some other index instead.
+    /// What some conditions find, at most so much of it, as a table `t` of the columns that are asked for: for
+    /// any that an index has not, SQLite looks up every row. Also where it is never reached, the limit keeps
+    /// databases from taking the index of the order instead.
     fn led_by(
         &self,
-        leader: usize,
+        leads: impl Fn(usize) -> bool,
         most: i64,
         asked: impl Fn(&str) -> bool,
         condition: &mut Condition,
     ) -> String {
-        condition.and_all(self.others(|place, _| place == leader));
+        condition.and_all(self.others(|place, _| leads(place)));
         let clauses = condition.sql();
         let Table { name, columns } = self.table;
         let columns: Vec<&str> = columns.split(", ").filter(|column| asked(column)).collect();

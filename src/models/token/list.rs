@@ -237,12 +237,23 @@ mod tests {
     use crate::db::Pool;
     use crate::models::place::Start;
     use crate::models::search::{Limits, places_of_any};
+    use crate::postgres::Postgres;
 
     const NOW: i64 = 1_800_000_000;
     const DAY: i64 = 86_400;
 
-    async fn populated(folder: &std::path::Path) -> Pool {
-        let url = format!("sqlite:{}/x.db", folder.display());
+    /// Runs a test on a database of either engine, with the same tokens in both.
+    fn on_both(test: impl AsyncFn(Pool)) {
+        rocket::async_test(async {
+            let folder = tempfile::tempdir().unwrap();
+            test(populated(format!("sqlite:{}/x.db", folder.path().display())).await).await;
+            if let Some(server) = Postgres::get() {
+                test(populated(server.database().await).await).await;
+            }
+        });
+    }
+
+    async fn populated(url: String) -> Pool {
         let figment = Figment::from(("databases.multitoken.url", url));
         let pool = Pool::open(&figment).await.unwrap();
         let mut tx = pool.write().await.unwrap();
@@ -364,13 +375,11 @@ mod tests {
 
     #[test]
     fn all_ways_lead_to_the_same_rows() {
-        rocket::async_test(async {
-            let folder = tempfile::tempdir().unwrap();
-            let pool = populated(folder.path()).await;
+        on_both(async |pool| {
             let mut db = pool.read().await.unwrap();
             let mut seen = 0;
             for filter in filters() {
-                let mut found = filter.search(&mut db, Engine::Sqlite, NOW).await.unwrap();
+                let mut found = filter.search(&mut db, pool.engine(), NOW).await.unwrap();
                 let leaders: Vec<_> = found.searches.iter().map(|search| search.leader).collect();
                 for order in SORTS
                     .iter()
@@ -397,12 +406,10 @@ mod tests {
 
     #[test]
     fn parts_lie_around_a_place_as_they_do_in_the_whole() {
-        rocket::async_test(async {
-            let folder = tempfile::tempdir().unwrap();
-            let pool = populated(folder.path()).await;
+        on_both(async |pool| {
             let mut db = pool.read().await.unwrap();
             for filter in filters() {
-                let found = filter.search(&mut db, Engine::Sqlite, NOW).await.unwrap();
+                let found = filter.search(&mut db, pool.engine(), NOW).await.unwrap();
                 for order in SORTS
                     .iter()
                     .flat_map(|sort| [(*sort, false), (*sort, true)])
