@@ -134,7 +134,7 @@ fn how(options: &Options) -> String {
     };
     format!(
         "{quick}Printed by `cargo bench --bench load`: medians of {} rounds, in which all that is \
-         compared takes its turn for {} s after a warm-up of {} s. The server, a release build with \
+         compared takes its turn for {} s after a warm-up of at least {} s. The server, a release build with \
          its default settings and its log going nowhere, shares the machine with the generator, and \
          with PostgreSQL where it is on that. MB are millions of bytes.",
         options.rounds(),

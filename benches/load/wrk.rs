@@ -15,6 +15,8 @@ use crate::{Outcome, needs};
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/load/wrk.lua");
 /// Seconds that an answer may take: behind 64 logins more than wrk's own two.
 const PATIENCE: u32 = 30;
+/// Guarded requests a second that a machine answers at least, where each asks the database.
+const SLOWEST: u32 = 2_000;
 
 /// Stops where wrk is not installed.
 pub fn demand() -> Outcome {
@@ -35,6 +37,7 @@ pub fn version() -> Outcome<String> {
 /// Requests in a file, which goes when this is dropped.
 pub struct Requests {
     file: PathBuf,
+    number: u32,
     once: bool,
 }
 
@@ -43,10 +46,14 @@ static FILES: AtomicU32 = AtomicU32::new(0);
 impl Requests {
     /// Requests, each as it goes over the wire, that are sent in their order and over again.
     pub fn write(folder: &Path, requests: &[String]) -> Outcome<Self> {
-        let number = FILES.fetch_add(1, Ordering::Relaxed);
-        let file = folder.join(format!("requests-{number}"));
+        let file = FILES.fetch_add(1, Ordering::Relaxed);
+        let file = folder.join(format!("requests-{file}"));
         fs::write(&file, requests.join("\0"))?;
-        Ok(Self { file, once: false })
+        Ok(Self {
+            file,
+            number: u32::try_from(requests.len())?,
+            once: false,
+        })
     }
 
     /// Has each sent once; a run ends with the last, or when its time is up.
@@ -125,12 +132,14 @@ pub struct Load<'a> {
 }
 
 impl Load<'_> {
-    /// A run, after a short one to warm up.
+    /// A run, after a shorter one to warm up: long enough for each request to be sent once, or it would in part
+    /// be measured how what the server keeps comes in.
     ///
     /// # Errors
     /// An answer is no success: the figures of errors are worthless.
     pub fn run(&self, options: &Options) -> Outcome<Run> {
-        self.start(options.warm_up())?.wait()?;
+        let warm_up = options.warm_up().max(self.requests.number / SLOWEST);
+        self.start(warm_up)?.wait()?;
         let run = self.start(options.seconds())?.wait()?;
         if run.requests == 0.0 {
             return Err(format!("{}: no answer in {} s", self.what, options.seconds()).into());
