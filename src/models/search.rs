@@ -23,7 +23,7 @@ pub(super) struct Limits {
     pub few: i64,
     /// So many of an index are walked in the hope to fill a part.
     pub walked: i64,
-    /// More than this are not put in order, if there is a choice.
+    /// More than this are not put in order, if there is a choice; PostgreSQL makes that by itself.
     pub many: i64,
 }
 
@@ -250,6 +250,7 @@ impl Search {
         order: Indexed,
         part: &Part,
     ) -> sqlx::Result<Vec<Place>> {
+        // What lies together in the order's index needs not be put in order.
         let along = |clause: &Clause| clause.along == Some(order.index);
         let leads_along = |leader: usize| self.clauses.get(leader).is_some_and(along);
         if self.clauses.iter().all(along) || self.leader.is_some_and(leads_along) {
@@ -301,7 +302,7 @@ impl Search {
         Ok(found)
     }
 
-    /// Reads what one condition finds, and puts it in order.
+    /// Reads what one condition finds, or on PostgreSQL what all do, and puts it in order.
     async fn sorted(
         &self,
         db: &mut AnyConnection,
