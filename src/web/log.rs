@@ -1,6 +1,8 @@
 //! Where log lines go, which, and how they are written.
 
-use std::io::IsTerminal;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::thread;
+use std::time::Duration;
 
 use rocket::config::LogLevel;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -11,6 +13,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Lines that wait to be written, at most; each has some 200 bytes.
 const LINES: usize = 50_000;
+/// Bytes that are written at once, at most: Linux's `PIPE_BUF`, up to which no other process that
+/// writes to the same pipe can come in between (pipe(7)).
+const AT_ONCE: usize = 4096;
+/// Between two looks for lines.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Starts logging to stderr, as much as Rocket's `log_level` asks for. Call it before
 /// `rocket::build()`, which would else start a logger of its own.
@@ -34,7 +41,7 @@ pub fn start(level: LogLevel) -> WorkerGuard {
     };
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LINES)
-        .finish(std::io::stderr());
+        .finish(Gathering(BufWriter::with_capacity(AT_ONCE, io::stderr())));
     let which = Targets::new()
         .with_default(LevelFilter::OFF)
         .with_target(env!("CARGO_CRATE_NAME"), own)
@@ -42,7 +49,7 @@ pub fn start(level: LogLevel) -> WorkerGuard {
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_target(false);
-    let lines = if std::io::stderr().is_terminal() {
+    let lines = if io::stderr().is_terminal() {
         lines.boxed()
     } else {
         let json = lines.json().flatten_event(true);
@@ -55,6 +62,23 @@ pub fn start(level: LogLevel) -> WorkerGuard {
         .with(lines)
         .try_init();
     guard
+}
+
+/// Writes many lines in one go. The thread that writes calls `flush` when no more are waiting, and waits for the
+/// next; to wake it costs the request that logs one a system call and a change of threads, a fifth of
+/// what a guarded request takes. While it pauses they gather instead.
+struct Gathering<W: Write>(BufWriter<W>);
+
+impl<W: Write> Write for Gathering<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.0.flush();
+        thread::sleep(PAUSE);
+        flushed
+    }
 }
 
 /// Takes the place that Rocket's own logger would fill.
