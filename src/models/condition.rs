@@ -140,6 +140,21 @@ impl Condition {
         let rows: Vec<(i64,)> = self.fetch(db, sql).await?;
         Ok(rows.first().map_or(0, |(count,)| *count))
     }
+
+    /// How many rows of `from` PostgreSQL expects to meet the conditions, by what it knows of their columns;
+    /// none where it does not say.
+    pub(super) async fn expected(
+        mut self,
+        db: &mut AnyConnection,
+        from: &str,
+    ) -> sqlx::Result<Option<i64>> {
+        let clauses = self.sql();
+        let sql = format!("EXPLAIN (FORMAT YAML) SELECT 1 FROM {from} WHERE {clauses}");
+        let plan: Vec<(String,)> = self.fetch(db, sql).await?;
+        let mut lines = plan.iter().flat_map(|(text,)| text.lines());
+        // The first is that of the whole.
+        Ok(lines.find_map(|line| line.trim().strip_prefix("Plan Rows: ")?.parse().ok()))
+    }
 }
 
 /// What no text that begins with `prefix` reaches, compared byte by byte: UTF-8 sorts by code point,

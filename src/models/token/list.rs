@@ -374,6 +374,31 @@ mod tests {
     }
 
     #[test]
+    fn what_finds_many_on_postgresql_is_known_without_counting() {
+        let Some(server) = Postgres::get() else {
+            return;
+        };
+        rocket::async_test(async {
+            let pool = populated(server.database().await).await;
+            let mut db = pool.read().await.unwrap();
+            sqlx::query("ANALYZE tokens")
+                .execute(&mut *db)
+                .await
+                .unwrap();
+            let clauses = filters().into_iter().flat_map(|filter| filter.clauses(NOW));
+            let (mut seen, mut sure) = (0, 0);
+            for clause in clauses.filter(|clause| clause.leads) {
+                let found = clause.count(&mut db, TABLE, 1000).await.unwrap();
+                let few = clause.finds_many(&mut db, TABLE, found).await.unwrap();
+                assert!(!few, "{clause:?}: {found}");
+                seen += 1;
+                sure += usize::from(clause.finds_many(&mut db, TABLE, found / 4).await.unwrap());
+            }
+            assert!(seen > 100 && sure > seen / 2, "{sure} of {seen}");
+        });
+    }
+
+    #[test]
     fn all_ways_lead_to_the_same_rows() {
         on_both(async |pool| {
             let mut db = pool.read().await.unwrap();
