@@ -27,7 +27,7 @@
 //! not: stop them first), and that they ask the database that is written to, not a copy that lags behind.
 //!
 //! An entry ends by itself when the database said that the token would; later uses move that end, and
-//! the database is asked again. Nothing is remembered for longer than [`LONGEST`], in case that somebody
+//! the database is asked again. Nothing is trusted for longer than [`LONGEST`], in case that somebody
 //! changes a table by hand. Tokens that don't exist are not remembered.
 
 use std::array;
@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use moka::sync;
+use quick_cache::{Weighter, sync};
 use rocket::tokio::sync::Notify;
 
 use super::sessions::Session;
@@ -49,13 +49,14 @@ pub(super) const EVERY: Duration = Duration::from_millis(100);
 pub(super) const FOLLOWED: Duration = Duration::from_millis(250);
 /// How long after the beginning of a reading entries are trusted: [`FOLLOWED`], with something to spare.
 const TRUSTED: Duration = Duration::from_millis(200);
-/// For how long an entry is kept.
+/// For how long an entry is trusted.
 const LONGEST: Duration = Duration::from_mins(1);
-/// What entries may weigh together, in bytes: some 35,000 of them.
-const MOST: u64 = 48 * 1024 * 1024;
-/// What an entry weighs beside its names, with all that the cache and the allocator add to it: by as much did
-/// a server grow for each of those that it held under load (`cargo bench --bench load -- --section memory`).
-const BASE: u32 = 1400;
+/// What entries may weigh together, in bytes: some 48,000 of them.
+const MOST: u64 = 24 * 1024 * 1024;
+/// What an entry weighs beside its names: its place in the cache (with what lies idle there between two
+/// growths), two allocations of its own and two for the names. A server that held 36,000 grew by less than that for
+/// each.
+const BASE: u64 = 500;
 
 /// A token that was found live.
 pub(super) struct Entry {
@@ -87,23 +88,38 @@ impl Entry {
     }
 }
 
-/// An entry, and the sequence's number when the database was asked for it.
+/// An entry, and when the database was asked for it.
 #[derive(Clone)]
 struct Kept {
     entry: Arc<Entry>,
-    asked_at: u64,
+    asked: Asking,
 }
 
-/// A look-up that is under way: the sequence's number before it began.
+/// A look-up that is under way, as it was before it began.
 #[derive(Clone, Copy)]
-pub(super) struct Asking(u64);
+pub(super) struct Asking {
+    /// The sequence's number.
+    number: u64,
+    /// The time from the start.
+    at: Duration,
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<Digest, Kept> for Weight {
+    fn weight(&self, _: &Digest, kept: &Kept) -> u64 {
+        let session = &kept.entry.session;
+        BASE + (session.username.len() + session.client.len()) as u64
+    }
+}
 
 /// When a reading of the counts began: in nanoseconds from the start, and in unix seconds.
 #[derive(Clone, Copy)]
 pub(super) struct Reading(u64, i64);
 
 pub(super) struct Cache {
-    entries: sync::Cache<Digest, Kept>,
+    entries: sync::Cache<Digest, Kept, Weight>,
     sequence: AtomicU64,
     /// The sequence's number when something ended there last.
     stripes: [AtomicU64; STRIPES],
@@ -119,17 +135,9 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn new() -> Self {
-        let weigh = |_: &Digest, kept: &Kept| {
-            let session = &kept.entry.session;
-            let names = session.username.len() + session.client.len();
-            BASE.saturating_add(u32::try_from(names).unwrap_or(u32::MAX))
-        };
+        let number = usize::try_from(MOST / BASE).unwrap_or(usize::MAX);
         Self {
-            entries: sync::Cache::builder()
-                .weigher(weigh)
-                .max_capacity(MOST)
-                .time_to_live(LONGEST)
-                .build(),
+            entries: sync::Cache::with_weighter(number, MOST, Weight),
             sequence: AtomicU64::new(0),
             stripes: array::from_fn(|_| AtomicU64::new(0)),
             start: Instant::now(),
@@ -146,25 +154,27 @@ impl Cache {
         if !self.wanted.load(Ordering::Relaxed) && !self.wanted.swap(true, Ordering::Relaxed) {
             self.wake.notify_one();
         }
-        if !self.is_trusted(now) {
+        let age = self.age();
+        if !self.is_trusted(now, age) {
             return None;
         }
-        let Kept { entry, asked_at } = self.entries.get(digest)?;
+        let Kept { entry, asked } = self.entries.get(digest)?;
         let stripe = stripe_of(entry.session.user_id);
         let ended_at = self.stripes[stripe].load(Ordering::SeqCst);
-        (ended_at <= asked_at && entry.ends_at > now).then_some(entry)
+        let is_live = ended_at <= asked.number && entry.ends_at > now;
+        (is_live && age.saturating_sub(asked.at) <= LONGEST).then_some(entry)
     }
 
     /// How many tokens are remembered, more or less: some may have ended.
     pub(super) fn len(&self) -> u64 {
-        self.entries.entry_count()
+        self.entries.len() as u64
     }
 
-    fn is_trusted(&self, now: i64) -> bool {
+    fn is_trusted(&self, now: i64, age: Duration) -> bool {
         let seconds = now - self.read_second.load(Ordering::SeqCst);
         let read_at = self.read_at.load(Ordering::SeqCst);
-        let age = self.age().saturating_sub(Duration::from_nanos(read_at));
-        read_at > 0 && age <= TRUSTED && (0..=1).contains(&seconds)
+        let since = age.saturating_sub(Duration::from_nanos(read_at));
+        read_at > 0 && since <= TRUSTED && (0..=1).contains(&seconds)
     }
 
     fn age(&self) -> Duration {
@@ -173,13 +183,16 @@ impl Cache {
 
     /// To be called before the database is asked for a token that [`Cache::remember`] is given then.
     pub(super) fn ask(&self) -> Asking {
-        Asking(self.sequence.load(Ordering::SeqCst))
+        Asking {
+            number: self.sequence.load(Ordering::SeqCst),
+            at: self.age(),
+        }
     }
 
     /// Remembers a token.
-    pub(super) fn remember(&self, Asking(asked_at): Asking, digest: Digest, entry: &Arc<Entry>) {
+    pub(super) fn remember(&self, asked: Asking, digest: Digest, entry: &Arc<Entry>) {
         let entry = Arc::clone(entry);
-        self.entries.insert(digest, Kept { entry, asked_at });
+        self.entries.insert(digest, Kept { entry, asked });
     }
 
     /// Forgets all tokens of those stripes. To be called after what ended them is committed.
@@ -272,6 +285,29 @@ mod tests {
         let (cache, digest) = remembering(UserId::new());
         assert!(cache.get(&digest, now() + 3600).is_none());
         assert!(cache.get(&digest, now()).is_some());
+    }
+
+    #[test]
+    fn nothing_is_trusted_for_longer_than_a_minute() {
+        let (mut cache, digest) = remembering(UserId::new());
+        cache.start -= LONGEST.saturating_sub(Duration::from_secs(1));
+        cache.trust(cache.reading());
+        assert!(cache.get(&digest, now()).is_some());
+        cache.start -= Duration::from_secs(2);
+        cache.trust(cache.reading());
+        assert!(cache.get(&digest, now()).is_none());
+    }
+
+    #[test]
+    fn no_more_is_remembered_than_there_is_room_for() {
+        let cache = Cache::new();
+        let entry = entry(UserId::new());
+        let most = MOST / BASE;
+        for _ in 0..2 * most {
+            let digest = Secret::generate("mtk").digest();
+            cache.remember(cache.ask(), digest, &entry);
+        }
+        assert!((most / 2..=most).contains(&cache.len()), "{}", cache.len());
     }
 
     #[test]
