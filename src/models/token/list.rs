@@ -59,6 +59,8 @@ const BY_CREATION: &str = "tokens_by_creation";
 const BY_LAST_USE: &str = "tokens_by_last_use";
 const BY_CLIENT: &str = "tokens_by_client";
 const BY_USER: &str = "tokens_by_user";
+const BY_ADDRESS: &str = "tokens_by_address";
+const BY_DISUSE: &str = "tokens_by_disuse";
 
 impl Filter {
     fn clauses(&self, now: i64) -> Vec<Clause> {
@@ -73,7 +75,7 @@ impl Filter {
         }
         if let Some(since) = self.unused_since {
             let disused = "COALESCE(t.last_used_at, t.created_at) <= ?";
-            clauses.push(Clause::new(disused, since).leading());
+            clauses.push(Clause::new(disused, since).leading().along(BY_DISUSE));
             // Both follow from it, and tell an index where to begin.
             let used = Clause::up_to("COALESCE(t.last_used_at, 0)", since);
             clauses.push(used.along(BY_LAST_USE));
@@ -81,7 +83,8 @@ impl Filter {
         }
         if let Some(address) = &self.address {
             let beginning = "t.last_address >= * AND t.last_address < ^";
-            clauses.push(Clause::beginning(beginning, address).leading());
+            let clause = Clause::beginning(beginning, address);
+            clauses.push(clause.leading().along(BY_ADDRESS));
         }
         match self.live {
             Some(true) => clauses.push(Clause::past("t.ends_at", now).along(BY_END)),
