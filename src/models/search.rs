@@ -336,8 +336,9 @@ impl Search {
 
     /// Reads what one condition finds, or on PostgreSQL what all do, and puts it in order.
     ///
-    /// Where SQLite is told the index, it holds what is found against the other conditions as it reads; out of
-    /// a table of its own each row would be copied first, which takes twice as long.
+    /// SQLite is told the index, and so holds rows against the other conditions as it reads them; out of a table
+    /// of its own it would copy each first, which takes twice as long. PostgreSQL knows best which index to take,
+    /// and looks at all conditions there.
     async fn sorted(
         &self,
         db: &mut AnyConnection,
@@ -347,29 +348,18 @@ impl Search {
     ) -> sqlx::Result<Vec<Place>> {
         let mut condition = Condition::default();
         let index = self.clauses.get(leader).and_then(|clause| clause.along);
-        if let (Engine::Sqlite, Some(index)) = (self.engine, index) {
+        let from = if let (Engine::Sqlite, Some(index)) = (self.engine, index) {
             condition.and_all(self.others(|_, _| true));
-            order.order.begin(part, &mut condition);
-            let (clauses, way, name) = (condition.sql(), order.order.sql(), self.table.name);
-            let from = format!("{name} INDEXED BY {index} WHERE {clauses} ORDER BY {way}");
-            return fetch(db, order, part, condition, &from).await;
-        }
-        let leads = |place| match self.engine {
-            Engine::Sqlite => place == leader,
-            // Its index looks at all conditions by itself, and it knows best which index.
-            Engine::Postgres => true,
+            format!("{} INDEXED BY {index}", self.table.name)
+        } else {
+            let Order { key, id, .. } = order.order;
+            let asked = |column: &str| key.contains(column) || id.contains(column);
+            self.led_by(|_| true, i64::MAX, asked, &mut condition)
         };
-        let others = self.others(|place, _| !leads(place));
-        let Order { key, id, .. } = order.order;
-        let asked =
-            |column: &str| others.speaks_of(column) || key.contains(column) || id.contains(column);
-        let led = self.led_by(leads, i64::MAX, asked, &mut condition);
-        condition.and_all(others);
         order.order.begin(part, &mut condition);
-        let clauses = condition.sql();
-        let way = order.order.sql();
-        let tail = format!("WHERE {clauses} ORDER BY {way}");
-        fetch(db, order, part, condition, &format!("{led} {tail}")).await
+        let (clauses, way) = (condition.sql(), order.order.sql());
+        let from = format!("{from} WHERE {clauses} ORDER BY {way}");
+        fetch(db, order, part, condition, &from).await
     }
 
     /// Walks the order's index from the part's start on, at most so many rows of it.
