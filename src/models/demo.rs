@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::Arc;
 
+use rocket::futures::future::join;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
@@ -280,12 +281,19 @@ impl Statement {
         rows: &'q [Row],
         bind: impl Fn(Bound<'q>, &'q Row) -> Bound<'q>,
     ) -> sqlx::Result<Vec<AnyRow>> {
-        let mut returned = vec![];
-        for rows in rows.chunks(ROWS) {
+        let mut queries = rows.chunks(ROWS).map(|rows| {
             // A statement of fewer rows will hardly come again, and is not worth keeping.
             let query = sqlx::query(AssertSqlSafe(self.sql(rows.len())));
             let query = query.persistent(rows.len() == ROWS);
-            returned.extend(rows.iter().fold(query, &bind).fetch_all(&mut *db).await?);
+            rows.iter().fold(query, &bind)
+        });
+        let mut returned = vec![];
+        let mut next = queries.next();
+        while let Some(query) = next {
+            // The database is asked first, and while it works the next question is put together.
+            let (rows, following) = join(query.fetch_all(&mut *db), async { queries.next() }).await;
+            returned.extend(rows?);
+            next = following;
         }
         Ok(returned)
     }
@@ -428,10 +436,10 @@ pub async fn put_indexes_back(
 ) -> sqlx::Result<()> {
     let settings: &[&'static str] = match engine {
         Engine::Sqlite => &[
-            // What is sorted need not fit into memory: what does is sorted by other threads while this
-            // one reads on.
+            // What is sorted need not fit into memory: as much at a time as this cache may hold is sorted by
+            // other threads while this one reads on. Less of it is sorted faster.
             "PRAGMA temp_store = DEFAULT",
-            "PRAGMA cache_size = -262144",
+            "PRAGMA cache_size = -16384",
             "PRAGMA threads = 2",
         ],
         Engine::Postgres => &["SET LOCAL maintenance_work_mem = '256MB'"],
