@@ -292,15 +292,15 @@ impl Filter {
         let mut clauses = vec![];
         if let Some(actor) = &self.actor {
             let clause = Clause::new("t.actor_key = ?", actor.as_str());
-            clauses.push(clause.leading().along("events_by_actor"));
+            clauses.push(clause.leading("events_by_actor"));
         }
         if let Some(action) = self.action {
             let clause = Clause::new("t.action = ?", action.as_str());
-            clauses.push(clause.leading().along("events_by_action"));
+            clauses.push(clause.leading("events_by_action"));
         }
         if self.from.is_some() || self.until.is_some() {
             let time = Clause::between("t.at", self.from, self.until);
-            clauses.push(time.leading().along(self.index()));
+            clauses.push(time.leading(self.index()));
         }
         clauses
     }
@@ -311,13 +311,15 @@ impl Filter {
         if self.name.is_empty() {
             ways.push(self.clauses());
         } else {
-            let mut ranges = vec!["t.subject_key >= * AND t.subject_key < ^"];
+            let subject = "t.subject_key >= * AND t.subject_key < ^";
+            let mut names = vec![(subject, "events_by_subject_name")];
             if self.action.is_none_or(Action::is_about_a_client) {
-                ranges.push("t.client_key >= * AND t.client_key < ^");
+                let client = "t.client_key >= * AND t.client_key < ^";
+                names.push((client, "events_by_client"));
             }
-            for range in ranges {
+            for (range, index) in names {
                 let mut clauses = self.clauses();
-                clauses.insert(0, Clause::beginning(range, &self.name).leading());
+                clauses.insert(0, Clause::beginning(range, &self.name).leading(index));
                 ways.push(clauses);
             }
         }

@@ -18,8 +18,9 @@ use super::condition::{Condition, Value};
 use super::place::{Count, Key, Order, Part, Place, Start};
 use crate::db::Engine;
 
-/// Numbers of rows that decide which way is taken. What they cost together stays under 50 ms with a million
-/// rows, unless a condition that finds more than `many` alone holds at the far end of the order only.
+/// Numbers of rows that decide which way is taken, so that what they cost together stays near 50 ms with a
+/// million rows (benches/README.md has what it comes to), unless a condition that finds more than `many` alone
+/// holds at the far end of the order only.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// Where each condition finds more than this, they are not put in order at once.
@@ -141,11 +142,11 @@ impl Clause {
         }
     }
 
-    /// An index leads to the rows that it lets through.
-    pub(super) fn leading(self) -> Self {
+    /// That index leads to the rows that it lets through, which stand together there.
+    pub(super) fn leading(self, index: &'static str) -> Self {
         Self {
             leads: true,
-            ..self
+            ..self.along(index)
         }
     }
 

@@ -67,15 +67,15 @@ impl Filter {
         let mut clauses = vec![];
         if let Some(user) = &self.user {
             let clause = Clause::new("t.username_key = ?", user.as_str());
-            clauses.push(clause.leading().along(BY_USER));
+            clauses.push(clause.leading(BY_USER));
         }
         if let Some(client) = &self.client {
             let clause = Clause::new("t.client_key = ?", client.as_str());
-            clauses.push(clause.leading().along(BY_CLIENT));
+            clauses.push(clause.leading(BY_CLIENT));
         }
         if let Some(since) = self.unused_since {
             let disused = "COALESCE(t.last_used_at, t.created_at) <= ?";
-            clauses.push(Clause::new(disused, since).leading().along(BY_DISUSE));
+            clauses.push(Clause::new(disused, since).leading(BY_DISUSE));
             // Both follow from it, and tell an index where to begin.
             let used = Clause::up_to("COALESCE(t.last_used_at, 0)", since);
             clauses.push(used.along(BY_LAST_USE));
@@ -84,13 +84,13 @@ impl Filter {
         if let Some(address) = &self.address {
             let beginning = "t.last_address >= * AND t.last_address < ^";
             let clause = Clause::beginning(beginning, address);
-            clauses.push(clause.leading().along(BY_ADDRESS));
+            clauses.push(clause.leading(BY_ADDRESS));
         }
         match self.live {
             Some(true) => clauses.push(Clause::past("t.ends_at", now).along(BY_END)),
             Some(false) => {
                 let clause = Clause::up_to("t.ends_at", now);
-                clauses.push(clause.leading().along(BY_END));
+                clauses.push(clause.leading(BY_END));
             }
             None => {}
         }
@@ -124,12 +124,12 @@ impl Filter {
                     [CLIENT, USERNAME].map(|sql| Clause::beginning(sql, &self.name));
                 if client.is_none() {
                     let mut clauses = self.clauses(now);
-                    clauses.insert(0, by_client.leading().along(BY_CLIENT));
+                    clauses.insert(0, by_client.leading(BY_CLIENT));
                     ways.push(clauses);
                 }
                 if user.is_none() {
                     let mut clauses = self.clauses(now);
-                    clauses.insert(0, by_user.leading().along(BY_USER));
+                    clauses.insert(0, by_user.leading(BY_USER));
                     ways.push(clauses);
                 }
             }
