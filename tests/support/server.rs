@@ -1,5 +1,6 @@
 //! The real binary, on a socket.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
@@ -56,13 +57,17 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and that no other test was told: two that start a server each on the same one
+/// would both take the faster for their own.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static TOLD: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        if TOLD.lock().unwrap().insert(port) {
+            return port;
+        }
+    }
 }
 
 impl Server {
