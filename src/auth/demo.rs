@@ -3,7 +3,7 @@
 //!
 //! Nobody knows the tokens: they are made as real ones are, and only their digests are kept. What is
 //! there already stays as it is. Rows are made on a thread of their own, and stored in transactions
-//! short enough for a server beside.
+//! short enough for a server beside; but much of it into an empty database in a single one.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -88,7 +88,8 @@ impl Auth {
         let hash = self.hasher.hash(password).await?;
 
         let engine = self.pool.engine();
-        let mut db = self.pool.read().await?;
+        // Its own, for it is made another than the pool's are.
+        let mut db = self.pool.connect().await?;
         demo::make_room(&mut db, engine).await?;
         let taken = demo::taken(&mut db).await?;
         let free = !taken.contains(first_admin.key());
@@ -104,16 +105,34 @@ impl Auth {
             },
         };
         if at_once {
-            demo::leave_log(&mut db, engine).await?;
-            let mut tx = self.pool.write_on(&mut db).await?;
-            store.all_at_once(&mut tx).await?;
-            tx.commit().await?;
-            demo::return_to_log(&mut db, engine).await?;
-        } else {
-            self.store_beside_others(&mut db, &mut store).await?;
+            self.store_at_once(&mut db, &mut store).await?;
         }
-        demo::settle(&mut db, engine).await?;
+        // Nothing is left of it where that could be done.
+        self.store_beside_others(&mut db, &mut store).await?;
+        if let Err(error) = demo::settle(&mut db, engine).await {
+            tracing::warn!("all is stored, but the database has not looked at it yet: {error}");
+        }
         Ok(store.made)
+    }
+
+    /// Stores all rows in one transaction, if the database is empty still.
+    async fn store_at_once(
+        &self,
+        db: &mut AnyConnection,
+        store: &mut Store<'_>,
+    ) -> Result<(), Error> {
+        demo::leave_log(db, store.engine).await?;
+        let mut tx = self.pool.write_on(db).await?;
+        let indexes = demo::take_indexes_away(&mut tx, store.engine).await?;
+        // Whoever was about to store something has let this one wait, and is done.
+        if demo::taken(&mut tx).await?.is_empty() {
+            store.all(&mut tx).await?;
+            demo::put_indexes_back(&mut tx, store.engine, indexes).await?;
+            tx.commit().await?;
+        } else {
+            tx.rollback().await?;
+        }
+        Ok(demo::return_to_log(db, store.engine).await?)
     }
 
     /// Stores all rows in transactions that end before others wait for long.
@@ -178,13 +197,12 @@ struct Store<'a> {
 }
 
 impl Store<'_> {
-    /// Stores all of them, on an empty database: without indexes to keep in order meanwhile.
-    async fn all_at_once(&mut self, tx: &mut AnyConnection) -> Result<(), Error> {
-        let indexes = demo::take_indexes_away(tx, self.engine).await?;
+    /// Stores all of them.
+    async fn all(&mut self, tx: &mut AnyConnection) -> Result<(), Error> {
         while let Some(batch) = self.batches.recv().await {
             self.store(tx, batch).await?;
         }
-        Ok(demo::put_indexes_back(tx, self.engine, indexes).await?)
+        Ok(())
     }
 
     /// Stores `first` and what comes within that time.

@@ -328,8 +328,8 @@ impl Statement {
 
 /// Has SQLite keep more of the database in this connection's memory than it would, for rows come in
 /// an order that suits few of the indexes, and move what is in its log only when [`move_log`] says
-/// so. A commit of this connection may be lost in a power cut, and nothing else: it is synced with the
-/// log's next commit by another, or when it is moved.
+/// so. A commit of this connection to the log may be lost in a power cut, and nothing else: it is synced with
+/// the log's next commit by another, or when it is moved.
 ///
 /// # Errors
 /// The database failed.
@@ -360,24 +360,27 @@ pub async fn move_log(db: &mut AnyConnection) -> sqlx::Result<()> {
 }
 
 /// Has SQLite write to the database itself instead of its log, which would hold all of it once more
-/// and be searched for each page; unless somebody else has the database open.
+/// and be searched for each page; unless somebody else has the database open. Without a log a commit must wait for
+/// the disk, or a power cut may leave a database that can't be read.
 ///
 /// # Errors
 /// The database failed.
 pub async fn leave_log(db: &mut AnyConnection, engine: Engine) -> sqlx::Result<()> {
     if engine == Engine::Sqlite {
         let left = sqlx::query("PRAGMA journal_mode = DELETE")
-            .execute(db)
+            .execute(&mut *db)
             .await;
         if !left.as_ref().is_err_and(is_busy) {
             left?;
+            let safely = "PRAGMA synchronous = FULL";
+            sqlx::query(safely).execute(db).await?;
         }
     }
     Ok(())
 }
 
-/// Has SQLite write to its log again. Where somebody reads just now, whoever opens the database next
-/// does it.
+/// Has SQLite write to its log again. Where somebody reads just now, the next command or server that starts does
+/// it.
 ///
 /// # Errors
 /// The database failed.
