@@ -323,6 +323,28 @@ fn who_answers_that_a_token_has_ended_lets_it_in_no_more_though_another_has_ende
 }
 
 #[test]
+fn a_logout_ends_a_token_whose_time_came_after_the_guard_let_it_in() {
+    on_each_url(async |url| {
+        let server = Server::start(&url).await;
+        server.run(&["user", "create", "ann", "--password-stdin"], PASSWORD);
+        let token = server.login("ann", "laptop").await;
+        warm(&server, &token).await;
+        server
+            .execute_quietly("UPDATE tokens SET ends_at = 1")
+            .await;
+        let http = reqwest::Client::new();
+        let logout = http.post(format!("{}/auth/logout/", server.origin));
+        let answer = logout.bearer_auth(&token).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        // As the use does that let it out, once it is noted.
+        server
+            .execute_quietly("UPDATE tokens SET ends_at = 99999999999")
+            .await;
+        assert_eq!(server.me(&token).await, 401);
+    });
+}
+
+#[test]
 fn without_a_cache_each_request_asks_the_database() {
     on_each_url(async |url| {
         let app = "{hash_memory_kib=8,hash_iterations=1,token_cache=false}";

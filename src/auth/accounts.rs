@@ -95,6 +95,7 @@ impl Auth {
     pub async fn disable(&self, id: UserId, actor: &Actor) -> Result<u64, Error> {
         let now = now();
         let mut tx = self.change().await?;
+        tx.asks(id);
         let user = find_spared(&mut tx, id).await?;
         if user::disable(&mut tx, id, now).await? {
             event::insert(&mut tx, Action::UserDisabled, actor, about(&user), now).await?;
@@ -141,6 +142,7 @@ impl Auth {
     pub async fn demote(&self, id: UserId, actor: &Actor) -> Result<(), Error> {
         let now = now();
         let mut tx = self.change().await?;
+        tx.asks(id);
         let user = find_spared(&mut tx, id).await?;
         if user::set_role(&mut tx, id, Role::User).await? {
             tx.concerns(id);
@@ -158,6 +160,7 @@ impl Auth {
     pub async fn delete_user(&self, id: UserId, actor: &Actor) -> Result<u64, Error> {
         let now = now();
         let mut tx = self.change().await?;
+        tx.asks(id);
         let user = find_spared(&mut tx, id).await?;
         // Whoever is signing in right now holds the user's row; so do we from here on.
         user::disable(&mut tx, id, now).await?;
@@ -194,6 +197,7 @@ impl Auth {
             drop(turn);
             let now = now();
             let mut tx = self.change().await?;
+            tx.asks(id);
             if user::change_password(&mut tx, id, &checked.password_hash, &hash).await? {
                 event::insert(&mut tx, Action::PasswordChanged, &actor, about, now).await?;
                 let which = Which::OfUser(id, Some(session.token_id));
@@ -277,6 +281,7 @@ impl Auth {
         let hash = self.hasher.hash(new).await?;
         let now = now();
         let mut tx = self.change().await?;
+        tx.asks(user.id);
         if !user::set_password(&mut tx, user.id, &hash).await? {
             return Err(Error::NotFound);
         }

@@ -9,7 +9,8 @@
 //! in the database, in the transaction that does it ([`super::change`]).
 //!
 //! - *In this process*, when the transaction is committed and before anybody is told, the stripe is marked,
-//!   also where another process was faster and there was nothing left to end:
+//!   also where another process was faster and there was nothing left to end; a look-up that finds nothing
+//!   drops the token's entry:
 //!   [`Cache::forget`] draws the next number of a sequence and writes it to the stripe. An entry bears the
 //!   number that the sequence had before the database was asked for it, and is good as long as its
 //!   stripe's number is not greater. A look-up that was under way meanwhile bears an older number and is
@@ -24,7 +25,8 @@
 //!   busy, nothing is trusted, and the database is asked.
 //!
 //! It takes for granted that all processes on the database count (those of a version before this table do
-//! not: stop them first), and that they ask the database that is written to, not a copy that lags behind.
+//! not: stop them first), that they ask the database that is written to, not a copy that lags behind, and that one
+//! of the machine's two clocks goes on while a process does not: where it slept, the last reading is too old.
 //!
 //! An entry ends by itself when the database said that the token would; later uses move that end, and
 //! the database is asked again. Nothing is trusted for longer than [`LONGEST`], in case that somebody
@@ -33,14 +35,13 @@
 use std::array;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use quick_cache::{Weighter, sync};
 use rocket::tokio::sync::Notify;
 
 use super::sessions::Session;
 use crate::models::ending::{STRIPES, stripe_of};
-use crate::models::now;
 use crate::secret::Digest;
 
 /// Between two readings of the counts.
@@ -114,7 +115,7 @@ impl Weighter<Digest, Kept> for Weight {
     }
 }
 
-/// When a reading of the counts began: in nanoseconds from the start, and in unix seconds.
+/// When a reading of the counts began: in nanoseconds from the start, and in unix milliseconds.
 #[derive(Clone, Copy)]
 pub(super) struct Reading(u64, i64);
 
@@ -126,8 +127,8 @@ pub(super) struct Cache {
     start: Instant,
     /// When the last reading of the counts began that succeeded, in nanoseconds from the start; 0: never.
     read_at: AtomicU64,
-    /// The same in unix seconds: the other clock stands still while the machine sleeps.
-    read_second: AtomicI64,
+    /// The same in unix milliseconds: the other clock stands still while the machine sleeps.
+    read_millisecond: AtomicI64,
     /// Whether anybody asked since the follower looked.
     wanted: AtomicBool,
     wake: Notify,
@@ -142,7 +143,7 @@ impl Cache {
             stripes: array::from_fn(|_| AtomicU64::new(0)),
             start: Instant::now(),
             read_at: AtomicU64::new(0),
-            read_second: AtomicI64::new(0),
+            read_millisecond: AtomicI64::new(0),
             wanted: AtomicBool::new(false),
             wake: Notify::new(),
         }
@@ -155,7 +156,7 @@ impl Cache {
             self.wake.notify_one();
         }
         let age = self.age();
-        if !self.is_trusted(now, age) {
+        if !self.is_trusted(age, unix_milliseconds()) {
             return None;
         }
         let Kept { entry, asked } = self.entries.get(digest)?;
@@ -170,11 +171,13 @@ impl Cache {
         self.entries.len() as u64
     }
 
-    fn is_trusted(&self, now: i64, age: Duration) -> bool {
-        let seconds = now - self.read_second.load(Ordering::SeqCst);
+    /// Whether the last reading is young enough by both clocks.
+    fn is_trusted(&self, age: Duration, millisecond: i64) -> bool {
+        let passed = millisecond.saturating_sub(self.read_millisecond.load(Ordering::SeqCst));
         let read_at = self.read_at.load(Ordering::SeqCst);
         let since = age.saturating_sub(Duration::from_nanos(read_at));
-        read_at > 0 && since <= TRUSTED && (0..=1).contains(&seconds)
+        let young = |passed| Duration::from_millis(passed) <= TRUSTED;
+        read_at > 0 && since <= TRUSTED && u64::try_from(passed).is_ok_and(young)
     }
 
     fn age(&self) -> Duration {
@@ -195,6 +198,11 @@ impl Cache {
         self.entries.insert(digest, Kept { entry, asked });
     }
 
+    /// Forgets a token that the database does not have.
+    pub(super) fn remove(&self, digest: &Digest) {
+        self.entries.remove(digest);
+    }
+
     /// Forgets all tokens of those stripes. To be called after what ended them is committed.
     pub(super) fn forget(&self, stripes: impl IntoIterator<Item = usize>) {
         let number = self.sequence.fetch_add(1, Ordering::SeqCst) + 1;
@@ -206,13 +214,13 @@ impl Cache {
     /// The time of a reading of the counts that begins now.
     pub(super) fn reading(&self) -> Reading {
         let nanoseconds = u64::try_from(self.age().as_nanos()).unwrap_or(u64::MAX);
-        Reading(nanoseconds, now())
+        Reading(nanoseconds, unix_milliseconds())
     }
 
     /// Trusts entries for a while: the reading that began at that time is done, and what had moved is
     /// forgotten.
-    pub(super) fn trust(&self, Reading(nanoseconds, second): Reading) {
-        self.read_second.store(second, Ordering::SeqCst);
+    pub(super) fn trust(&self, Reading(nanoseconds, millisecond): Reading) {
+        self.read_millisecond.store(millisecond, Ordering::SeqCst);
         self.read_at.store(nanoseconds.max(1), Ordering::SeqCst);
     }
 
@@ -230,12 +238,20 @@ impl Cache {
     }
 }
 
+fn unix_milliseconds() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::thread::sleep;
 
     use super::*;
     use crate::identity::{TokenId, UserId};
+    use crate::models::now;
     use crate::models::token::Kind;
     use crate::models::user::Role;
     use crate::secret::Secret;
@@ -278,12 +294,21 @@ mod tests {
         assert!(cache.get(&another, now()).is_none());
         cache.remember(cache.ask(), another, &ending_at(UserId::new(), now()));
         assert!(cache.get(&another, now()).is_none());
+        cache.remove(&digest);
+        assert!(cache.get(&digest, now()).is_none());
     }
 
     #[test]
     fn nothing_is_trusted_after_the_machine_has_slept() {
         let (cache, digest) = remembering(UserId::new());
-        assert!(cache.get(&digest, now() + 3600).is_none());
+        assert!(cache.get(&digest, now()).is_some());
+        // The clock that goes on has gone on for that long, or was set back since.
+        for passed in [300, -300] {
+            let Reading(nanoseconds, millisecond) = cache.reading();
+            cache.trust(Reading(nanoseconds, millisecond - passed));
+            assert!(cache.get(&digest, now()).is_none(), "{passed}");
+        }
+        cache.trust(cache.reading());
         assert!(cache.get(&digest, now()).is_some());
     }
 

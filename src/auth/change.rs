@@ -16,22 +16,35 @@ use crate::models::ending::{self, STRIPES, stripe_of};
 
 /// A transaction, and the users whose sessions are others after it.
 pub(super) struct Change<'a> {
-    auth: &'a Auth,
     tx: Write,
     /// Where something changes.
     changed: BTreeSet<usize>,
-    /// Where something was to change, though perhaps somebody else was faster.
-    asked: BTreeSet<usize>,
+    asked: Asked<'a>,
+}
+
+/// Where something was to change, though perhaps somebody else was faster. It is forgotten at the end of the
+/// change, however that comes: also who is told that there is nothing to end is let in by it no more.
+struct Asked<'a> {
+    auth: &'a Auth,
+    stripes: BTreeSet<usize>,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.auth.forget(std::mem::take(&mut self.stripes));
+    }
 }
 
 impl Auth {
     /// Begins a change.
     pub(super) async fn change(&self) -> sqlx::Result<Change<'_>> {
         Ok(Change {
-            auth: self,
             tx: self.pool.write().await?,
             changed: BTreeSet::new(),
-            asked: BTreeSet::new(),
+            asked: Asked {
+                auth: self,
+                stripes: BTreeSet::new(),
+            },
         })
     }
 
@@ -63,12 +76,12 @@ impl Change<'_> {
     /// Somebody wants that user's tokens to have ended, or to say something else. Where another process
     /// has just done it, this one may not know yet when it answers.
     pub(super) fn asks(&mut self, user: UserId) {
-        self.asked.insert(stripe_of(user));
+        self.asked.stripes.insert(stripe_of(user));
     }
 
     /// The same of a token whose user is not known.
     pub(super) fn asks_of_all(&mut self) {
-        self.asked.extend(0..STRIPES);
+        self.asked.stripes.extend(0..STRIPES);
     }
 
     /// Makes the change. When this has returned, nobody is let in by what it ended.
@@ -77,10 +90,9 @@ impl Change<'_> {
         for &stripe in &self.changed {
             ending::count_one(&mut self.tx, stripe).await?;
         }
-        self.tx.commit().await?;
-        self.asked.extend(self.changed);
-        self.auth.forget(self.asked);
-        Ok(())
+        // Also where the commit fails: it may have been made.
+        self.asked.stripes.extend(self.changed);
+        Ok(self.tx.commit().await?)
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) async fn follow(auth: Auth) {
             sleep(PAUSE).await;
         }
         fails = followed.is_err();
-        // Whoever asks next finds the cache not trusted, and wakes it again.
+        // From here on whoever asks next wakes it again, whether the cache is trusted still or not.
         cache.was_wanted();
     }
 }

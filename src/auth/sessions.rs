@@ -80,7 +80,7 @@ pub struct Issued {
 pub enum Which<'a> {
     /// That one.
     One(TokenId),
-    /// That one, if it is a live token of that user.
+    /// That one, if it is that user's.
     Own(TokenId, UserId),
     /// All of a user, but the one that is kept.
     OfUser(UserId, Option<TokenId>),
@@ -322,6 +322,7 @@ impl Auth {
         let secret = Secret::generate(&self.settings.token_prefix);
         let (digest, hint) = (secret.digest(), secret.hint());
         let mut tx = self.change().await?;
+        tx.asks(session.user_id);
         if !token::renew(&mut tx, session.token_id, &digest, hint, now()).await? {
             return Err(Error::InvalidToken);
         }
@@ -393,7 +394,12 @@ impl Auth {
             let mut db = self.pool.read().await?;
             token::find_bearer(&mut db, kind, &digest, now).await?
         };
-        let bearer = found.ok_or(Error::InvalidToken)?;
+        let Some(bearer) = found else {
+            if let Some((cache, _)) = asking {
+                cache.remove(&digest);
+            }
+            return Err(Error::InvalidToken);
+        };
         let (ends_at, noted_at) = (bearer.ends_at, bearer.last_used_at.unwrap_or(i64::MIN));
         let session = Session {
             kind,
@@ -555,7 +561,7 @@ pub(super) async fn end_within(
     }
     let ended = match which {
         Which::One(id) => token::delete(tx, id).await?,
-        Which::Own(id, owner) => token::delete_own(tx, id, owner, now).await?,
+        Which::Own(id, owner) => token::delete_own(tx, id, owner).await?,
         Which::OfUser(user, kept) => token::delete_of_user(tx, user, kept).await?,
         Which::OfKind(user, kind) => token::delete_of_kind(tx, user, kind).await?,
         Which::OfClient(user, client) => token::delete_of_client(tx, user, None, client).await?,

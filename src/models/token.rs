@@ -414,7 +414,8 @@ pub async fn delete(db: &mut AnyConnection, id: TokenId) -> sqlx::Result<Vec<End
     .await
 }
 
-/// Deletes the token with that id if it is a live one of that user.
+/// Deletes the token with that id if it is that user's; also one whose time is up, for a use that is still to be
+/// noted would bring it back.
 ///
 /// # Errors
 /// The database failed.
@@ -422,16 +423,14 @@ pub async fn delete_own(
     db: &mut AnyConnection,
     id: TokenId,
     owner: UserId,
-    now: i64,
 ) -> sqlx::Result<Vec<Ended>> {
     sqlx::query_as(
-        "DELETE FROM tokens WHERE id = $1 AND user_id = $2 AND ends_at > $3
+        "DELETE FROM tokens WHERE id = $1 AND user_id = $2
          RETURNING id, user_id, client,
                    (SELECT username FROM users WHERE users.id = user_id) AS username",
     )
     .bind(id.to_string())
     .bind(owner.to_string())
-    .bind(now)
     .fetch_all(db)
     .await
 }
