@@ -336,7 +336,7 @@ fn a_logout_ends_a_token_whose_time_came_after_the_guard_let_it_in() {
         let logout = http.post(format!("{}/auth/logout/", server.origin));
         let answer = logout.bearer_auth(&token).send().await.unwrap();
         assert_eq!(answer.status(), 200);
-        // As the use does that let it out, once it is noted.
+        // As the use does that the guard noted, once it is written.
         server
             .execute_quietly("UPDATE tokens SET ends_at = 99999999999")
             .await;

@@ -94,8 +94,7 @@ impl Auth {
     /// [`Error::NotFound`]; [`Error::Conflict`] for the last active admin; [`Error::Database`].
     pub async fn disable(&self, id: UserId, actor: &Actor) -> Result<u64, Error> {
         let now = now();
-        let mut tx = self.change().await?;
-        tx.asks(id);
+        let mut tx = self.change_of(id).await?;
         let user = find_spared(&mut tx, id).await?;
         if user::disable(&mut tx, id, now).await? {
             event::insert(&mut tx, Action::UserDisabled, actor, about(&user), now).await?;
@@ -124,8 +123,7 @@ impl Auth {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Database`].
     pub async fn promote(&self, id: UserId, actor: &Actor) -> Result<(), Error> {
-        let mut tx = self.change().await?;
-        tx.asks(id);
+        let mut tx = self.change_of(id).await?;
         let user = find(&mut tx, id).await?;
         if user::set_role(&mut tx, id, Role::Admin).await? {
             tx.concerns(id);
@@ -141,8 +139,7 @@ impl Auth {
     /// [`Error::NotFound`]; [`Error::Conflict`] for the last active admin; [`Error::Database`].
     pub async fn demote(&self, id: UserId, actor: &Actor) -> Result<(), Error> {
         let now = now();
-        let mut tx = self.change().await?;
-        tx.asks(id);
+        let mut tx = self.change_of(id).await?;
         let user = find_spared(&mut tx, id).await?;
         if user::set_role(&mut tx, id, Role::User).await? {
             tx.concerns(id);
@@ -159,8 +156,7 @@ impl Auth {
     /// [`Error::NotFound`]; [`Error::Conflict`] for the last active admin; [`Error::Database`].
     pub async fn delete_user(&self, id: UserId, actor: &Actor) -> Result<u64, Error> {
         let now = now();
-        let mut tx = self.change().await?;
-        tx.asks(id);
+        let mut tx = self.change_of(id).await?;
         let user = find_spared(&mut tx, id).await?;
         // Whoever is signing in right now holds the user's row; so do we from here on.
         user::disable(&mut tx, id, now).await?;
@@ -196,8 +192,7 @@ impl Auth {
             let hash = turn.hash(new).await?;
             drop(turn);
             let now = now();
-            let mut tx = self.change().await?;
-            tx.asks(id);
+            let mut tx = self.change_of(id).await?;
             if user::change_password(&mut tx, id, &checked.password_hash, &hash).await? {
                 event::insert(&mut tx, Action::PasswordChanged, &actor, about, now).await?;
                 let which = Which::OfUser(id, Some(session.token_id));
@@ -280,8 +275,7 @@ impl Auth {
         self.demand_fit("password", &username_of(&user.username)?, new)?;
         let hash = self.hasher.hash(new).await?;
         let now = now();
-        let mut tx = self.change().await?;
-        tx.asks(user.id);
+        let mut tx = self.change_of(user.id).await?;
         if !user::set_password(&mut tx, user.id, &hash).await? {
             return Err(Error::NotFound);
         }

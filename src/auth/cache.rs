@@ -9,8 +9,7 @@
 //! in the database, in the transaction that does it ([`super::change`]).
 //!
 //! - *In this process*, when the transaction is committed and before anybody is told, the stripe is marked,
-//!   also where another process was faster and there was nothing left to end; a look-up that finds nothing
-//!   drops the token's entry:
+//!   also where another process was faster and the change found nothing left to end:
 //!   [`Cache::forget`] draws the next number of a sequence and writes it to the stripe. An entry bears the
 //!   number that the sequence had before the database was asked for it, and is good as long as its
 //!   stripe's number is not greater. A look-up that was under way meanwhile bears an older number and is
@@ -198,7 +197,8 @@ impl Cache {
         self.entries.insert(digest, Kept { entry, asked });
     }
 
-    /// Forgets a token that the database does not have.
+    /// Forgets a token that the database does not have: whoever is told so is not let in by it a moment later,
+    /// before its end in another process is followed.
     pub(super) fn remove(&self, digest: &Digest) {
         self.entries.remove(digest);
     }

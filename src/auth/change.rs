@@ -48,6 +48,13 @@ impl Auth {
         })
     }
 
+    /// Begins a change of that user, or of their tokens.
+    pub(super) async fn change_of(&self, user: UserId) -> sqlx::Result<Change<'_>> {
+        let mut change = self.change().await?;
+        change.asks(user);
+        Ok(change)
+    }
+
     /// Forgets what is remembered of those stripes, here.
     pub(super) fn forget(&self, stripes: impl IntoIterator<Item = usize>) {
         let mut stripes = stripes.into_iter().peekable();

@@ -110,7 +110,9 @@ impl Auth {
         // Nothing is left of it where that could be done.
         self.store_beside_others(&mut db, &mut store).await?;
         if let Err(error) = demo::settle(&mut db, engine).await {
-            tracing::warn!("all is stored, but the database has not looked at it yet: {error}");
+            tracing::warn!(
+                "all is stored, but lists may be slow until the database has analysed it: {error}"
+            );
         }
         Ok(store.made)
     }

@@ -321,8 +321,7 @@ impl Auth {
     pub(super) async fn renew(&self, session: &Session) -> Result<Secret, Error> {
         let secret = Secret::generate(&self.settings.token_prefix);
         let (digest, hint) = (secret.digest(), secret.hint());
-        let mut tx = self.change().await?;
-        tx.asks(session.user_id);
+        let mut tx = self.change_of(session.user_id).await?;
         if !token::renew(&mut tx, session.token_id, &digest, hint, now()).await? {
             return Err(Error::InvalidToken);
         }
