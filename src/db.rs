@@ -2,24 +2,28 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rocket::figment::Figment;
+use rocket::futures::future::join_all;
 use rocket::tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use rocket::tokio::time::timeout;
 use rocket_db_pools::Database;
 use serde::Deserialize;
-use sqlx::any::AnyPoolOptions;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::error::DatabaseError;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Executor};
 
+use self::conn::Limit;
 use crate::config::one_line;
 
+mod conn;
 mod target;
 mod write;
 
+pub use self::conn::Conn;
 pub use self::target::Target;
 pub use self::write::Write;
 
@@ -37,11 +41,36 @@ pub struct Pool {
     connections: AnyPool,
     /// On SQLite: for what need not survive a power cut.
     light: Option<AnyPool>,
+    /// For work that may take long: exports, bulk actions, pruning.
+    long: AnyPool,
     engine: Engine,
-    /// Whose turn it is to write, on SQLite.
+    timeouts: Timeouts,
+    /// The queue for writing, on SQLite.
     writer: Arc<Semaphore>,
-    /// How long anybody waits for a turn.
-    patience: Duration,
+    last_write: Arc<LastWrite>,
+}
+
+/// When this process last committed a change.
+struct LastWrite {
+    start: Instant,
+    /// Milliseconds from the start, plus one; 0: never.
+    at: AtomicU64,
+}
+
+impl LastWrite {
+    fn note(&self) {
+        self.at.store(self.age() + 1, Ordering::Relaxed);
+    }
+
+    fn is_within(&self, time: Duration) -> bool {
+        let at = self.at.load(Ordering::Relaxed);
+        let passed = (self.age() + 1).saturating_sub(at);
+        at > 0 && Duration::from_millis(passed) <= time
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 /// The engines that the one set of SQL runs on.
@@ -140,6 +169,31 @@ struct PoolSettings {
     connect_timeout: u64,
     /// Seconds after which an idle connection is closed.
     idle_timeout: Option<u64>,
+    /// Seconds that a statement waits for a lock.
+    #[serde(default = "default_lock_timeout")]
+    lock_timeout: u64,
+    /// Seconds that a statement may take, on PostgreSQL.
+    #[serde(default = "default_timeout")]
+    statement_timeout: u64,
+    /// Seconds between two statements of a transaction, on PostgreSQL.
+    #[serde(default = "default_idle_in_transaction")]
+    idle_in_transaction_session_timeout: u64,
+}
+
+/// How long the database is waited for; each is a setting.
+#[derive(Clone, Copy)]
+struct Timeouts {
+    connect: Duration,
+    lock: Duration,
+    statement: Duration,
+    idle_in_transaction: Duration,
+}
+
+impl Timeouts {
+    /// What a statement may take as seen from here: the server, if it lives, ends it before.
+    fn limit(&self) -> Duration {
+        self.statement.max(self.lock) + Duration::from_secs(1)
+    }
 }
 
 impl PoolSettings {
@@ -148,18 +202,32 @@ impl PoolSettings {
         let settings: Self = figment
             .extract()
             .map_err(|error| Fault::Settings(one_line(&error, |_| true)))?;
-        if settings.connect_timeout > LONGEST_TIMEOUT
-            || settings.idle_timeout.unwrap_or(0) > LONGEST_TIMEOUT
-        {
-            return Err(Fault::Settings(format!(
-                "connect_timeout and idle_timeout take up to {LONGEST_TIMEOUT} seconds"
-            )));
+        for (key, seconds) in [
+            ("connect_timeout", settings.connect_timeout),
+            ("idle_timeout", settings.idle_timeout.unwrap_or(1)),
+            ("lock_timeout", settings.lock_timeout),
+            ("statement_timeout", settings.statement_timeout),
+            (
+                "idle_in_transaction_session_timeout",
+                settings.idle_in_transaction_session_timeout,
+            ),
+        ] {
+            if !(1..=LONGEST_TIMEOUT).contains(&seconds) {
+                return Err(Fault::Settings(format!(
+                    "{key} takes 1 to {LONGEST_TIMEOUT} seconds"
+                )));
+            }
         }
         Ok(settings)
     }
 
-    fn patience(&self) -> Duration {
-        Duration::from_secs(self.connect_timeout)
+    fn timeouts(&self) -> Timeouts {
+        Timeouts {
+            connect: Duration::from_secs(self.connect_timeout),
+            lock: Duration::from_secs(self.lock_timeout),
+            statement: Duration::from_secs(self.statement_timeout),
+            idle_in_transaction: Duration::from_secs(self.idle_in_transaction_session_timeout),
+        }
     }
 }
 
@@ -174,6 +242,14 @@ fn default_timeout() -> u64 {
     5
 }
 
+fn default_lock_timeout() -> u64 {
+    3
+}
+
+fn default_idle_in_transaction() -> u64 {
+    10
+}
+
 /// Seconds that a time-out may be set to; far longer ones overflow the clock.
 const LONGEST_TIMEOUT: u64 = 24 * 60 * 60;
 
@@ -183,6 +259,10 @@ const LONGEST_TIMEOUT: u64 = 24 * 60 * 60;
 const KEPT_PAGES: &str = "PRAGMA cache_size = -8192";
 /// More connections than this only queue for SQLite's one writer.
 const SQLITE_CONNECTIONS: u32 = 8;
+/// Exports, bulk actions and the like that run at the same time.
+const LONG_CONNECTIONS: u32 = 4;
+/// They are seldom needed.
+const LONG_IDLE: Duration = Duration::from_mins(1);
 
 impl Pool {
     /// Opens the database that `figment` names, creating (SQLite) and migrating it.
@@ -202,7 +282,7 @@ impl Pool {
     pub async fn open_as_it_is(figment: &Figment) -> Result<Self, Fault> {
         let settings = PoolSettings::read(&figment.focus(SETTINGS))?;
         let target = Target::parse(&settings.url)?;
-        target.demand(settings.patience()).await?;
+        target.demand(settings.timeouts().connect).await?;
         Self::over(&target, &settings)
     }
 
@@ -215,42 +295,41 @@ impl Pool {
 
     fn over(target: &Target, settings: &PoolSettings) -> Result<Self, Fault> {
         let engine = target.engine();
+        let timeouts = settings.timeouts();
         let most = match engine {
             Engine::Sqlite => settings.max_connections.min(SQLITE_CONNECTIONS),
             Engine::Postgres => settings.max_connections,
         };
-        let patience = settings.patience();
         let idle = settings.idle_timeout.map(Duration::from_secs);
         let options = target.options("rw")?;
-        let pool = |synchronous: &'static str| {
+        let pool = |session: Session| {
             AnyPoolOptions::new()
-                .acquire_timeout(patience)
+                .acquire_timeout(timeouts.connect)
                 .idle_timeout(idle)
                 .after_connect(move |connection, _| {
-                    Box::pin(async move {
-                        if engine == Engine::Sqlite {
-                            for sql in [synchronous, KEPT_PAGES] {
-                                sqlx::query(sql).execute(&mut *connection).await?;
-                            }
-                        }
-                        Ok(())
-                    })
+                    Box::pin(prepare(connection, engine, timeouts, session))
                 })
         };
-        // In WAL mode the default, NORMAL, may lose the last commits in a power cut: a revoked token
-        // would be back.
-        let connections = pool("PRAGMA synchronous = FULL")
+        let connections = pool(Session::Usual)
             .min_connections(settings.min_connections)
             .max_connections(most)
             .connect_lazy_with(options.clone());
         // It has one writer at a time.
-        let light = || pool("PRAGMA synchronous = NORMAL").max_connections(1);
+        let light = || pool(Session::Light).max_connections(1);
+        let long = pool(Session::Long)
+            .max_connections(LONG_CONNECTIONS)
+            .idle_timeout(LONG_IDLE);
         Ok(Self {
             connections,
-            light: (engine == Engine::Sqlite).then(|| light().connect_lazy_with(options)),
+            light: (engine == Engine::Sqlite).then(|| light().connect_lazy_with(options.clone())),
+            long: long.connect_lazy_with(options),
             engine,
+            timeouts,
             writer: Arc::new(Semaphore::new(1)),
-            patience,
+            last_write: Arc::new(LastWrite {
+                start: Instant::now(),
+                at: AtomicU64::new(0),
+            }),
         })
     }
 
@@ -263,31 +342,73 @@ impl Pool {
     ///
     /// # Errors
     /// There is none to be had within `connect_timeout`.
-    pub async fn read(&self) -> sqlx::Result<PoolConnection<Any>> {
-        self.connections.acquire().await
+    pub async fn read(&self) -> sqlx::Result<Conn> {
+        self.acquire(&self.connections).await
+    }
+
+    /// A connection for reading that may take long.
+    ///
+    /// # Errors
+    /// As [`Pool::read`].
+    pub async fn read_long(&self) -> sqlx::Result<Conn> {
+        let mut conn = self.acquire(&self.long).await?;
+        conn.watch(self.options()).await?;
+        Ok(conn)
     }
 
     /// A connection beside those of the pool.
     ///
     /// # Errors
-    /// The database can't be reached.
-    pub async fn connect(&self) -> sqlx::Result<AnyConnection> {
-        AnyConnection::connect_with(&self.connections.connect_options()).await
+    /// The database can't be reached within `connect_timeout`.
+    pub async fn connect(&self) -> sqlx::Result<Conn> {
+        self.connect_as(Session::Usual).await
     }
 
-    /// A transaction for writing. On SQLite it takes the write lock at once: one that starts as a
-    /// reader fails when another writer came between.
+    /// A connection beside those of the pool, for work that may take long.
+    ///
+    /// # Errors
+    /// As [`Pool::connect`].
+    pub async fn connect_long(&self) -> sqlx::Result<Conn> {
+        let mut conn = self.connect_as(Session::Long).await?;
+        conn.watch(self.options()).await?;
+        Ok(conn)
+    }
+
+    async fn connect_as(&self, session: Session) -> sqlx::Result<Conn> {
+        let connect = async {
+            let mut connection = self.options().connect().await?;
+            prepare(&mut connection, self.engine, self.timeouts, session).await?;
+            Ok(Conn::own(connection, self.engine, self.limit()))
+        };
+        let connected = timeout(self.timeouts.connect, connect).await;
+        connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+
+    async fn acquire(&self, pool: &AnyPool) -> sqlx::Result<Conn> {
+        Ok(Conn::pooled(
+            pool.acquire().await?,
+            self.engine,
+            self.limit(),
+        ))
+    }
+
+    fn limit(&self) -> Limit {
+        Limit::Short(self.timeouts.limit())
+    }
+
+    fn options(&self) -> AnyConnectOptions {
+        (*self.connections.connect_options()).clone()
+    }
+
+    /// A transaction for writing.
     ///
     /// # Errors
     /// There is no connection to be had, or it is not our turn within `connect_timeout`, or the lock is
-    /// not free within the busy time-out.
+    /// not free within `lock_timeout`.
     pub async fn write(&self) -> sqlx::Result<Write> {
-        let turn = self.turn().await?;
-        let transaction = match self.engine {
-            Engine::Sqlite => self.connections.begin_with("BEGIN IMMEDIATE").await?,
-            Engine::Postgres => self.connections.begin().await?,
-        };
-        Ok(Write::new(transaction, turn))
+        let permit = self.queue().await?;
+        let conn = self.acquire(&self.connections).await?;
+        self.begin(conn, permit).await
     }
 
     /// The same for what need not survive a power cut, so that SQLite does not wait for the disk.
@@ -298,34 +419,19 @@ impl Pool {
         let Some(light) = &self.light else {
             return self.write().await;
         };
-        let turn = self.turn().await?;
-        let transaction = light.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Write::new(transaction, turn))
+        let permit = self.queue().await?;
+        let conn = self.acquire(light).await?;
+        self.begin(conn, permit).await
     }
 
-    /// The turn to write, where there are turns.
-    async fn turn(&self) -> sqlx::Result<Option<OwnedSemaphorePermit>> {
-        if self.engine != Engine::Sqlite {
-            return Ok(None);
-        }
-        let turn = timeout(self.patience, Arc::clone(&self.writer).acquire_owned()).await;
-        let turn = turn.map_err(|_| sqlx::Error::PoolTimedOut)?;
-        turn.map(Some).map_err(|_| sqlx::Error::PoolClosed)
-    }
-
-    /// A transaction for writing, as [`Pool::write`], on a connection that the caller keeps for
-    /// several of them.
+    /// The same for statements that may take long.
     ///
     /// # Errors
-    /// The lock is not free within the busy time-out.
-    pub async fn write_on<'c>(
-        &self,
-        connection: &'c mut AnyConnection,
-    ) -> sqlx::Result<Transaction<'c, Any>> {
-        match self.engine {
-            Engine::Sqlite => connection.begin_with("BEGIN IMMEDIATE").await,
-            Engine::Postgres => connection.begin().await,
-        }
+    /// As [`Pool::write`].
+    pub async fn write_long(&self) -> sqlx::Result<Write> {
+        let permit = self.queue().await?;
+        let conn = self.read_long().await?;
+        self.begin(conn, permit).await
     }
 
     /// A transaction that behaves as if no other ran beside it. One that can't be fitted in fails
@@ -337,11 +443,41 @@ impl Pool {
         match self.engine {
             Engine::Sqlite => self.write().await,
             Engine::Postgres => {
-                let alone = "BEGIN ISOLATION LEVEL SERIALIZABLE";
-                let transaction = self.connections.begin_with(alone).await?;
-                Ok(Write::new(transaction, None))
+                let mut conn = self.acquire(&self.connections).await?;
+                conn.begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE")
+                    .await?;
+                Ok(self.begun(conn, None))
             }
         }
+    }
+
+    async fn begin(
+        &self,
+        mut conn: Conn,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> sqlx::Result<Write> {
+        conn.begin().await?;
+        Ok(self.begun(conn, permit))
+    }
+
+    fn begun(&self, conn: Conn, permit: Option<OwnedSemaphorePermit>) -> Write {
+        Write::new(conn, permit, Arc::clone(&self.last_write))
+    }
+
+    /// Waits in the queue for writing, where there is one.
+    async fn queue(&self) -> sqlx::Result<Option<OwnedSemaphorePermit>> {
+        if self.engine != Engine::Sqlite {
+            return Ok(None);
+        }
+        let waiting = Arc::clone(&self.writer).acquire_owned();
+        let permit = timeout(self.timeouts.connect, waiting).await;
+        let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        permit.map(Some).map_err(|_| sqlx::Error::PoolClosed)
+    }
+
+    /// Whether this process has committed a change within that time.
+    pub fn has_written_within(&self, time: Duration) -> bool {
+        self.last_write.is_within(time)
     }
 
     /// Whether the database answers and has exactly the schema that this version works with.
@@ -352,7 +488,7 @@ impl Pool {
         let mut connection = self.read().await?;
         let applied: Vec<(i64,)> =
             sqlx::query_as("SELECT version FROM _sqlx_migrations ORDER BY version")
-                .fetch_all(&mut *connection)
+                .fetch_all(&mut connection)
                 .await?;
         Ok(applied
             .iter()
@@ -363,10 +499,7 @@ impl Pool {
     /// How many connections there are, by what they do, and how many there may be.
     pub fn load(&self) -> [(&'static str, u64); 3] {
         let (mut size, mut idle, mut most) = (0, 0, 0);
-        for pool in [Some(&self.connections), self.light.as_ref()]
-            .into_iter()
-            .flatten()
-        {
+        for pool in self.pools() {
             size += u64::from(pool.size());
             idle += pool.num_idle() as u64;
             most += u64::from(pool.options().get_max_connections());
@@ -390,23 +523,83 @@ impl Pool {
         let encrypted: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl",
         )
-        .fetch_one(&mut *connection)
+        .fetch_one(&mut connection)
         .await?;
         Ok(encrypted > 0)
     }
 
-    /// Closes every connection, waiting for those in use.
-    pub async fn shut(&self) {
-        if let Some(light) = &self.light {
-            light.close().await;
-        }
-        self.connections.close().await;
+    fn pools(&self) -> impl Iterator<Item = &AnyPool> {
+        [
+            Some(&self.connections),
+            self.light.as_ref(),
+            Some(&self.long),
+        ]
+        .into_iter()
+        .flatten()
     }
+
+    /// Closes every connection. It waits a few seconds for those in use, and for the server.
+    pub async fn shut(&self) {
+        let closed = join_all(self.pools().map(AnyPool::close));
+        let _ = timeout(self.timeouts.connect, closed).await;
+    }
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Session {
+    /// Requests.
+    Usual,
+    /// Writing what need not survive a power cut.
+    Light,
+    /// Work that may take long.
+    Long,
+}
+
+/// Sets a new connection up.
+async fn prepare(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    timeouts: Timeouts,
+    session: Session,
+) -> sqlx::Result<()> {
+    let settings = match engine {
+        Engine::Sqlite => {
+            // In WAL mode the default, NORMAL, may lose the last commits in a power cut: a revoked token
+            // would be back.
+            let synchronous = match session {
+                Session::Light => "NORMAL",
+                Session::Usual | Session::Long => "FULL",
+            };
+            let lock = timeouts.lock.as_millis();
+            format!(
+                "PRAGMA busy_timeout = {lock}; PRAGMA synchronous = {synchronous}; {KEPT_PAGES}"
+            )
+        }
+        Engine::Postgres => {
+            let statement = match session {
+                Session::Long => Duration::ZERO,
+                Session::Usual | Session::Light => timeouts.statement,
+            };
+            // Here and not among the parameters that a connection starts with: PgBouncer refuses those.
+            // A statement outside a transaction takes the default isolation, which may be another.
+            format!(
+                "SET lock_timeout = '{}s'; SET statement_timeout = '{}s';
+                 SET idle_in_transaction_session_timeout = '{}s';
+                 SET default_transaction_isolation = 'read committed'",
+                timeouts.lock.as_secs(),
+                statement.as_secs(),
+                timeouts.idle_in_transaction.as_secs()
+            )
+        }
+    };
+    connection.execute(AssertSqlSafe(settings)).await?;
+    Ok(())
 }
 
 #[rocket::async_trait]
 impl rocket_db_pools::Pool for Pool {
-    type Connection = PoolConnection<Any>;
+    type Connection = Conn;
     type Error = Fault;
 
     async fn init(figment: &Figment) -> Result<Self, Fault> {

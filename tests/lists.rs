@@ -135,7 +135,7 @@ async fn tokens(app: &App) -> Vec<Token> {
         "SELECT t.id, u.username, t.client, t.last_address, t.created_at, t.last_used_at, t.ends_at
          FROM tokens t JOIN users u ON u.id = t.user_id WHERE t.kind = 'api'",
     );
-    let rows = rows.fetch_all(&mut *db).await.unwrap();
+    let rows = rows.fetch_all(&mut db).await.unwrap();
     let token = |row: &sqlx::any::AnyRow| Token {
         id: row.get(0),
         username: row.get(1),

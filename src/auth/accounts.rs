@@ -1,11 +1,9 @@
 //! Users and their passwords. Whatever shuts a user out ends tokens in the same transaction.
 
-use sqlx::AnyConnection;
-
 use super::Auth;
 use super::sessions::{Reason, Refused, Session, Which, end_within};
 use super::throttle::Checked;
-use crate::db::may_be_tried_again;
+use crate::db::{Conn, may_be_tried_again};
 use crate::error::{Error, FieldErrors};
 use crate::identity::{TokenId, UserId, Username};
 use crate::models::event::{self, About, Action, Actor};
@@ -310,7 +308,7 @@ fn username_of(stored: &str) -> Result<Username, Error> {
 }
 
 async fn create(
-    tx: &mut AnyConnection,
+    tx: &mut Conn,
     username: &Username,
     hash: &str,
     role: Role,
@@ -328,12 +326,12 @@ async fn create(
     Ok(id)
 }
 
-async fn find(tx: &mut AnyConnection, id: UserId) -> Result<User, Error> {
+async fn find(tx: &mut Conn, id: UserId) -> Result<User, Error> {
     user::find(tx, id).await?.ok_or(Error::NotFound)
 }
 
 /// The user, unless it is the last active admin.
-async fn find_spared(tx: &mut AnyConnection, id: UserId) -> Result<User, Error> {
+async fn find_spared(tx: &mut Conn, id: UserId) -> Result<User, Error> {
     let admins = user::lock_active_admins(tx).await?;
     let user = find(tx, id).await?;
     if user.role == Role::Admin && user.disabled_at.is_none() && admins <= 1 {

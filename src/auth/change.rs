@@ -5,11 +5,10 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::Ordering;
 
 use rocket::tokio::time::sleep;
-use sqlx::AnyConnection;
 
 use super::Auth;
 use super::cache::FOLLOWED;
-use crate::db::Write;
+use crate::db::{Conn, Write};
 use crate::error::Error;
 use crate::identity::UserId;
 use crate::models::ending::{self, STRIPES, stripe_of};
@@ -104,15 +103,15 @@ impl Change<'_> {
 }
 
 impl Deref for Change<'_> {
-    type Target = AnyConnection;
+    type Target = Conn;
 
-    fn deref(&self) -> &AnyConnection {
+    fn deref(&self) -> &Conn {
         &self.tx
     }
 }
 
 impl DerefMut for Change<'_> {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
+    fn deref_mut(&mut self) -> &mut Conn {
         &mut self.tx
     }
 }

@@ -13,10 +13,9 @@ use rand::{Rng, RngExt};
 use rocket::tokio::sync::mpsc::{self, Receiver};
 use rocket::tokio::task::spawn_blocking;
 use rocket::tokio::time::sleep;
-use sqlx::AnyConnection;
 
 use super::Auth;
-use crate::db::Engine;
+use crate::db::{Conn, Engine};
 use crate::error::{Error, FieldErrors};
 use crate::identity::Username;
 use crate::models::demo::{self, Batch};
@@ -89,7 +88,7 @@ impl Auth {
 
         let engine = self.pool.engine();
         // Its own, for it is made another than the pool's are.
-        let mut db = self.pool.connect().await?;
+        let mut db = self.pool.connect_long().await?;
         demo::make_room(&mut db, engine).await?;
         let taken = demo::taken(&mut db).await?;
         let free = !taken.contains(first_admin.key());
@@ -118,37 +117,29 @@ impl Auth {
     }
 
     /// Stores all rows in one transaction, if the database is empty still.
-    async fn store_at_once(
-        &self,
-        db: &mut AnyConnection,
-        store: &mut Store<'_>,
-    ) -> Result<(), Error> {
+    async fn store_at_once(&self, db: &mut Conn, store: &mut Store<'_>) -> Result<(), Error> {
         demo::leave_log(db, store.engine).await?;
-        let mut tx = self.pool.write_on(db).await?;
-        let indexes = demo::take_indexes_away(&mut tx, store.engine).await?;
+        db.begin().await?;
+        let indexes = demo::take_indexes_away(db, store.engine).await?;
         // Whoever was about to store something has let this one wait, and is done.
-        if demo::taken(&mut tx).await?.is_empty() {
-            store.all(&mut tx).await?;
-            demo::put_indexes_back(&mut tx, store.engine, indexes).await?;
-            tx.commit().await?;
+        if demo::taken(db).await?.is_empty() {
+            store.all(db).await?;
+            demo::put_indexes_back(db, store.engine, indexes).await?;
+            db.commit().await?;
         } else {
-            tx.rollback().await?;
+            db.rollback().await?;
         }
         Ok(demo::return_to_log(db, store.engine).await?)
     }
 
     /// Stores all rows in transactions that end before others wait for long.
-    async fn store_beside_others(
-        &self,
-        db: &mut AnyConnection,
-        store: &mut Store<'_>,
-    ) -> Result<(), Error> {
+    async fn store_beside_others(&self, db: &mut Conn, store: &mut Store<'_>) -> Result<(), Error> {
         let (mut takes_rows, mut in_log) = (HELD, 0);
         while let Some(first) = store.batches.recv().await {
-            let mut tx = self.pool.write_on(db).await?;
+            db.begin().await?;
             let start = Instant::now();
-            store.some(&mut tx, first, takes_rows).await?;
-            tx.commit().await?;
+            store.some(db, first, takes_rows).await?;
+            db.commit().await?;
             // The larger the database is, the longer does it take to write the same rows.
             let ratio = HELD.div_duration_f64(start.elapsed());
             takes_rows = takes_rows.mul_f64(ratio.clamp(0.5, 1.5)).min(HELD);
@@ -200,7 +191,7 @@ struct Store<'a> {
 
 impl Store<'_> {
     /// Stores all of them.
-    async fn all(&mut self, tx: &mut AnyConnection) -> Result<(), Error> {
+    async fn all(&mut self, tx: &mut Conn) -> Result<(), Error> {
         while let Some(batch) = self.batches.recv().await {
             self.store(tx, batch).await?;
         }
@@ -208,12 +199,7 @@ impl Store<'_> {
     }
 
     /// Stores `first` and what comes within that time.
-    async fn some(
-        &mut self,
-        tx: &mut AnyConnection,
-        first: Batch,
-        time: Duration,
-    ) -> Result<(), Error> {
+    async fn some(&mut self, tx: &mut Conn, first: Batch, time: Duration) -> Result<(), Error> {
         let start = Instant::now();
         self.store(tx, first).await?;
         while start.elapsed() < time
@@ -224,7 +210,7 @@ impl Store<'_> {
         Ok(())
     }
 
-    async fn store(&mut self, tx: &mut AnyConnection, batch: Batch) -> Result<(), Error> {
+    async fn store(&mut self, tx: &mut Conn, batch: Batch) -> Result<(), Error> {
         let (users, tokens) = demo::insert(tx, self.engine, batch, self.hash).await?;
         self.made.users += users;
         self.made.tokens += tokens;

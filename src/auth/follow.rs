@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use rocket::futures::future;
 use rocket::tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-use sqlx::Connection;
 
 use super::Auth;
 use super::cache::{Cache, EVERY};

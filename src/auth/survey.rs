@@ -1,9 +1,8 @@
 //! What of the accounts an operator should know before strangers come.
 
-use sqlx::AnyConnection;
-
 use super::Auth;
 use super::demo::FIRST_ADMIN;
+use crate::db::Conn;
 use crate::error::Error;
 use crate::identity::Username;
 use crate::models::user::{self, Filter, Role};
@@ -47,7 +46,7 @@ impl Auth {
         })
     }
 
-    async fn count_outdated(&self, db: &mut AnyConnection) -> Result<u64, Error> {
+    async fn count_outdated(&self, db: &mut Conn) -> Result<u64, Error> {
         let (mut outdated, mut last) = (0, String::new());
         loop {
             let users = user::hashes(db, &last, AT_ONCE).await?;

@@ -20,10 +20,9 @@
 use std::time::{Duration, Instant};
 
 use rocket::tokio::time::sleep;
-use sqlx::AnyConnection;
 
 use super::Auth;
-use crate::db::may_be_tried_again;
+use crate::db::{Conn, may_be_tried_again};
 use crate::error::Error;
 use crate::identity::{UserId, Username};
 use crate::models::attempt::{self, Standing};
@@ -199,7 +198,7 @@ impl Auth {
     /// Makes an attempt a failure, and says what that uses up, if anything, in the trail's words.
     pub(super) async fn fail(
         &self,
-        tx: &mut AnyConnection,
+        tx: &mut Conn,
         attempt: &Attempt,
     ) -> Result<Option<&'static str>, Error> {
         let (per_account, per_address) = self.limits();
@@ -226,7 +225,7 @@ impl Auth {
 
 impl Attempt {
     /// Takes it back.
-    pub(super) async fn forgive(&self, tx: &mut AnyConnection) -> Result<(), Error> {
+    pub(super) async fn forgive(&self, tx: &mut Conn) -> Result<(), Error> {
         attempt::forgive(tx, &self.budgets.account, self.account_ends).await?;
         attempt::forgive(tx, &self.budgets.address, self.address_ends).await?;
         Ok(())
@@ -235,7 +234,7 @@ impl Attempt {
 
 /// Notes that the user signed in from where `caller` is: a budget of its own from now on.
 pub(super) async fn remember_address(
-    tx: &mut AnyConnection,
+    tx: &mut Conn,
     user: UserId,
     caller: &Caller,
 ) -> Result<(), Error> {

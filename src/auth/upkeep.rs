@@ -7,10 +7,10 @@ use rocket::futures::future::BoxFuture;
 use rocket::tokio::time::{MissedTickBehavior, interval};
 use rocket::tokio::{self, select};
 use rocket::{Orbit, Rocket};
-use sqlx::AnyConnection;
 
 use super::{Auth, follow};
 use crate::config::Settings;
+use crate::db::Conn;
 use crate::error::Error;
 use crate::models::event::{self, Actor};
 use crate::models::{attempt, known_address, now};
@@ -127,7 +127,7 @@ impl Auth {
 }
 
 /// Deletes rows up to a time, unix seconds, a batch in each transaction.
-type Delete = for<'a> fn(&'a mut AnyConnection, i64, i64) -> BoxFuture<'a, sqlx::Result<u64>>;
+type Delete = for<'a> fn(&'a mut Conn, i64, i64) -> BoxFuture<'a, sqlx::Result<u64>>;
 
 async fn delete(auth: &Auth, time: i64, limit: i64, batch: Delete) -> Result<(), Error> {
     loop {

@@ -9,7 +9,6 @@ use clap::Args;
 use indicatif::HumanCount;
 use rocket::figment::Figment;
 use rocket::tokio::select;
-use sqlx::Connection;
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use super::{Failure, output};
@@ -93,7 +92,7 @@ impl Backup {
         let copy = NamedTempFile::new_in(&beside).map_err(failed)?;
         let path = (copy.path().to_str()).ok_or_else(|| self.refused("a path has to be UTF-8"))?;
 
-        let mut db = pool.connect().await?;
+        let mut db = pool.connect_long().await?;
         let written = copy::write_into(&mut db, path).await;
         written.map_err(|error| self.refused(&error.to_string()))?;
         db.close().await?;

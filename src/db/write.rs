@@ -1,56 +1,80 @@
 //! A transaction for writing.
 
+use std::mem;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
+use rocket::tokio::runtime::Handle;
 use rocket::tokio::sync::OwnedSemaphorePermit;
-use sqlx::{Any, AnyConnection, Transaction};
 
-/// A transaction that may write. Undone if it is dropped before it is committed.
+use super::{Conn, LastWrite};
+
+/// A transaction that may write. Rolled back if it is dropped before it is committed.
 pub struct Write {
-    transaction: Transaction<'static, Any>,
+    conn: Conn,
     /// SQLite has one writer at a time. This process's own queue for it in the order in which they came;
     /// left to SQLite they look again every 100 ms, and those that come late are as likely to be next.
-    _turn: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
+    last: Arc<LastWrite>,
 }
 
 impl Write {
     pub(super) fn new(
-        transaction: Transaction<'static, Any>,
-        turn: Option<OwnedSemaphorePermit>,
+        conn: Conn,
+        permit: Option<OwnedSemaphorePermit>,
+        last: Arc<LastWrite>,
     ) -> Self {
-        Self {
-            transaction,
-            _turn: turn,
+        Self { conn, permit, last }
+    }
+
+    /// Commits the transaction.
+    ///
+    /// # Errors
+    /// The database failed, and the transaction may or may not be committed; or one of its
+    /// statements had failed, and nothing is committed.
+    pub async fn commit(mut self) -> sqlx::Result<()> {
+        if self.conn.commit().await? > 0 {
+            self.last.note();
         }
+        Ok(())
     }
 
-    /// Makes it so.
+    /// Rolls the transaction back.
     ///
     /// # Errors
-    /// The database failed; most likely it is not so.
-    pub async fn commit(self) -> sqlx::Result<()> {
-        self.transaction.commit().await
+    /// The database failed; the transaction is rolled back all the same.
+    pub async fn rollback(mut self) -> sqlx::Result<()> {
+        self.conn.rollback().await
     }
+}
 
-    /// Undoes it.
-    ///
-    /// # Errors
-    /// The database failed; it is undone all the same.
-    pub async fn rollback(self) -> sqlx::Result<()> {
-        self.transaction.rollback().await
+impl Drop for Write {
+    fn drop(&mut self) {
+        // The next writer waits until this one has let go.
+        let permit = self.permit.take();
+        if self.conn.is_in_transaction()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let mut conn = mem::replace(&mut self.conn, Conn::closed());
+            runtime.spawn(async move {
+                // If it fails, the connection is closed, which rolls back as well.
+                let _ = conn.rollback().await;
+                drop((conn, permit));
+            });
+        }
     }
 }
 
 impl Deref for Write {
-    type Target = AnyConnection;
+    type Target = Conn;
 
-    fn deref(&self) -> &AnyConnection {
-        &self.transaction
+    fn deref(&self) -> &Conn {
+        &self.conn
     }
 }
 
 impl DerefMut for Write {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.transaction
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.conn
     }
 }

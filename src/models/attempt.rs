@@ -5,7 +5,9 @@
 //! has failed never is more than the limit, and each change is a single statement: neither a burst
 //! nor a second process slips past.
 
-use sqlx::{AnyConnection, FromRow};
+use sqlx::FromRow;
+
+use crate::db::Conn;
 
 /// Counts one more attempt for `key` as pending, and gives the end of the window that it counts in
 /// (unix seconds); none if `limit` attempts have failed or are pending in it. A window that begins
@@ -14,7 +16,7 @@ use sqlx::{AnyConnection, FromRow};
 /// # Errors
 /// The database failed.
 pub async fn begin(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     key: &str,
     limit: i64,
     now: i64,
@@ -44,7 +46,7 @@ pub async fn begin(
 ///
 /// # Errors
 /// The database failed.
-pub async fn fail(db: &mut AnyConnection, key: &str, ends_at: i64) -> sqlx::Result<Option<i64>> {
+pub async fn fail(db: &mut Conn, key: &str, ends_at: i64) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar(
         "UPDATE attempts SET failures = failures + 1, pending = pending - 1
          WHERE key = $1 AND ends_at = $2 AND pending > 0
@@ -60,7 +62,7 @@ pub async fn fail(db: &mut AnyConnection, key: &str, ends_at: i64) -> sqlx::Resu
 ///
 /// # Errors
 /// The database failed.
-pub async fn forgive(db: &mut AnyConnection, key: &str, ends_at: i64) -> sqlx::Result<()> {
+pub async fn forgive(db: &mut Conn, key: &str, ends_at: i64) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE attempts SET pending = pending - 1
          WHERE key = $1 AND ends_at = $2 AND pending > 0",
@@ -89,11 +91,7 @@ pub struct Standing {
 ///
 /// # Errors
 /// The database failed.
-pub async fn standings(
-    db: &mut AnyConnection,
-    keys: [&str; 2],
-    now: i64,
-) -> sqlx::Result<Vec<Standing>> {
+pub async fn standings(db: &mut Conn, keys: [&str; 2], now: i64) -> sqlx::Result<Vec<Standing>> {
     sqlx::query_as(
         "SELECT key, failures, pending, ends_at FROM attempts
          WHERE ends_at > $1 AND (key = $2 OR key = $3)",
@@ -109,7 +107,7 @@ pub async fn standings(
 ///
 /// # Errors
 /// The database failed.
-pub async fn delete_ended(db: &mut AnyConnection, now: i64, limit: i64) -> sqlx::Result<u64> {
+pub async fn delete_ended(db: &mut Conn, now: i64, limit: i64) -> sqlx::Result<u64> {
     let done = sqlx::query(
         "DELETE FROM attempts WHERE ends_at <= $1 AND key IN (
              SELECT key FROM attempts WHERE ends_at <= $1 ORDER BY ends_at LIMIT $2)",

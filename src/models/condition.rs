@@ -3,7 +3,9 @@
 
 use sqlx::any::AnyArguments;
 use sqlx::query::QueryAs;
-use sqlx::{Any, AnyConnection, AssertSqlSafe};
+use sqlx::{Any, AssertSqlSafe};
+
+use crate::db::Conn;
 
 /// A value of a condition.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,7 +110,7 @@ impl Condition {
     }
 
     /// The rows of a statement that these values go with.
-    pub(super) async fn fetch<T>(self, db: &mut AnyConnection, sql: String) -> sqlx::Result<Vec<T>>
+    pub(super) async fn fetch<T>(self, db: &mut Conn, sql: String) -> sqlx::Result<Vec<T>>
     where
         T: Send + Unpin + for<'r> sqlx::FromRow<'r, sqlx::any::AnyRow>,
     {
@@ -126,12 +128,7 @@ impl Condition {
     }
 
     /// How many rows of `from` meet the conditions, counted up to `most`.
-    pub(super) async fn count(
-        mut self,
-        db: &mut AnyConnection,
-        from: &str,
-        most: i64,
-    ) -> sqlx::Result<i64> {
+    pub(super) async fn count(mut self, db: &mut Conn, from: &str, most: i64) -> sqlx::Result<i64> {
         let clauses = self.sql();
         let most = self.bind(most);
         let sql = format!(
@@ -143,11 +140,7 @@ impl Condition {
 
     /// How many rows of `from` PostgreSQL expects to meet the conditions, by what it knows of their columns;
     /// none where it does not say.
-    pub(super) async fn expected(
-        mut self,
-        db: &mut AnyConnection,
-        from: &str,
-    ) -> sqlx::Result<Option<i64>> {
+    pub(super) async fn expected(mut self, db: &mut Conn, from: &str) -> sqlx::Result<Option<i64>> {
         let clauses = self.sql();
         let sql = format!("EXPLAIN (FORMAT YAML) SELECT 1 FROM {from} WHERE {clauses}");
         let plan: Vec<(String,)> = self.fetch(db, sql).await?;

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use rocket::futures::future::join;
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
+use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::event::{Action, Via};
 use super::token::Kind;
 use super::user::Role;
-use crate::db::Engine;
+use crate::db::{Conn, Engine};
 use crate::identity::{ClientName, EventId, TokenId, UserId, Username};
 use crate::secret::Digest;
 
@@ -125,7 +125,7 @@ const ROWS: usize = 256;
 ///
 /// # Errors
 /// The database failed.
-pub async fn taken(db: &mut AnyConnection) -> sqlx::Result<HashSet<String>> {
+pub async fn taken(db: &mut Conn) -> sqlx::Result<HashSet<String>> {
     let keys: Vec<String> = sqlx::query_scalar("SELECT username_key FROM users")
         .fetch_all(db)
         .await?;
@@ -138,7 +138,7 @@ pub async fn taken(db: &mut AnyConnection) -> sqlx::Result<HashSet<String>> {
 /// # Errors
 /// The database failed.
 pub async fn insert(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     engine: Engine,
     mut batch: Batch,
     password_hash: &str,
@@ -160,7 +160,7 @@ pub async fn insert(
 }
 
 async fn insert_users(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     engine: Engine,
     users: &[DemoUser],
     password_hash: &str,
@@ -187,11 +187,7 @@ async fn insert_users(
     stored.await?.iter().map(|row| row.try_get(0)).collect()
 }
 
-async fn insert_tokens(
-    db: &mut AnyConnection,
-    engine: Engine,
-    tokens: &[DemoToken],
-) -> sqlx::Result<()> {
+async fn insert_tokens(db: &mut Conn, engine: Engine, tokens: &[DemoToken]) -> sqlx::Result<()> {
     let statement = Statement {
         engine,
         start: "INTO tokens (id, user_id, username_key, kind, client, client_key, digest, hint,
@@ -220,11 +216,7 @@ async fn insert_tokens(
     stored.await.map(drop)
 }
 
-async fn insert_events(
-    db: &mut AnyConnection,
-    engine: Engine,
-    events: &[DemoEvent],
-) -> sqlx::Result<()> {
+async fn insert_events(db: &mut Conn, engine: Engine, events: &[DemoEvent]) -> sqlx::Result<()> {
     let statement = Statement {
         engine,
         start: "INTO events (id, at, action, via, actor_id, actor_name, actor_key, subject_id,
@@ -277,7 +269,7 @@ impl Statement {
     /// Runs it for all rows, [`ROWS`] at a time, and gives what it returns.
     async fn run<'q, Row>(
         &self,
-        db: &mut AnyConnection,
+        db: &mut Conn,
         rows: &'q [Row],
         bind: impl Fn(Bound<'q>, &'q Row) -> Bound<'q>,
     ) -> sqlx::Result<Vec<AnyRow>> {
@@ -333,7 +325,7 @@ impl Statement {
 ///
 /// # Errors
 /// The database failed.
-pub async fn make_room(db: &mut AnyConnection, engine: Engine) -> sqlx::Result<()> {
+pub async fn make_room(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
     if engine == Engine::Sqlite {
         for sql in [
             "PRAGMA cache_size = -524288",
@@ -352,7 +344,7 @@ pub async fn make_room(db: &mut AnyConnection, engine: Engine) -> sqlx::Result<(
 ///
 /// # Errors
 /// The database failed.
-pub async fn move_log(db: &mut AnyConnection) -> sqlx::Result<()> {
+pub async fn move_log(db: &mut Conn) -> sqlx::Result<()> {
     sqlx::query("PRAGMA wal_checkpoint(PASSIVE)")
         .execute(db)
         .await?;
@@ -365,7 +357,7 @@ pub async fn move_log(db: &mut AnyConnection) -> sqlx::Result<()> {
 ///
 /// # Errors
 /// The database failed.
-pub async fn leave_log(db: &mut AnyConnection, engine: Engine) -> sqlx::Result<()> {
+pub async fn leave_log(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
     if engine == Engine::Sqlite {
         let left = sqlx::query("PRAGMA journal_mode = DELETE")
             .execute(&mut *db)
@@ -384,7 +376,7 @@ pub async fn leave_log(db: &mut AnyConnection, engine: Engine) -> sqlx::Result<(
 ///
 /// # Errors
 /// The database failed.
-pub async fn return_to_log(db: &mut AnyConnection, engine: Engine) -> sqlx::Result<()> {
+pub async fn return_to_log(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
     if engine == Engine::Sqlite {
         let back = sqlx::query("PRAGMA journal_mode = WAL").execute(db).await;
         if !back.as_ref().is_err_and(is_busy) {
@@ -404,7 +396,7 @@ pub struct Indexes(Vec<String>);
 ///
 /// # Errors
 /// The database failed.
-pub async fn take_indexes_away(db: &mut AnyConnection, engine: Engine) -> sqlx::Result<Indexes> {
+pub async fn take_indexes_away(db: &mut Conn, engine: Engine) -> sqlx::Result<Indexes> {
     let found: Vec<(String, String)> = sqlx::query_as(match engine {
         Engine::Sqlite => {
             "SELECT name, sql FROM sqlite_master
@@ -433,7 +425,7 @@ pub async fn take_indexes_away(db: &mut AnyConnection, engine: Engine) -> sqlx::
 /// # Errors
 /// The database failed.
 pub async fn put_indexes_back(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     engine: Engine,
     Indexes(indexes): Indexes,
 ) -> sqlx::Result<()> {
@@ -461,7 +453,7 @@ pub async fn put_indexes_back(
 ///
 /// # Errors
 /// The database failed.
-pub async fn settle(db: &mut AnyConnection, engine: Engine) -> sqlx::Result<()> {
+pub async fn settle(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
     let statements: &[&'static str] = match engine {
         Engine::Sqlite => &[
             // All of them would take seconds, and others could write nothing meanwhile.

@@ -3,8 +3,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::AnyConnection;
-
+use crate::db::Conn;
 use crate::identity::UserId;
 
 /// How many stripes there are: few enough to be read ten times a second, and enough that two endings
@@ -22,7 +21,7 @@ pub fn stripe_of(user: UserId) -> usize {
 ///
 /// # Errors
 /// The database failed.
-pub async fn count_one(db: &mut AnyConnection, stripe: usize) -> sqlx::Result<()> {
+pub async fn count_one(db: &mut Conn, stripe: usize) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO endings (stripe, count) VALUES ($1, 1)
          ON CONFLICT (stripe) DO UPDATE SET count = endings.count + 1",
@@ -37,7 +36,7 @@ pub async fn count_one(db: &mut AnyConnection, stripe: usize) -> sqlx::Result<()
 ///
 /// # Errors
 /// The database failed.
-pub async fn counts(db: &mut AnyConnection) -> sqlx::Result<HashMap<usize, i64>> {
+pub async fn counts(db: &mut Conn) -> sqlx::Result<HashMap<usize, i64>> {
     let rows: Vec<(i64, i64)> = sqlx::query_as("SELECT stripe, count FROM endings")
         .fetch_all(db)
         .await?;

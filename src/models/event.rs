@@ -1,10 +1,10 @@
 //! The `events` table: the audit trail, and all that is left of ended tokens.
 
-use sqlx::{AnyConnection, FromRow};
+use sqlx::FromRow;
 
 use super::place::{Order, Part, Place};
 use super::search::{Clause, Indexed, Search, Table, rows_of_any};
-use crate::db::Engine;
+use crate::db::{Conn, Engine};
 use crate::identity::{EventId, TokenId, UserId, canonical};
 
 /// What happened.
@@ -202,7 +202,7 @@ pub struct Filter {
 /// # Errors
 /// The database failed.
 pub async fn insert(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     action: Action,
     actor: &Actor,
     about: About<'_>,
@@ -239,7 +239,7 @@ pub async fn insert(
 ///
 /// # Errors
 /// The database failed.
-pub async fn latest(db: &mut AnyConnection, limit: i64) -> sqlx::Result<Vec<Event>> {
+pub async fn latest(db: &mut Conn, limit: i64) -> sqlx::Result<Vec<Event>> {
     sqlx::query_as(
         "SELECT id, at, action, via, actor_name, subject_name, client, reason, address, request_id,
                 (SELECT id FROM users WHERE users.id = events.subject_id) AS subject_id
@@ -254,11 +254,7 @@ pub async fn latest(db: &mut AnyConnection, limit: i64) -> sqlx::Result<Vec<Even
 ///
 /// # Errors
 /// The database failed.
-pub async fn latest_about(
-    db: &mut AnyConnection,
-    user: UserId,
-    limit: i64,
-) -> sqlx::Result<Vec<Event>> {
+pub async fn latest_about(db: &mut Conn, user: UserId, limit: i64) -> sqlx::Result<Vec<Event>> {
     sqlx::query_as(
         "SELECT id, at, action, via, actor_name, subject_name, client, reason, address, request_id,
                 (SELECT id FROM users WHERE users.id = events.subject_id) AS subject_id
@@ -306,7 +302,7 @@ impl Filter {
     }
 
     /// Two where a name is asked for: the subject's, and the client's.
-    async fn searches(&self, db: &mut AnyConnection, engine: Engine) -> sqlx::Result<Vec<Search>> {
+    async fn searches(&self, db: &mut Conn, engine: Engine) -> sqlx::Result<Vec<Search>> {
         let mut ways = vec![];
         if self.name.is_empty() {
             ways.push(self.clauses());
@@ -336,7 +332,7 @@ impl Filter {
 /// # Errors
 /// The database failed.
 pub async fn list(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     engine: Engine,
     filter: &Filter,
     part: &Part,
@@ -364,7 +360,7 @@ pub async fn list(
 ///
 /// # Errors
 /// The database failed.
-pub async fn delete_before(db: &mut AnyConnection, time: i64, limit: i64) -> sqlx::Result<u64> {
+pub async fn delete_before(db: &mut Conn, time: i64, limit: i64) -> sqlx::Result<u64> {
     let done = sqlx::query(
         "DELETE FROM events WHERE id IN (
              SELECT id FROM events WHERE at < $1 ORDER BY at LIMIT $2)",

@@ -1,14 +1,13 @@
 //! The `known_addresses` table: where a user has signed in from.
 
-use sqlx::AnyConnection;
-
+use crate::db::Conn;
 use crate::identity::UserId;
 
 /// Whether the user has signed in from there.
 ///
 /// # Errors
 /// The database failed.
-pub async fn is_known(db: &mut AnyConnection, user: UserId, network: &str) -> sqlx::Result<bool> {
+pub async fn is_known(db: &mut Conn, user: UserId, network: &str) -> sqlx::Result<bool> {
     let known: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM known_addresses WHERE user_id = $1 AND network = $2",
     )
@@ -24,7 +23,7 @@ pub async fn is_known(db: &mut AnyConnection, user: UserId, network: &str) -> sq
 /// # Errors
 /// The database failed.
 pub async fn note(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     user: UserId,
     network: &str,
     now: i64,
@@ -56,7 +55,7 @@ pub async fn note(
 ///
 /// # Errors
 /// The database failed.
-pub async fn delete_before(db: &mut AnyConnection, time: i64, limit: i64) -> sqlx::Result<u64> {
+pub async fn delete_before(db: &mut Conn, time: i64, limit: i64) -> sqlx::Result<u64> {
     let done = sqlx::query(
         "DELETE FROM known_addresses WHERE (user_id, network) IN (
              SELECT user_id, network FROM known_addresses WHERE seen_at < $1

@@ -1,10 +1,11 @@
 //! The `notes` table: short texts of users. What a user asks for is found with the user's id in the `WHERE`,
 //! so that no caller can forget whose it has to be.
 
-use sqlx::{AnyConnection, FromRow};
+use sqlx::FromRow;
 
 use super::condition::Condition;
 use super::place::{Key, Order, Part, Place};
+use crate::db::Conn;
 use crate::identity::{NoteId, UserId, canonical, checked};
 
 /// A note's text as it may be stored.
@@ -59,12 +60,7 @@ pub struct Owned {
 ///
 /// # Errors
 /// The database failed, or has no such user any more.
-pub async fn insert(
-    db: &mut AnyConnection,
-    user: UserId,
-    text: &Text,
-    now: i64,
-) -> sqlx::Result<Note> {
+pub async fn insert(db: &mut Conn, user: UserId, text: &Text, now: i64) -> sqlx::Result<Note> {
     sqlx::query_as(
         "INSERT INTO notes (id, user_id, text, created_at) VALUES ($1, $2, $3, $4)
          RETURNING id, text, created_at, changed_at",
@@ -83,7 +79,7 @@ pub async fn insert(
 /// # Errors
 /// The database failed.
 pub async fn list(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     user: UserId,
     after: Option<NoteId>,
     limit: i64,
@@ -105,7 +101,7 @@ pub async fn list(
 ///
 /// # Errors
 /// The database failed.
-pub async fn find(db: &mut AnyConnection, user: UserId, id: NoteId) -> sqlx::Result<Option<Note>> {
+pub async fn find(db: &mut Conn, user: UserId, id: NoteId) -> sqlx::Result<Option<Note>> {
     sqlx::query_as(
         "SELECT id, text, created_at, changed_at FROM notes WHERE id = $1 AND user_id = $2",
     )
@@ -120,7 +116,7 @@ pub async fn find(db: &mut AnyConnection, user: UserId, id: NoteId) -> sqlx::Res
 /// # Errors
 /// The database failed.
 pub async fn change(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     user: UserId,
     id: NoteId,
     text: &Text,
@@ -142,7 +138,7 @@ pub async fn change(
 ///
 /// # Errors
 /// The database failed.
-pub async fn delete(db: &mut AnyConnection, user: UserId, id: NoteId) -> sqlx::Result<bool> {
+pub async fn delete(db: &mut Conn, user: UserId, id: NoteId) -> sqlx::Result<bool> {
     let done = sqlx::query("DELETE FROM notes WHERE id = $1 AND user_id = $2")
         .bind(id.to_string())
         .bind(user.to_string())
@@ -155,7 +151,7 @@ pub async fn delete(db: &mut AnyConnection, user: UserId, id: NoteId) -> sqlx::R
 ///
 /// # Errors
 /// The database failed.
-pub async fn find_any(db: &mut AnyConnection, id: NoteId) -> sqlx::Result<Option<Owned>> {
+pub async fn find_any(db: &mut Conn, id: NoteId) -> sqlx::Result<Option<Owned>> {
     sqlx::query_as(
         "SELECT n.id, n.text, n.created_at, n.changed_at, n.user_id, u.username
          FROM notes AS n JOIN users AS u ON u.id = n.user_id WHERE n.id = $1",
@@ -171,7 +167,7 @@ pub async fn find_any(db: &mut AnyConnection, id: NoteId) -> sqlx::Result<Option
 /// # Errors
 /// The database failed.
 pub async fn list_any(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     username: Option<&str>,
     part: &Part,
 ) -> sqlx::Result<Vec<(Place, Owned)>> {

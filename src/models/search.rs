@@ -11,12 +11,12 @@
 
 use std::collections::HashMap;
 
+use sqlx::FromRow;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, FromRow};
 
 use super::condition::{Condition, Value};
 use super::place::{Count, Key, Order, Part, Place, Start};
-use crate::db::Engine;
+use crate::db::{Conn, Engine};
 
 /// Numbers of rows that decide which way is taken, so that what they cost together stays near 50 ms with a
 /// million rows (benches/README.md has what it comes to), unless a condition that finds more than `many` alone
@@ -151,12 +151,7 @@ impl Clause {
     }
 
     /// How many rows it finds, counted up to `most`.
-    pub(super) async fn count(
-        &self,
-        db: &mut AnyConnection,
-        table: Table,
-        most: i64,
-    ) -> sqlx::Result<i64> {
+    pub(super) async fn count(&self, db: &mut Conn, table: Table, most: i64) -> sqlx::Result<i64> {
         self.condition.clone().count(db, table.name, most).await
     }
 
@@ -164,7 +159,7 @@ impl Clause {
     /// Where that is wrong another way leads to the same rows, some milliseconds longer.
     pub(super) async fn finds_many(
         &self,
-        db: &mut AnyConnection,
+        db: &mut Conn,
         table: Table,
         few: i64,
     ) -> sqlx::Result<bool> {
@@ -226,7 +221,7 @@ pub(super) struct Search {
 impl Search {
     /// Looks for conditions that find few rows.
     pub(super) async fn begin(
-        db: &mut AnyConnection,
+        db: &mut Conn,
         engine: Engine,
         table: Table,
         clauses: Vec<Clause>,
@@ -252,7 +247,7 @@ impl Search {
     /// few that some condition finds.
     pub(super) async fn count(
         &self,
-        db: &mut AnyConnection,
+        db: &mut Conn,
         further: &Condition,
         most: i64,
         all: bool,
@@ -279,7 +274,7 @@ impl Search {
     /// The places of a part's rows, in the order in which it is read.
     pub(super) async fn places(
         &self,
-        db: &mut AnyConnection,
+        db: &mut Conn,
         order: Indexed,
         part: &Part,
     ) -> sqlx::Result<Vec<Place>> {
@@ -314,7 +309,7 @@ impl Search {
     /// rest is near then, and putting what a condition finds in order costs more.
     async fn walked_in_steps(
         &self,
-        db: &mut AnyConnection,
+        db: &mut Conn,
         order: Indexed,
         part: &Part,
     ) -> sqlx::Result<Vec<Place>> {
@@ -342,7 +337,7 @@ impl Search {
     /// and looks at all conditions there.
     async fn sorted(
         &self,
-        db: &mut AnyConnection,
+        db: &mut Conn,
         order: Indexed,
         part: &Part,
         leader: usize,
@@ -366,7 +361,7 @@ impl Search {
     /// Walks the order's index from the part's start on, at most so many rows of it.
     async fn walked(
         &self,
-        db: &mut AnyConnection,
+        db: &mut Conn,
         order: Indexed,
         part: &Part,
         most: Option<i64>,
@@ -448,7 +443,7 @@ fn leading(clauses: &[Clause]) -> impl Iterator<Item = (usize, &Clause)> {
 
 /// Which of these conditions finds fewest rows, if one finds fewer than `most`.
 async fn fewest(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     table: Table,
     clauses: Vec<(usize, &Clause)>,
     most: i64,
@@ -464,7 +459,7 @@ async fn fewest(
 }
 
 async fn fetch(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     order: Indexed,
     part: &Part,
     mut condition: Condition,
@@ -514,7 +509,7 @@ impl From<Named> for Place {
 /// # Errors
 /// The database failed.
 pub(super) async fn places_of_any(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     searches: &[Search],
     order: Indexed,
     part: &Part,
@@ -553,7 +548,7 @@ const TRIES: usize = 3;
 /// # Errors
 /// The database failed.
 pub(super) async fn rows_of_any<T>(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     searches: &[Search],
     order: Indexed,
     part: &Part,
@@ -576,7 +571,7 @@ where
     Ok(rows)
 }
 
-async fn rows_at<T>(db: &mut AnyConnection, select: &str, places: &[Place]) -> sqlx::Result<Vec<T>>
+async fn rows_at<T>(db: &mut Conn, select: &str, places: &[Place]) -> sqlx::Result<Vec<T>>
 where
     T: Send + Unpin + for<'r> FromRow<'r, AnyRow>,
 {

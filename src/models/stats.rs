@@ -1,7 +1,9 @@
 //! Counts over several tables, for the dashboard.
 
 use serde::Serialize;
-use sqlx::{AnyConnection, FromRow};
+use sqlx::FromRow;
+
+use crate::db::Conn;
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -28,7 +30,7 @@ pub struct Counts {
 ///
 /// # Errors
 /// The database failed.
-pub async fn counts(db: &mut AnyConnection, now: i64) -> sqlx::Result<Counts> {
+pub async fn counts(db: &mut Conn, now: i64) -> sqlx::Result<Counts> {
     sqlx::query_as(
         "SELECT (SELECT COUNT(*) FROM users WHERE disabled_at IS NULL) AS users,
                 (SELECT COUNT(*) FROM users WHERE disabled_at IS NOT NULL) AS disabled,
@@ -64,7 +66,7 @@ pub struct Daily {
 ///
 /// # Errors
 /// The database failed.
-pub async fn daily(db: &mut AnyConnection, first: i64) -> sqlx::Result<Vec<Daily>> {
+pub async fn daily(db: &mut Conn, first: i64) -> sqlx::Result<Vec<Daily>> {
     sqlx::query_as(
         "SELECT at / 86400 AS day, action, COUNT(*) AS count FROM events
          WHERE action IN ('token.issued', 'login.failed') AND at >= $1
@@ -88,7 +90,7 @@ pub struct Client {
 ///
 /// # Errors
 /// The database failed.
-pub async fn clients(db: &mut AnyConnection, now: i64, limit: i64) -> sqlx::Result<Vec<Client>> {
+pub async fn clients(db: &mut Conn, now: i64, limit: i64) -> sqlx::Result<Vec<Client>> {
     sqlx::query_as(
         "SELECT (SELECT MIN(t.client) FROM tokens AS t WHERE t.client_key = most.client_key)
                     AS client, most.count

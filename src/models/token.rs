@@ -5,9 +5,10 @@ pub mod list;
 
 use std::fmt;
 
-use sqlx::{AnyConnection, FromRow};
+use sqlx::FromRow;
 
 use super::NEVER;
+use crate::db::Conn;
 use crate::identity::{ClientName, TokenId, UserId};
 use crate::models::user::Role;
 use crate::secret::Digest;
@@ -180,7 +181,7 @@ pub struct Use {
 ///
 /// # Errors
 /// The database failed.
-pub async fn insert(db: &mut AnyConnection, token: &NewToken<'_>) -> sqlx::Result<()> {
+pub async fn insert(db: &mut Conn, token: &NewToken<'_>) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO tokens (id, user_id, kind, client, digest, hint, created_at, expires_at,
                              ends_at, last_address, user_agent, client_key, username_key)
@@ -209,7 +210,7 @@ pub async fn insert(db: &mut AnyConnection, token: &NewToken<'_>) -> sqlx::Resul
 /// # Errors
 /// The database failed.
 pub async fn find_bearer(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     kind: Kind,
     digest: &Digest,
     now: i64,
@@ -232,7 +233,7 @@ pub async fn find_bearer(
 ///
 /// # Errors
 /// The database failed.
-pub async fn find(db: &mut AnyConnection, id: TokenId) -> sqlx::Result<Option<Token>> {
+pub async fn find(db: &mut Conn, id: TokenId) -> sqlx::Result<Option<Token>> {
     sqlx::query_as(
         "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
                 t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
@@ -248,7 +249,7 @@ pub async fn find(db: &mut AnyConnection, id: TokenId) -> sqlx::Result<Option<To
 ///
 /// # Errors
 /// The database failed.
-pub async fn list_live(db: &mut AnyConnection, user: UserId, now: i64) -> sqlx::Result<Vec<Token>> {
+pub async fn list_live(db: &mut Conn, user: UserId, now: i64) -> sqlx::Result<Vec<Token>> {
     sqlx::query_as(
         "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
                 t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
@@ -266,7 +267,7 @@ pub async fn list_live(db: &mut AnyConnection, user: UserId, now: i64) -> sqlx::
 ///
 /// # Errors
 /// The database failed.
-pub async fn owners(db: &mut AnyConnection, ids: &[TokenId]) -> sqlx::Result<Vec<Owned>> {
+pub async fn owners(db: &mut Conn, ids: &[TokenId]) -> sqlx::Result<Vec<Owned>> {
     let mut owned: Vec<Owned> = vec![];
     for id in ids {
         let found = sqlx::query_as("SELECT id, user_id FROM tokens WHERE id = $1")
@@ -284,7 +285,7 @@ pub async fn owners(db: &mut AnyConnection, ids: &[TokenId]) -> sqlx::Result<Vec
 ///
 /// # Errors
 /// The database failed.
-pub async fn list_of_user(db: &mut AnyConnection, user: UserId) -> sqlx::Result<Vec<Token>> {
+pub async fn list_of_user(db: &mut Conn, user: UserId) -> sqlx::Result<Vec<Token>> {
     sqlx::query_as(
         "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
                 t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
@@ -302,7 +303,7 @@ pub async fn list_of_user(db: &mut AnyConnection, user: UserId) -> sqlx::Result<
 /// # Errors
 /// The database failed.
 pub async fn list(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     user: Option<UserId>,
     client: Option<&ClientName>,
 ) -> sqlx::Result<Vec<Token>> {
@@ -323,12 +324,7 @@ pub async fn list(
 ///
 /// # Errors
 /// The database failed.
-pub async fn count_live(
-    db: &mut AnyConnection,
-    user: UserId,
-    kind: Kind,
-    now: i64,
-) -> sqlx::Result<i64> {
+pub async fn count_live(db: &mut Conn, user: UserId, kind: Kind, now: i64) -> sqlx::Result<i64> {
     sqlx::query_scalar(
         "SELECT COUNT(*) FROM tokens WHERE user_id = $1 AND kind = $2 AND ends_at > $3",
     )
@@ -343,7 +339,7 @@ pub async fn count_live(
 ///
 /// # Errors
 /// The database failed.
-pub async fn count_by_kind(db: &mut AnyConnection, now: i64) -> sqlx::Result<[(Kind, i64); 2]> {
+pub async fn count_by_kind(db: &mut Conn, now: i64) -> sqlx::Result<[(Kind, i64); 2]> {
     let (all, api): (i64, i64) = sqlx::query_as(
         "SELECT COUNT(*), COUNT(CASE WHEN kind = 'api' THEN 1 END) FROM tokens WHERE ends_at > $1",
     )
@@ -358,7 +354,7 @@ pub async fn count_by_kind(db: &mut AnyConnection, now: i64) -> sqlx::Result<[(K
 ///
 /// # Errors
 /// The database failed.
-pub async fn note_use(db: &mut AnyConnection, id: TokenId, last: &Use) -> sqlx::Result<()> {
+pub async fn note_use(db: &mut Conn, id: TokenId, last: &Use) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE tokens SET last_used_at = $2, ends_at = $3, last_address = $4, user_agent = $5
          WHERE id = $1 AND ends_at > $2 AND (last_used_at IS NULL OR last_used_at <= $2 - $6)",
@@ -380,7 +376,7 @@ pub async fn note_use(db: &mut AnyConnection, id: TokenId, last: &Use) -> sqlx::
 /// # Errors
 /// The database failed.
 pub async fn renew(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     id: TokenId,
     digest: &Digest,
     hint: &str,
@@ -403,7 +399,7 @@ pub async fn renew(
 ///
 /// # Errors
 /// The database failed.
-pub async fn delete(db: &mut AnyConnection, id: TokenId) -> sqlx::Result<Vec<Ended>> {
+pub async fn delete(db: &mut Conn, id: TokenId) -> sqlx::Result<Vec<Ended>> {
     sqlx::query_as(
         "DELETE FROM tokens WHERE id = $1
          RETURNING id, user_id, client,
@@ -419,11 +415,7 @@ pub async fn delete(db: &mut AnyConnection, id: TokenId) -> sqlx::Result<Vec<End
 ///
 /// # Errors
 /// The database failed.
-pub async fn delete_own(
-    db: &mut AnyConnection,
-    id: TokenId,
-    owner: UserId,
-) -> sqlx::Result<Vec<Ended>> {
+pub async fn delete_own(db: &mut Conn, id: TokenId, owner: UserId) -> sqlx::Result<Vec<Ended>> {
     sqlx::query_as(
         "DELETE FROM tokens WHERE id = $1 AND user_id = $2
          RETURNING id, user_id, client,
@@ -440,7 +432,7 @@ pub async fn delete_own(
 /// # Errors
 /// The database failed.
 pub async fn delete_of_user(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     user: UserId,
     kept: Option<TokenId>,
 ) -> sqlx::Result<Vec<Ended>> {
@@ -459,11 +451,7 @@ pub async fn delete_of_user(
 ///
 /// # Errors
 /// The database failed.
-pub async fn delete_of_kind(
-    db: &mut AnyConnection,
-    user: UserId,
-    kind: Kind,
-) -> sqlx::Result<Vec<Ended>> {
+pub async fn delete_of_kind(db: &mut Conn, user: UserId, kind: Kind) -> sqlx::Result<Vec<Ended>> {
     sqlx::query_as(
         "DELETE FROM tokens WHERE user_id = $1 AND kind = $2
          RETURNING id, user_id, client,
@@ -480,7 +468,7 @@ pub async fn delete_of_kind(
 /// # Errors
 /// The database failed.
 pub async fn delete_of_client(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     user: UserId,
     kind: Option<Kind>,
     client: &ClientName,
@@ -503,7 +491,7 @@ pub async fn delete_of_client(
 /// # Errors
 /// The database failed.
 pub async fn delete_oldest(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     user: UserId,
     kind: Kind,
     now: i64,
@@ -528,11 +516,7 @@ pub async fn delete_oldest(
 ///
 /// # Errors
 /// The database failed.
-pub async fn owners_of_expired(
-    db: &mut AnyConnection,
-    now: i64,
-    limit: i64,
-) -> sqlx::Result<Vec<UserId>> {
+pub async fn owners_of_expired(db: &mut Conn, now: i64, limit: i64) -> sqlx::Result<Vec<UserId>> {
     let ids: Vec<String> = sqlx::query_scalar(
         "SELECT DISTINCT user_id FROM (
              SELECT user_id FROM tokens WHERE ends_at <= $1 ORDER BY ends_at LIMIT $2) AS ended",
@@ -549,11 +533,7 @@ pub async fn owners_of_expired(
 ///
 /// # Errors
 /// The database failed.
-pub async fn delete_expired(
-    db: &mut AnyConnection,
-    user: UserId,
-    now: i64,
-) -> sqlx::Result<Vec<Ended>> {
+pub async fn delete_expired(db: &mut Conn, user: UserId, now: i64) -> sqlx::Result<Vec<Ended>> {
     sqlx::query_as(
         "DELETE FROM tokens WHERE user_id = $1 AND ends_at <= $2
          RETURNING id, user_id, client,

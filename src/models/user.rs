@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sqlx::{AnyConnection, FromRow};
+use sqlx::FromRow;
 
 use super::condition::Condition;
 use super::place::{Count, Key, Order, Part, Place};
+use crate::db::Conn;
 use crate::identity::{UserId, Username};
 
 /// What a user may do.
@@ -114,7 +115,7 @@ struct Keyed {
 /// # Errors
 /// The database failed.
 pub async fn insert(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     id: UserId,
     username: &Username,
     password_hash: &str,
@@ -141,7 +142,7 @@ pub async fn insert(
 ///
 /// # Errors
 /// The database failed.
-pub async fn find(db: &mut AnyConnection, id: UserId) -> sqlx::Result<Option<User>> {
+pub async fn find(db: &mut Conn, id: UserId) -> sqlx::Result<Option<User>> {
     sqlx::query_as(
         "SELECT id, username, role, created_at, disabled_at, last_login_at, last_seen_at
          FROM users WHERE id = $1",
@@ -155,10 +156,7 @@ pub async fn find(db: &mut AnyConnection, id: UserId) -> sqlx::Result<Option<Use
 ///
 /// # Errors
 /// The database failed.
-pub async fn find_by_name(
-    db: &mut AnyConnection,
-    username: &Username,
-) -> sqlx::Result<Option<User>> {
+pub async fn find_by_name(db: &mut Conn, username: &Username) -> sqlx::Result<Option<User>> {
     sqlx::query_as(
         "SELECT id, username, role, created_at, disabled_at, last_login_at, last_seen_at
          FROM users WHERE username_key = $1",
@@ -173,7 +171,7 @@ pub async fn find_by_name(
 /// # Errors
 /// The database failed.
 pub async fn credentials_by_name(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     username: &Username,
 ) -> sqlx::Result<Option<Credentials>> {
     sqlx::query_as(
@@ -189,7 +187,7 @@ pub async fn credentials_by_name(
 ///
 /// # Errors
 /// The database failed.
-pub async fn credentials(db: &mut AnyConnection, id: UserId) -> sqlx::Result<Option<Credentials>> {
+pub async fn credentials(db: &mut Conn, id: UserId) -> sqlx::Result<Option<Credentials>> {
     sqlx::query_as(
         "SELECT id, username, role, disabled_at, password_hash
          FROM users WHERE id = $1",
@@ -280,7 +278,7 @@ impl Sort {
 /// # Errors
 /// The database failed.
 pub async fn list(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     filter: &Filter,
     (sort, descending): (Sort, bool),
     now: i64,
@@ -317,7 +315,7 @@ pub async fn list(
 ///
 /// # Errors
 /// The database failed.
-pub async fn count(db: &mut AnyConnection, filter: &Filter, most: i64) -> sqlx::Result<Count> {
+pub async fn count(db: &mut Conn, filter: &Filter, most: i64) -> sqlx::Result<Count> {
     let rows = filter.condition().count(db, "users", most + 1).await?;
     Ok(Count { rows, more: false }.up_to(most))
 }
@@ -326,11 +324,7 @@ pub async fn count(db: &mut AnyConnection, filter: &Filter, most: i64) -> sqlx::
 ///
 /// # Errors
 /// The database failed.
-pub async fn hashes(
-    db: &mut AnyConnection,
-    after: &str,
-    limit: i64,
-) -> sqlx::Result<Vec<(String, String)>> {
+pub async fn hashes(db: &mut Conn, after: &str, limit: i64) -> sqlx::Result<Vec<(String, String)>> {
     sqlx::query_as("SELECT id, password_hash FROM users WHERE id > $1 ORDER BY id LIMIT $2")
         .bind(after)
         .bind(limit)
@@ -343,7 +337,7 @@ pub async fn hashes(
 ///
 /// # Errors
 /// The database failed.
-pub async fn count_of_copied_hashes(db: &mut AnyConnection) -> sqlx::Result<i64> {
+pub async fn count_of_copied_hashes(db: &mut Conn) -> sqlx::Result<i64> {
     sqlx::query_scalar(
         "SELECT COUNT(*) FROM users
          WHERE disabled_at IS NULL AND password_hash IN (
@@ -357,7 +351,7 @@ pub async fn count_of_copied_hashes(db: &mut AnyConnection) -> sqlx::Result<i64>
 ///
 /// # Errors
 /// The database failed.
-pub async fn any_admin(db: &mut AnyConnection) -> sqlx::Result<bool> {
+pub async fn any_admin(db: &mut Conn) -> sqlx::Result<bool> {
     let admins: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users WHERE role = 'admin'")
         .fetch_one(db)
         .await?;
@@ -370,7 +364,7 @@ pub async fn any_admin(db: &mut AnyConnection) -> sqlx::Result<bool> {
 ///
 /// # Errors
 /// The database failed.
-pub async fn lock_active_admins(db: &mut AnyConnection) -> sqlx::Result<u64> {
+pub async fn lock_active_admins(db: &mut Conn) -> sqlx::Result<u64> {
     // One row first, the same for all who come here: they queue there, and can't lock the others
     // in different orders and wait for each other.
     sqlx::query(
@@ -391,7 +385,7 @@ pub async fn lock_active_admins(db: &mut AnyConnection) -> sqlx::Result<u64> {
 ///
 /// # Errors
 /// The database failed.
-pub async fn lock(db: &mut AnyConnection, id: UserId) -> sqlx::Result<()> {
+pub async fn lock(db: &mut Conn, id: UserId) -> sqlx::Result<()> {
     sqlx::query("UPDATE users SET role = role WHERE id = $1")
         .bind(id.to_string())
         .execute(db)
@@ -403,7 +397,7 @@ pub async fn lock(db: &mut AnyConnection, id: UserId) -> sqlx::Result<()> {
 ///
 /// # Errors
 /// The database failed.
-pub async fn note_seen(db: &mut AnyConnection, id: UserId, at: i64) -> sqlx::Result<()> {
+pub async fn note_seen(db: &mut Conn, id: UserId, at: i64) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE users SET last_seen_at = $2
          WHERE id = $1 AND (last_seen_at IS NULL OR last_seen_at < $2)",
@@ -422,7 +416,7 @@ pub async fn note_seen(db: &mut AnyConnection, id: UserId, at: i64) -> sqlx::Res
 /// # Errors
 /// The database failed.
 pub async fn begin_login(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     checked: &Credentials,
     hash: &str,
     now: i64,
@@ -447,7 +441,7 @@ pub async fn begin_login(
 /// # Errors
 /// The database failed.
 pub async fn change_password(
-    db: &mut AnyConnection,
+    db: &mut Conn,
     id: UserId,
     checked: &str,
     hash: &str,
@@ -468,7 +462,7 @@ pub async fn change_password(
 ///
 /// # Errors
 /// The database failed.
-pub async fn set_password(db: &mut AnyConnection, id: UserId, hash: &str) -> sqlx::Result<bool> {
+pub async fn set_password(db: &mut Conn, id: UserId, hash: &str) -> sqlx::Result<bool> {
     let done = sqlx::query("UPDATE users SET password_hash = $2 WHERE id = $1")
         .bind(id.to_string())
         .bind(hash)
@@ -481,7 +475,7 @@ pub async fn set_password(db: &mut AnyConnection, id: UserId, hash: &str) -> sql
 ///
 /// # Errors
 /// The database failed.
-pub async fn disable(db: &mut AnyConnection, id: UserId, now: i64) -> sqlx::Result<bool> {
+pub async fn disable(db: &mut Conn, id: UserId, now: i64) -> sqlx::Result<bool> {
     let done =
         sqlx::query("UPDATE users SET disabled_at = $2 WHERE id = $1 AND disabled_at IS NULL")
             .bind(id.to_string())
@@ -495,7 +489,7 @@ pub async fn disable(db: &mut AnyConnection, id: UserId, now: i64) -> sqlx::Resu
 ///
 /// # Errors
 /// The database failed.
-pub async fn enable(db: &mut AnyConnection, id: UserId) -> sqlx::Result<bool> {
+pub async fn enable(db: &mut Conn, id: UserId) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE users SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL",
     )
@@ -509,7 +503,7 @@ pub async fn enable(db: &mut AnyConnection, id: UserId) -> sqlx::Result<bool> {
 ///
 /// # Errors
 /// The database failed.
-pub async fn set_role(db: &mut AnyConnection, id: UserId, role: Role) -> sqlx::Result<bool> {
+pub async fn set_role(db: &mut Conn, id: UserId, role: Role) -> sqlx::Result<bool> {
     let done = sqlx::query("UPDATE users SET role = $2 WHERE id = $1 AND role <> $2")
         .bind(id.to_string())
         .bind(role.as_str())
@@ -522,7 +516,7 @@ pub async fn set_role(db: &mut AnyConnection, id: UserId, role: Role) -> sqlx::R
 ///
 /// # Errors
 /// The database failed.
-pub async fn delete(db: &mut AnyConnection, id: UserId) -> sqlx::Result<bool> {
+pub async fn delete(db: &mut Conn, id: UserId) -> sqlx::Result<bool> {
     let done = sqlx::query("DELETE FROM users WHERE id = $1")
         .bind(id.to_string())
         .execute(db)

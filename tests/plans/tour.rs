@@ -74,7 +74,7 @@ pub async fn announce(app: &App, step: &str) {
     let statement = format!("{STEP}{}'", step.replace('\'', " "));
     let mut db = app.auth().pool().read().await.unwrap();
     let query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
-    query.execute(&mut *db).await.unwrap();
+    query.execute(&mut db).await.unwrap();
 }
 
 pub struct Tour<'a> {

@@ -214,7 +214,7 @@ impl App {
     /// Rows of a query of one text column.
     pub async fn texts(&self, sql: &'static str) -> Vec<String> {
         let mut db = self.auth().pool().read().await.unwrap();
-        sqlx::query_scalar(sql).fetch_all(&mut *db).await.unwrap()
+        sqlx::query_scalar(sql).fetch_all(&mut db).await.unwrap()
     }
 
     /// Every table of the application's, and its columns.
@@ -231,7 +231,7 @@ impl App {
             }
         };
         let mut db = self.auth().pool().read().await.unwrap();
-        let columns: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&mut *db).await.unwrap();
+        let columns: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&mut db).await.unwrap();
         let mut tables: BTreeMap<_, Vec<String>> = BTreeMap::new();
         for (table, column) in columns {
             tables.entry(table).or_default().push(column);
@@ -254,7 +254,7 @@ impl App {
             );
             let mut db = self.auth().pool().read().await.unwrap();
             let found: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
-                .fetch_all(&mut *db)
+                .fetch_all(&mut db)
                 .await
                 .unwrap();
             rows.extend(found.iter().map(|row| format!("{table} {row}")));
@@ -265,7 +265,7 @@ impl App {
     /// A query of one number.
     pub async fn number(&self, sql: &'static str) -> i64 {
         let mut db = self.auth().pool().read().await.unwrap();
-        sqlx::query_scalar(sql).fetch_one(&mut *db).await.unwrap()
+        sqlx::query_scalar(sql).fetch_one(&mut db).await.unwrap()
     }
 
     /// A statement.

@@ -1,9 +1,7 @@
 //! Lists of tokens: narrowed, sorted, a page at a time, however many there are.
 
-use sqlx::AnyConnection;
-
 use super::{Owned, Token};
-use crate::db::Engine;
+use crate::db::{Conn, Engine};
 use crate::identity::TokenId;
 use crate::models::condition::Condition;
 use crate::models::place::{Count, Key, Order, Part, Place};
@@ -107,12 +105,7 @@ impl Filter {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn search(
-        &self,
-        db: &mut AnyConnection,
-        engine: Engine,
-        now: i64,
-    ) -> sqlx::Result<Tokens> {
+    pub async fn search(&self, db: &mut Conn, engine: Engine, now: i64) -> sqlx::Result<Tokens> {
         let begins = |name: &Option<String>| Some(name.as_ref()?.starts_with(&self.name));
         let mut ways = vec![];
         match (begins(&self.client), begins(&self.user)) {
@@ -190,7 +183,7 @@ impl Tokens {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn count(&self, db: &mut AnyConnection, most: i64, all: bool) -> sqlx::Result<Count> {
+    pub async fn count(&self, db: &mut Conn, most: i64, all: bool) -> sqlx::Result<Count> {
         let (mut count, mut further) = (Count::default(), Condition::default());
         for search in &self.searches {
             count = count.and(search.count(db, &further, most, all).await?);
@@ -205,7 +198,7 @@ impl Tokens {
     /// The database failed.
     pub async fn part(
         &self,
-        db: &mut AnyConnection,
+        db: &mut Conn,
         (sort, descending): (Sort, bool),
         part: &Part,
     ) -> sqlx::Result<Vec<(Place, Token)>> {
@@ -221,7 +214,7 @@ impl Tokens {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn some(&self, db: &mut AnyConnection, limit: i64) -> sqlx::Result<Vec<Owned>> {
+    pub async fn some(&self, db: &mut Conn, limit: i64) -> sqlx::Result<Vec<Owned>> {
         let (order, part) = (Sort::Created.indexed(false), Part::first(limit));
         let select = "SELECT t.id, t.user_id FROM tokens AS t";
         let id = |token: &Owned| token.id.to_string();
@@ -331,7 +324,7 @@ mod tests {
     }
 
     async fn places(
-        db: &mut AnyConnection,
+        db: &mut Conn,
         found: &Tokens,
         (sort, descending): (Sort, bool),
         start: Start,
@@ -385,7 +378,7 @@ mod tests {
             let pool = populated(server.database().await).await;
             let mut db = pool.read().await.unwrap();
             sqlx::query("ANALYZE tokens")
-                .execute(&mut *db)
+                .execute(&mut db)
                 .await
                 .unwrap();
             let clauses = filters().into_iter().flat_map(|filter| filter.clauses(NOW));
