@@ -106,6 +106,9 @@ pub enum Error {
     /// More passwords wait to be hashed than the queue takes.
     #[error("the hashing queue is full")]
     Overloaded,
+    /// The request waited too long, for whatever it was.
+    #[error("no answer in time")]
+    TimedOut,
     /// The database failed or is away.
     #[error("database: {0}")]
     Database(#[from] sqlx::Error),
@@ -129,7 +132,7 @@ impl Error {
             Self::TooLarge(_) => Status::PayloadTooLarge,
             Self::UnsupportedMediaType => Status::UnsupportedMediaType,
             Self::Throttled(_) => Status::TooManyRequests,
-            Self::Overloaded | Self::Database(_) => Status::ServiceUnavailable,
+            Self::Overloaded | Self::TimedOut | Self::Database(_) => Status::ServiceUnavailable,
             Self::Internal(_) => Status::InternalServerError,
         }
     }
@@ -159,7 +162,7 @@ impl Error {
                 let unit = if minutes == 1 { "minute" } else { "minutes" };
                 format!("Too many failed attempts. Try again in {minutes} {unit}.")
             }
-            Self::Overloaded | Self::Database(_) => {
+            Self::Overloaded | Self::TimedOut | Self::Database(_) => {
                 "The service cannot answer right now. Try again shortly.".into()
             }
             Self::Internal(_) => "Something went wrong on our side.".into(),
@@ -192,14 +195,14 @@ impl Error {
             }
             Self::Throttled(seconds) => vec![("Retry-After", seconds.to_string())],
             Self::Overloaded => vec![("Retry-After", "1".into())],
-            Self::Database(_) => vec![("Retry-After", "5".into())],
+            Self::Database(_) | Self::TimedOut => vec![("Retry-After", "5".into())],
             _ => vec![],
         }
     }
 
     /// Writes internals into the log, once, where the error becomes an answer.
     pub fn write_down(&self, request_id: &str) {
-        if matches!(self, Self::Database(_) | Self::Internal(_)) {
+        if matches!(self, Self::Database(_) | Self::TimedOut | Self::Internal(_)) {
             // As a quoted string: what a database repeats of its input writes no lines here.
             tracing::error!(request_id, error = ?self.to_string(), "failed");
         }

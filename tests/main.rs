@@ -47,3 +47,4 @@ mod shutdown;
 mod speech;
 mod support;
 mod throttle;
+mod waits;

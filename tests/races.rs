@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use multitoken::auth::sessions::{Reason, Which};
+use multitoken::db::Conn;
 use multitoken::error::Error;
 use multitoken::identity::Username;
 use multitoken::models::event::Actor;
@@ -233,7 +234,7 @@ fn writing_last_uses_holds_no_row_while_it_waits_for_another() {
             assert!(app.works(&token).await);
         }
         let mut holder = app.auth().pool().write().await.unwrap();
-        let touch = async |holder: &mut sqlx::AnyConnection, client: &str| {
+        let touch = async |holder: &mut Conn, client: &str| {
             let touch = sqlx::query("UPDATE tokens SET hint = hint WHERE client = $1");
             touch.bind(client.to_owned()).execute(holder).await
         };

@@ -22,11 +22,12 @@ use crate::models::user::{self, User};
 use crate::models::{now, token};
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
+use crate::web::deadline::bounded;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: one user's account", |rocket| async {
-        rocket.mount(BASE, routes![ask, act])
+        rocket.mount(BASE, bounded(routes![ask, act]))
     })
 }
 

@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::identity::canonical;
 use crate::models::event::{self, Action, Event, Filter};
 use crate::models::place::{Key, Part, Place, Start};
+use crate::web::deadline::bounded;
 use crate::web::time::rfc3339;
 
 /// Lines of CSV that are read, held and sent at once.
@@ -30,7 +31,7 @@ const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－'
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: audit", |rocket| async {
-        rocket.mount(BASE, routes![list, download])
+        rocket.mount(BASE, bounded(routes![list, download]))
     })
 }
 
@@ -166,7 +167,7 @@ const HEADING: [&str; 9] = [
 ];
 
 async fn chunk(auth: &Auth, filter: &Filter, part: &Part) -> Result<Vec<(Place, Event)>, Error> {
-    let mut db = auth.pool().read().await?;
+    let mut db = auth.pool().read_long().await?;
     Ok(event::list(&mut db, auth.pool().engine(), filter, part).await?)
 }
 

@@ -20,6 +20,7 @@ use crate::db::{self, Pool};
 use crate::error::Error;
 use crate::models::stats::{self, Counts};
 use crate::models::{event, now};
+use crate::web::deadline::bounded;
 
 const DAY: i64 = 24 * 60 * 60;
 const EVENTS: i64 = 10;
@@ -45,7 +46,10 @@ pub fn stage() -> AdHoc {
                 }
             })
         });
-        rocket.manage(shown).attach(kept).mount(BASE, routes![show])
+        rocket
+            .manage(shown)
+            .attach(kept)
+            .mount(BASE, bounded(routes![show]))
     })
 }
 

@@ -25,6 +25,7 @@ use rocket::{get, routes};
 
 use crate::auth::guard::Admin;
 use crate::error::Error;
+use crate::web::deadline::bounded;
 use crate::web::methods::Taken;
 
 /// Where the admin is.
@@ -36,7 +37,7 @@ pub const HOME: &str = "/admin/";
 /// nothing of which pages there are, and 404 or 405 for admins.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: anything else", |rocket| async {
-        rocket.mount(BASE, routes![anything_else])
+        rocket.mount(BASE, bounded(routes![anything_else]))
     })
 }
 

@@ -19,11 +19,12 @@ use crate::models::now;
 use crate::models::user::Role;
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
+use crate::web::deadline::bounded;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: a new user", |rocket| async {
-        rocket.mount(BASE, routes![ask, create])
+        rocket.mount(BASE, bounded(routes![ask, create]))
     })
 }
 

@@ -23,6 +23,7 @@ use crate::models::now;
 use crate::models::place::Key;
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
+use crate::web::deadline::bounded;
 
 /// Where the list is.
 const LIST: &str = "/admin/notes";
@@ -30,7 +31,7 @@ const LIST: &str = "/admin/notes";
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: notes", |rocket| async {
-        rocket.mount(BASE, routes![list, compose, create, ask, delete])
+        rocket.mount(BASE, bounded(routes![list, compose, create, ask, delete]))
     })
 }
 

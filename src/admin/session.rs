@@ -23,6 +23,7 @@ use crate::password::Password;
 use crate::secret::Secret;
 use crate::web::body::{Body, Fields, Form};
 use crate::web::cookies::cookie;
+use crate::web::deadline::bounded;
 
 const NO_ADMIN: &str = "That username and password don't belong to an admin.";
 
@@ -31,7 +32,7 @@ pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: session", |rocket| async {
         rocket.mount(
             BASE,
-            routes![sign_in_form, sign_in, sign_out, setup_form, setup],
+            bounded(routes![sign_in_form, sign_in, sign_out, setup_form, setup]),
         )
     })
 }

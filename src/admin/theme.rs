@@ -11,12 +11,13 @@ use super::next::page_here;
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
 use crate::web::body::{Body, Fields, Form};
+use crate::web::deadline::bounded;
 use crate::web::theme::Theme;
 
 /// Mounts the route.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: theme", |rocket| async {
-        rocket.mount(BASE, routes![choose])
+        rocket.mount(BASE, bounded(routes![choose]))
     })
 }
 

@@ -23,6 +23,7 @@ use crate::models::now;
 use crate::models::token::list::{Filter, Sort};
 use crate::models::token::{self, Kind, Token};
 use crate::web::body::{Body, Fields, Form};
+use crate::web::deadline::bounded;
 
 const DAY: i64 = 24 * 60 * 60;
 /// Seconds before its end in which a token is marked.
@@ -33,7 +34,7 @@ const MOST_DAYS: i64 = 36_500;
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: tokens", |rocket| async {
-        rocket.mount(BASE, routes![all, ask, revoke])
+        rocket.mount(BASE, bounded(routes![all, ask, revoke]))
     })
 }
 

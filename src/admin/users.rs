@@ -17,6 +17,7 @@ use crate::models::event::{self, Event};
 use crate::models::now;
 use crate::models::token;
 use crate::models::user::{self, Filter, Listed, Role, Sort, User};
+use crate::web::deadline::bounded;
 
 const EVENTS: i64 = 15;
 /// Where the list is.
@@ -25,7 +26,7 @@ pub(super) const LIST: &str = "/admin/users";
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: users", |rocket| async {
-        rocket.mount(BASE, routes![list, show])
+        rocket.mount(BASE, bounded(routes![list, show]))
     })
 }
 

@@ -11,12 +11,13 @@ use crate::auth::guard::User;
 use crate::error::Error;
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
+use crate::web::deadline::bounded;
 use crate::web::time::rfc3339;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("api: account", |rocket| async {
-        rocket.mount("/auth", routes![me, change_password])
+        rocket.mount("/auth", bounded(routes![me, change_password]))
     })
 }
 

@@ -8,6 +8,7 @@ use utoipa::OpenApi;
 
 use super::description;
 use crate::config::Settings;
+use crate::web::deadline::bounded;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
@@ -16,7 +17,7 @@ pub fn stage() -> AdHoc {
         match description::json(&settings) {
             Ok(json) => Ok(rocket
                 .manage(Document(json))
-                .mount("/", routes![openapi, docs])),
+                .mount("/", bounded(routes![openapi, docs]))),
             Err(error) => {
                 tracing::error!("{error}");
                 Err(rocket)

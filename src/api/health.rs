@@ -1,21 +1,19 @@
 //! Whether the process lives and whether it can serve: `GET /healthz`, `GET /readyz`.
 
-use std::time::Duration;
-
 use rocket::fairing::AdHoc;
 use rocket::serde::json::Json;
-use rocket::tokio;
 use rocket::{State, get, routes};
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 
 use crate::auth::Auth;
 use crate::error::Error;
+use crate::web::deadline::bounded;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("api: health", |rocket| async {
-        rocket.mount("/", routes![healthz, readyz])
+        rocket.mount("/", bounded(routes![healthz, readyz]))
     })
 }
 
@@ -31,8 +29,6 @@ struct Health {
 }
 
 const OK: Health = Health { status: "ok" };
-/// Below the second that whoever balances load is promised.
-const PATIENCE: Duration = Duration::from_millis(800);
 
 /// Whether the process lives
 ///
@@ -48,23 +44,13 @@ fn healthz() -> Json<Health> {
 
 /// Whether it can serve
 ///
-/// It can if the database answers and has the schema that this version works with.
+/// It can if the database answers, has the schema that this version works with, and accepts writes.
 #[utoipa::path(
     get, path = "/readyz", tag = "operation",
     responses((status = 200, description = "It can.", body = Health), (status = 503)),
 )]
 #[get("/readyz")]
 async fn readyz(auth: &State<Auth>) -> Result<Json<Health>, Error> {
-    let pool = auth.pool().clone();
-    // A task of its own: when patience ends it goes on, so that the connection that it holds comes
-    // to no harm halfway through a query.
-    let check = tokio::spawn(async move { pool.is_in_order().await });
-    match tokio::time::timeout(PATIENCE, check).await {
-        Ok(Ok(Ok(true))) => Ok(Json(OK)),
-        Ok(Ok(Err(error))) => Err(Error::Database(error)),
-        Ok(Ok(Ok(false))) => Err(Error::Database(sqlx::Error::Protocol(
-            "not its schema".into(),
-        ))),
-        Ok(Err(_)) | Err(_) => Err(Error::Database(sqlx::Error::PoolTimedOut)),
-    }
+    auth.ready().await?;
+    Ok(Json(OK))
 }

@@ -8,6 +8,7 @@ use utoipa::OpenApi;
 use crate::auth::Auth;
 use crate::config::Settings;
 use crate::error::Error;
+use crate::web::deadline::bounded;
 use crate::web::metrics::{self, Requests};
 
 /// Mounts the route and has requests counted, if `metrics` is set.
@@ -25,7 +26,7 @@ pub(super) struct Described;
 
 fn count(rocket: Rocket<Build>) -> Result<Rocket<Build>, Rocket<Build>> {
     match Requests::new() {
-        Ok(requests) => Ok(rocket.manage(requests).mount("/", routes![show])),
+        Ok(requests) => Ok(rocket.manage(requests).mount("/", bounded(routes![show]))),
         Err(error) => {
             tracing::error!("{error}");
             Err(rocket)

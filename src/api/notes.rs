@@ -15,6 +15,7 @@ use crate::identity::NoteId;
 use crate::models::note::{self, Note, Text};
 use crate::models::now;
 use crate::web::body::{Body, Fields, Form};
+use crate::web::deadline::bounded;
 use crate::web::time::rfc3339;
 
 /// Notes in one answer.
@@ -23,7 +24,10 @@ const PER_PAGE: usize = 50;
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("api: notes", |rocket| async {
-        rocket.mount("/notes", routes![list, create, show, change, delete])
+        rocket.mount(
+            "/notes",
+            bounded(routes![list, create, show, change, delete]),
+        )
     })
 }
 

@@ -14,12 +14,16 @@ use crate::identity::{ClientName, Username};
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
 use crate::web::client::Caller;
+use crate::web::deadline::bounded;
 use crate::web::time::rfc3339;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("api: session", |rocket| async {
-        rocket.mount("/auth", routes![login, logout, logout_all, logout_others])
+        rocket.mount(
+            "/auth",
+            bounded(routes![login, logout, logout_all, logout_others]),
+        )
     })
 }
 

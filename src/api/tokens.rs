@@ -14,12 +14,13 @@ use crate::error::Error;
 use crate::identity::TokenId;
 use crate::models::now;
 use crate::models::token::{self, Token};
+use crate::web::deadline::bounded;
 use crate::web::time::rfc3339;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("api: tokens", |rocket| async {
-        rocket.mount("/auth", routes![list, revoke])
+        rocket.mount("/auth", bounded(routes![list, revoke]))
     })
 }
 

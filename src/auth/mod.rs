@@ -20,6 +20,7 @@ pub mod demo;
 mod follow;
 pub mod guard;
 mod metrics;
+mod readiness;
 pub mod sessions;
 pub mod setup;
 pub mod survey;
@@ -40,6 +41,7 @@ pub struct Auth {
     /// Whether this process has ended a token, or found it ended.
     ended: Arc<AtomicBool>,
     counts: Arc<metrics::Counts>,
+    readiness: Arc<readiness::Readiness>,
 }
 
 impl Auth {
@@ -58,6 +60,7 @@ impl Auth {
             cache,
             ended: Arc::default(),
             counts: Arc::new(metrics::Counts::new()?),
+            readiness: Arc::default(),
         })
     }
 

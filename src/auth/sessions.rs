@@ -468,7 +468,7 @@ impl Auth {
         let mut ended = 0;
         loop {
             let some = {
-                let mut db = self.pool.read().await?;
+                let mut db = self.pool.read_long().await?;
                 let found = filter.search(&mut db, self.pool.engine(), now).await?;
                 found.some(&mut db, ENDED_AT_ONCE).await?
             };
@@ -515,7 +515,7 @@ impl Auth {
         loop {
             let now = now();
             let owners = {
-                let mut db = self.pool.read().await?;
+                let mut db = self.pool.read_long().await?;
                 token::owners_of_expired(&mut db, now, PRUNED_AT_ONCE).await?
             };
             if owners.is_empty() {

@@ -131,7 +131,7 @@ type Delete = for<'a> fn(&'a mut Conn, i64, i64) -> BoxFuture<'a, sqlx::Result<u
 
 async fn delete(auth: &Auth, time: i64, limit: i64, batch: Delete) -> Result<(), Error> {
     loop {
-        let mut tx = auth.pool().write().await?;
+        let mut tx = auth.pool().write_long().await?;
         let deleted = batch(&mut tx, time, limit).await?;
         tx.commit().await?;
         if deleted < limit.unsigned_abs() {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use rocket::error::ErrorKind;
 use rocket::fairing::AdHoc;
 use rocket::figment::Figment;
+use rocket::futures::FutureExt;
 use rocket::tokio::select;
-use rocket::tokio::time::timeout;
+use rocket::tokio::time::{Instant, timeout_at};
 use rocket::{Config, Orbit, Rocket, Shutdown};
 
 use super::{Failure, output};
@@ -16,9 +17,8 @@ use crate::config::Settings;
 use crate::db::Pool;
 use crate::web::under_way::UnderWay;
 
-/// What is left to do when the requests are answered takes no longer: what holds a database up for them
-/// would hold it up for this, too, and whoever stops the server waits.
-const LAST: Duration = Duration::from_secs(5);
+/// The part of `shutdown.mercy` in which last uses are written and connections closed, at least.
+const LAST: Duration = Duration::from_secs(1);
 
 pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> {
     // Rocket would only say that a fairing failed; opened here, the database says what is wrong.
@@ -42,17 +42,22 @@ pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> 
         .await
         .map_err(|error| not_started(&error, &config))?;
     let auth = ignited.state::<Auth>().cloned();
-    let answered = answered(ignited.shutdown(), &under_way);
+    let Config { shutdown, .. } = &config;
+    let allowed = Duration::from_secs((shutdown.grace + shutdown.mercy).into());
+    let told = told(ignited.shutdown()).shared();
+    let answered = answered(told.clone(), &under_way, allowed.saturating_sub(LAST));
     let served = select! {
         biased;
         served = ignited.launch() => served.map(drop),
         () = answered => Ok(()),
     };
 
-    if let Some(auth) = auth
-        && timeout(LAST, finish(&auth)).await.is_err()
-    {
-        tracing::warn!("the database was held up and not waited for");
+    if let Some(auth) = auth {
+        // Where the server ended by itself there is as much time.
+        let end = told.now_or_never().unwrap_or_else(Instant::now) + allowed;
+        if timeout_at(end, finish(&auth)).await.is_err() {
+            tracing::warn!("the database was held up and not waited for");
+        }
     }
     match served {
         Ok(()) => Ok(()),
@@ -66,13 +71,22 @@ pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> 
     }
 }
 
-/// Returns when the server was told to end and has answered what it had let in.
-///
-/// Rocket returns by itself, but only when its grace is over if a single connection was open as it was
-/// told, idle though it be; and behind a proxy one always is.
-async fn answered(shutdown: Shutdown, under_way: &UnderWay) {
+/// When the server was told to end.
+async fn told(shutdown: Shutdown) -> Instant {
     shutdown.await;
-    under_way.none().await;
+    Instant::now()
+}
+
+/// Returns when the server was told to end and has answered the requests under way, or has had `allowed`
+/// for it.
+///
+/// Rocket returns by itself, but if a single connection was open it waits until its grace is over; and
+/// behind a proxy one always is.
+async fn answered(told: impl Future<Output = Instant>, under_way: &UnderWay, allowed: Duration) {
+    let end = told.await + allowed;
+    if timeout_at(end, under_way.none()).await.is_err() {
+        tracing::warn!("some requests were not answered in time and were cut off");
+    }
 }
 
 /// Writes what requests have left behind, and lets go of the database.

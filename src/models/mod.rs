@@ -14,6 +14,7 @@ pub mod event;
 pub mod known_address;
 pub mod note; // example: notes
 pub mod place;
+pub mod readiness;
 mod search;
 pub mod stats;
 pub mod token;

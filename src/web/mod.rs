@@ -8,6 +8,7 @@ pub mod catchers;
 pub mod client;
 pub mod cookies;
 pub mod cors;
+pub mod deadline;
 pub mod headers;
 pub mod log;
 pub mod methods;

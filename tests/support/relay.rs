@@ -1,0 +1,64 @@
+//! A relay between the application and a server, which can go silent.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// Passes bytes on both ways, until it is told to go silent. Then it still takes connections and bytes,
+/// and nothing comes back.
+pub struct Relay {
+    pub port: u16,
+    silent: Arc<AtomicBool>,
+}
+
+impl Relay {
+    pub fn to(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let silent = Arc::new(AtomicBool::new(false));
+        let relay = Self {
+            port,
+            silent: silent.clone(),
+        };
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect(server) else {
+                    continue;
+                };
+                pass(&client, &server, &silent);
+                pass(&server, &client, &silent);
+            }
+        });
+        relay
+    }
+
+    pub fn go_silent(&self) {
+        self.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// Passes new bytes on again.
+    pub fn speak(&self) {
+        self.silent.store(false, Ordering::SeqCst);
+    }
+}
+
+fn pass(from: &TcpStream, to: &TcpStream, silent: &Arc<AtomicBool>) {
+    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+    let silent = silent.clone();
+    thread::spawn(move || {
+        let mut bytes = [0; 16 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut bytes) {
+            while silent.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(20));
+            }
+            if to.write_all(&bytes[..count]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(std::net::Shutdown::Both);
+        let _ = from.shutdown(std::net::Shutdown::Both);
+    });
+}

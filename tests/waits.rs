@@ -1,0 +1,350 @@
+//! Nothing waits forever and nothing stays broken, whatever the database does.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rocket::futures::future::join_all;
+use rocket::tokio::time::{sleep, timeout};
+use serde_json::json;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection};
+use tempfile::TempDir;
+use url::Url;
+
+use crate::support::needs;
+use crate::support::postgres::Postgres;
+use crate::support::relay::Relay;
+use crate::support::server::{Server, on_each_url, run, stderr};
+use crate::support::{PASSWORD, on_both};
+
+/// Within this much every request is answered.
+const ANSWERED: Duration = Duration::from_secs(12);
+/// Within this much a command ends that cannot reach or lock the database.
+const ENDED: Duration = Duration::from_secs(15);
+/// Within this much readiness follows the database.
+const NOTICED: Duration = Duration::from_secs(15);
+
+/// A file system of a few megabytes; gone when dropped.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// None where this process may not mount one.
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"]);
+        if mount.arg(folder.path()).status().ok()?.success() {
+            return Some(Self(folder));
+        }
+        needs::lacks("a file system can't be mounted here (it takes root)");
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn fill(&self) -> PathBuf {
+        let path = self.path().join("filler");
+        let mut filler = File::create(&path).unwrap();
+        for size in [64 * 1024, 512] {
+            while filler.write_all(&vec![0; size]).is_ok() {}
+        }
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+/// The status of a login.
+async fn login(server: &Server, name: &str, client: &str) -> u16 {
+    let body = json!({"username": name, "password": PASSWORD, "client": client});
+    let post = reqwest::Client::new().post(format!("{}/auth/login/", server.origin));
+    let answer = timeout(ANSWERED, post.json(&body).send()).await;
+    answer.expect("an answer in time").unwrap().status().into()
+}
+
+async fn readyz(server: &Server) -> u16 {
+    let asking = reqwest::get(format!("{}/readyz", server.origin));
+    let answer = timeout(Duration::from_secs(2), asking).await;
+    answer.expect("an answer in time").unwrap().status().into()
+}
+
+async fn is_soon(server: &Server, status: u16) {
+    let start = Instant::now();
+    while readyz(server).await != status {
+        assert!(start.elapsed() < NOTICED, "not {status}: {}", server.log());
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[test]
+fn a_full_disk_stops_writes_while_it_is_full_and_no_longer() {
+    let Some(disk) = SmallDisk::mount() else {
+        return;
+    };
+    rocket::async_test(async {
+        let url = format!("sqlite:{}/test.db", disk.path().display());
+        let server = Server::start(&url).await;
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+        let token = server.login("alice", "kept").await;
+        let filler = disk.fill();
+        // What room there is in files that exist is used up at some time.
+        let mut refused = 0;
+        for _ in 0..200 {
+            refused += u32::from(login(&server, "alice", "laptop").await == 503);
+            if refused == 3 {
+                break;
+            }
+        }
+        assert_eq!(refused, 3);
+        is_soon(&server, 503).await;
+        assert_eq!(server.me(&token).await, 200, "reading goes on");
+
+        fs::remove_file(filler).unwrap();
+        for attempt in 0..30 {
+            assert_eq!(login(&server, "alice", "laptop").await, 200, "{attempt}");
+        }
+        is_soon(&server, 200).await;
+        assert_eq!(server.me(&token).await, 200);
+        let revoked = server.run(&["token", "revoke", "--user", "alice"], "");
+        assert!(revoked.status.success(), "{}", stderr(&revoked));
+        assert_eq!(server.terminate(), Some(0));
+    });
+}
+
+#[test]
+fn a_lock_that_somebody_holds_delays_answers_by_a_bounded_time() {
+    on_each_url(async |url| {
+        let server = Server::start(&url).await;
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+        let token = server.login("alice", "laptop").await;
+        let mut db = AnyConnection::connect(&url).await.unwrap();
+        let begin = match url.starts_with("sqlite:") {
+            true => "BEGIN IMMEDIATE",
+            false => "BEGIN; LOCK TABLE attempts, tokens IN EXCLUSIVE MODE",
+        };
+        sqlx::raw_sql(begin).execute(&mut db).await.unwrap();
+
+        let logins = (0..20).map(|_| login(&server, "alice", "phone"));
+        for status in join_all(logins).await {
+            assert_eq!(status, 503);
+        }
+        assert_eq!(server.me(&token).await, 200);
+        let start = Instant::now();
+        let revoke = server.run(&["token", "revoke", "--user", "alice"], "");
+        assert_eq!(revoke.status.code(), Some(1), "{}", stderr(&revoke));
+        assert!(start.elapsed() < ENDED, "{:?}", start.elapsed());
+        assert!(stderr(&revoke).contains("lock"), "{}", stderr(&revoke));
+
+        sqlx::raw_sql("ROLLBACK").execute(&mut db).await.unwrap();
+        assert_eq!(server.me(&token).await, 200, "it was not revoked");
+        assert_eq!(login(&server, "alice", "phone").await, 200);
+    });
+}
+
+/// A server behind a relay, and the URL by which it is reached without.
+async fn behind_a_relay(url: &str, settings: &[(&str, &str)]) -> (Server, Relay, String) {
+    let mut through = Url::parse(url).unwrap();
+    let relay = Relay::to(through.socket_addrs(|| Some(5432)).unwrap()[0]);
+    through.set_host(Some("127.0.0.1")).unwrap();
+    through.set_port(Some(relay.port)).unwrap();
+    let server = Server::start_with(through.as_str(), settings).await;
+    (server, relay, through.into())
+}
+
+#[test]
+fn a_server_that_goes_silent_is_not_waited_for() {
+    let Some(postgres) = Postgres::get() else {
+        return;
+    };
+    rocket::async_test(async {
+        let url = postgres.database().await;
+        let (server, relay, through) = behind_a_relay(&url, &[]).await;
+        run(
+            &url,
+            &["user", "create", "alice", "--password-stdin"],
+            PASSWORD,
+        );
+        let token = server.login("alice", "laptop").await;
+        relay.go_silent();
+
+        let start = Instant::now();
+        let (logins, me, ready, command) = rocket::tokio::join!(
+            join_all((0..20).map(|_| login(&server, "alice", "phone"))),
+            timeout(ANSWERED, async {
+                sleep(Duration::from_millis(300)).await;
+                server.me(&token).await
+            }),
+            async {
+                // What was found a moment ago is told for a second.
+                sleep(Duration::from_millis(1_200)).await;
+                readyz(&server).await
+            },
+            rocket::tokio::task::spawn_blocking(move || { run(&through, &["token", "list"], "") }),
+        );
+        assert_eq!(logins, [503; 20]);
+        assert_eq!(
+            me.expect("an answer in time"),
+            503,
+            "what is remembered is not trusted"
+        );
+        assert_eq!(ready, 503);
+        let command = command.unwrap();
+        assert_eq!(command.status.code(), Some(1), "{}", stderr(&command));
+        assert!(start.elapsed() < ENDED, "{:?}", start.elapsed());
+
+        relay.speak();
+        is_soon(&server, 200).await;
+        assert_eq!(login(&server, "alice", "phone").await, 200);
+        assert_eq!(server.me(&token).await, 200);
+    });
+}
+
+#[test]
+fn a_server_that_goes_silent_does_not_hold_up_the_end() {
+    let Some(postgres) = Postgres::get() else {
+        return;
+    };
+    rocket::async_test(async {
+        let url = postgres.database().await;
+        let short = [("ROCKET_SHUTDOWN", "{grace=2,mercy=2}")];
+        let (server, relay, _) = behind_a_relay(&url, &short).await;
+        run(
+            &url,
+            &["user", "create", "alice", "--password-stdin"],
+            PASSWORD,
+        );
+        let token = server.login("alice", "laptop").await;
+        assert_eq!(server.me(&token).await, 200);
+        relay.go_silent();
+        let post = reqwest::Client::new().post(format!("{}/auth/logout/", server.origin));
+        let asking = rocket::tokio::spawn(post.bearer_auth(&token).send());
+        sleep(Duration::from_millis(200)).await;
+        let start = Instant::now();
+        assert_eq!(server.terminate(), Some(0));
+        let (bound, slack) = (Duration::from_secs(2 + 2), Duration::from_secs(1));
+        assert!(start.elapsed() < bound + slack, "{:?}", start.elapsed());
+        assert!(!matches!(asking.await.unwrap(), Ok(answer) if answer.status() == 200));
+    });
+}
+
+/// Runs SQL on the server of `url`, and closes all other connections to its database.
+async fn reconfigure(url: &str, change: &str) {
+    let name = url.rsplit_once('/').unwrap().1;
+    let mut db = AnyConnection::connect(url).await.unwrap();
+    let sql = format!(
+        "ALTER DATABASE {name} {change};
+         SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
+         WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    );
+    sqlx::raw_sql("SET default_transaction_read_only = off")
+        .execute(&mut db)
+        .await
+        .unwrap();
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(&mut db)
+        .await
+        .unwrap();
+    db.close().await.unwrap();
+}
+
+#[test]
+fn a_database_that_accepts_no_writes_is_not_ready() {
+    let Some(postgres) = Postgres::get() else {
+        return;
+    };
+    rocket::async_test(async {
+        let url = postgres.database().await;
+        let server = Server::start(&url).await;
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+        let token = server.login("alice", "laptop").await;
+        assert_eq!(readyz(&server).await, 200);
+        reconfigure(&url, "SET default_transaction_read_only = on").await;
+        is_soon(&server, 503).await;
+        assert_eq!(login(&server, "alice", "phone").await, 503);
+        assert_eq!(server.me(&token).await, 200, "reading goes on");
+        reconfigure(&url, "RESET default_transaction_read_only").await;
+        is_soon(&server, 200).await;
+        assert_eq!(login(&server, "alice", "phone").await, 200);
+    });
+}
+
+#[test]
+fn probes_on_an_idle_database_share_their_writes() {
+    on_each_url(async |url| {
+        let server = Server::start(&url).await;
+        let probes = join_all((0..100).map(|_| readyz(&server))).await;
+        assert_eq!(probes, [200; 100]);
+        sqlx::any::install_default_drivers();
+        let mut db = AnyConnection::connect(&url).await.unwrap();
+        let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM readiness")
+            .fetch_one(&mut db)
+            .await
+            .unwrap();
+        assert_eq!(rows, 1);
+    });
+}
+
+#[test]
+fn another_default_isolation_fails_no_login() {
+    let Some(postgres) = Postgres::get() else {
+        return;
+    };
+    rocket::async_test(async {
+        let url = postgres.database().await;
+        let server = Server::start(&url).await;
+        for name in ["ann", "bob", "carol"] {
+            server.run(&["user", "create", name, "--password-stdin"], PASSWORD);
+        }
+        reconfigure(&url, "SET default_transaction_isolation = 'serializable'").await;
+        sleep(Duration::from_secs(1)).await;
+        let names = ["ann", "bob", "carol"].into_iter().cycle();
+        let clients: Vec<String> = (0..60).map(|number| format!("client-{number}")).collect();
+        let logins = names
+            .zip(&clients)
+            .map(|(name, client)| login(&server, name, client));
+        let statuses = join_all(logins).await;
+        let refused: Vec<_> = statuses.iter().filter(|status| **status != 200).collect();
+        // An account takes ten attempts at a time; the others wait for them.
+        assert!(refused.is_empty(), "{refused:?}");
+    });
+}
+
+#[test]
+fn what_a_failed_transaction_did_is_not_there_and_its_connection_goes_on() {
+    on_both(async |app| {
+        let pool = app.auth().pool();
+        let write = "INSERT INTO readiness (id, at, filler) VALUES (7, 0, '')";
+        for _ in 0..30 {
+            // Refused, and committed all the same.
+            let mut tx = pool.write().await.unwrap();
+            sqlx::query(write).execute(&mut *tx).await.unwrap();
+            assert!(sqlx::query(write).execute(&mut *tx).await.is_err());
+            assert!(tx.commit().await.is_err());
+            // Dropped, as a request that fails or is cut off does.
+            let mut tx = pool.write().await.unwrap();
+            sqlx::query(write).execute(&mut *tx).await.unwrap();
+            drop(tx);
+        }
+        assert_eq!(
+            app.number("SELECT COUNT(*) FROM readiness WHERE id = 7")
+                .await,
+            0
+        );
+        let mut tx = pool.write().await.unwrap();
+        sqlx::query(write).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(
+            app.number("SELECT COUNT(*) FROM readiness WHERE id = 7")
+                .await,
+            1
+        );
+    });
+}
