@@ -1,6 +1,8 @@
-//! The reverse proxy that `deploy/Caddyfile` configures, started from Debian's package and driven: what it
-//! passes on, what it keeps out, and whom it cuts off.
+//! The reverse proxy that `deploy/Caddyfile` configures, started from Debian's package and in the version that
+//! `deploy/compose.yaml` names: what it passes on, what it keeps out, and when it cuts a client off.
 
+use std::io::Write;
+use std::process::{self, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,6 +13,7 @@ use self::caddy::{Site, on_site, token_of};
 use self::client::{Answer, CLIENT, connect, exchange, request, secure, trickle};
 use crate::support::PASSWORD;
 use crate::support::app::form;
+use crate::support::page::done;
 use crate::support::server::sqlite;
 
 mod caddy;
@@ -155,6 +158,12 @@ fn an_admin_signs_in_through_it_and_another_site_does_not() {
     });
 }
 
+/// A login, as far as its headers say what it is.
+const LOGIN: &str =
+    "POST /auth/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+/// More of its body than the 14 bytes for which Rocket waits.
+const BEGUN: &str = r#"{"username":"alice","pass"#;
+
 #[test]
 fn slow_clients_are_cut_off_while_honest_ones_are_served() {
     const HEADER: Duration = Duration::from_secs(2);
@@ -173,25 +182,32 @@ fn slow_clients_are_cut_off_while_honest_ones_are_served() {
         let bearer = format!("Bearer {token}");
 
         let half = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: a";
-        let posting = "POST /auth/login/ HTTP/1.1\r\nHost: localhost\r\n\
-                       Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"user";
-        let chunked = "POST /auth/login/ HTTP/1.1\r\nHost: localhost\r\n\
-                       Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n6\r\n{\"user\r\n";
+        let posting = format!("{LOGIN}Content-Length: 100\r\n\r\n");
+        let few = format!("{posting}{{\"user");
+        let chunked = format!("{LOGIN}Transfer-Encoding: chunked\r\n\r\n6\r\n{{\"user\r\n");
         let alive = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
         let mut started = vec![];
         for (what, bytes, drip, bound) in [
-            ("says nothing", "", "", HEADER),
-            ("stops in its headers", half, "", HEADER),
-            ("sends a header a byte a second", half, "a", HEADER),
-            ("stops in its body", posting, "", BODY),
-            ("sends its body a byte a second", posting, "a", BODY),
+            ("says nothing", String::new(), "", HEADER),
+            ("stops in its headers", half.to_owned(), "", HEADER),
+            (
+                "sends a header a byte a second",
+                half.to_owned(),
+                "a",
+                HEADER,
+            ),
+            // Of fewer than 14 bytes the application never hears.
+            ("stops before its body", posting.clone(), "", BODY),
+            ("stops after six bytes of its body", few.clone(), "", BODY),
+            ("stops in its body", posting + BEGUN, "", BODY),
+            ("sends its body a byte a second", few, "a", BODY),
             (
                 "sends its body in chunks, slowly",
                 chunked,
                 "1\r\na\r\n",
                 BODY,
             ),
-            ("has been answered and stays", alive, "", IDLE),
+            ("has been answered and stays", alive.to_owned(), "", IDLE),
         ] {
             let socket = connect(CLIENT, site.https).await;
             let mut stream = secure(socket.try_clone().unwrap(), &site.authority());
@@ -227,7 +243,7 @@ fn slow_clients_are_cut_off_while_honest_ones_are_served() {
             let (time, answer) = spawn_blocking(|| trickle.join().unwrap()).await.unwrap();
             let early = bound.saturating_sub(Duration::from_millis(500));
             assert!(time >= early && time < bound + SLACK, "{what}: {time:?}");
-            // Of a body that is late versions up to 2.11.3 think nothing, and answer 200 with nothing in it.
+            // Caddy itself answers a late body with 200 and nothing in it.
             let served = answer.is_some_and(|answer| answer.is_of_application());
             assert_eq!(served, what.contains("answered"), "{what}");
         }
@@ -243,6 +259,121 @@ async fn idlers(site: &Site, count: usize) -> Vec<impl Sized + use<>> {
         idle.push(stream);
     }
     idle
+}
+
+#[test]
+fn a_thousand_half_sent_bodies_hold_nothing_up() {
+    // They are not to end before the test does.
+    on_site(&[("READ_BODY_TIMEOUT", "3m")], async |site| {
+        let own = process::id().to_string();
+        done(Command::new("prlimit").args(["--pid", &own, "--nofile=8192:"]));
+        site.user("alice", &[]);
+        let halves = [
+            format!("{LOGIN}Content-Length: 100\r\n\r\n"),
+            format!("{LOGIN}Content-Length: 100\r\n\r\n{{\"user"),
+            format!("{LOGIN}Content-Length: 100\r\n\r\n{BEGUN}"),
+            format!("{LOGIN}Content-Length: 99999\r\n\r\n{}", "x".repeat(9_000)),
+            format!("{LOGIN}Transfer-Encoding: chunked\r\n\r\n"),
+            format!("{LOGIN}Transfer-Encoding: chunked\r\n\r\n19\r\n{BEGUN}\r\n"),
+        ];
+        let (start, mut held) = (Instant::now(), vec![]);
+        for half in halves.iter().cycle().take(1_000) {
+            let mut stream = secure(connect(CLIENT, site.https).await, &site.authority());
+            stream.write_all(half.as_bytes()).unwrap();
+            stream.flush().unwrap();
+            held.push(stream);
+        }
+        for _ in 0..3 {
+            let asked = Instant::now();
+            assert_eq!(site.get("/healthz", &[]).await.status, 200);
+            let time = asked.elapsed();
+            assert!(time < Duration::from_secs(1), "{time:?}");
+        }
+        token_of(&site.login("alice", &[]).await);
+        assert!(start.elapsed() < Duration::from_mins(3));
+        drop(held);
+    });
+}
+
+#[test]
+fn slow_readers_of_what_everybody_may_fetch_hold_nothing_else_up() {
+    let few = [("APP_CONNECTIONS", "4"), ("FILE_CONNECTIONS", "4")];
+    on_site(&few, async |site| {
+        let page = site.get("/docs", &[]).await.body;
+        let mut names = page.split('"');
+        let script = names.find(|name| name.ends_with("bundle.js")).unwrap();
+        // More than the system takes on for a client that reads nothing.
+        let ask = format!("GET {script} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(6);
+        let mut held = vec![];
+        for _ in 0..8 {
+            let mut stream = secure(connect(CLIENT, site.https).await, &site.authority());
+            stream.write_all(ask.as_bytes()).unwrap();
+            stream.flush().unwrap();
+            held.push(stream);
+        }
+        // They hold each other up, so much that one more has to wait.
+        let other = connect(CLIENT, site.https).await;
+        let socket = other.try_clone().unwrap();
+        let mut other = secure(other, &site.authority());
+        rocket::tokio::time::sleep(Duration::from_secs(2)).await;
+        socket
+            .set_read_timeout(Some(Duration::from_secs(2)))
+            .unwrap();
+        let request = request(&format!("GET {script}"), &[], "");
+        other.write_all(request.as_bytes()).unwrap();
+        assert!(std::io::Read::read(&mut other, &mut [0]).is_err());
+
+        let asked = Instant::now();
+        assert_eq!(site.get("/healthz", &[]).await.status, 200);
+        assert_eq!(site.get("/admin/login", &[]).await.status, 200);
+        let time = asked.elapsed();
+        assert!(time < Duration::from_secs(2), "{time:?}");
+        drop(held);
+    });
+}
+
+#[test]
+fn of_two_authorization_headers_none_comes_through() {
+    on_site(&[], async |site| {
+        site.user("alice", &[]);
+        let token = token_of(&site.login("alice", &[]).await);
+        let own = format!("Bearer {token}").into_bytes();
+        let (own, other, none): (&[u8], &[u8], &[u8]) = (&own, b"Bearer x", b"");
+        let (not_text, star): (&[u8], &[u8]) = (b"Bearer \xff", b"*");
+        for (values, status) in [
+            (&[own][..], 200),
+            (&[other], 401),
+            (&[not_text], 401),
+            (&[none], 401),
+            (&[star], 401),
+            (&[b"Digest a=b, c=d"], 401),
+            (&[b"{http.request.uri}"], 401),
+            (&[own, own], 400),
+            (&[own, other], 400),
+            (&[own, not_text], 400),
+            (&[not_text, own], 400),
+            (&[own, none], 400),
+            (&[none, own], 400),
+            (&[none, none], 400),
+            (&[star, own], 400),
+            (&[own, star], 400),
+            (&[own, other, not_text], 400),
+        ] {
+            for name in ["Authorization: ", "authorization:"] {
+                let mut bytes =
+                    b"GET /auth/me/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n".to_vec();
+                for (number, value) in values.iter().enumerate() {
+                    let name = if number == 0 { name } else { "Authorization: " };
+                    bytes.extend([name.as_bytes(), value, b"\r\n"].concat());
+                }
+                bytes.extend(b"\r\n");
+                let answer = site.send_from(CLIENT, &bytes).await;
+                let said = String::from_utf8_lossy(&bytes);
+                assert_eq!(answer.status, status, "{said}");
+                assert_eq!(answer.is_of_application(), status != 400, "{said}");
+            }
+        }
+    });
 }
 
 #[test]
@@ -327,7 +458,7 @@ fn while_the_application_is_away_it_says_so_and_then_goes_on() {
 }
 
 #[test]
-fn its_log_has_no_secrets_and_the_applications_request_ids() {
+fn its_log_has_no_secrets_and_request_ids_of_its_own_making() {
     on_site(&[], async |site| {
         site.user("root", &["--admin"]);
         let token = token_of(&site.login("root", &[]).await);
@@ -336,8 +467,8 @@ fn its_log_has_no_secrets_and_the_applications_request_ids() {
             ("Authorization", bearer.as_str()),
             ("X-Request-Id", "of-the-client.1"),
         ];
-        let answer = site.get("/auth/me/", &named).await;
-        assert_eq!(answer.header("x-request-id"), Some("of-the-client.1"));
+        let claimed = site.get("/auth/me/", &named).await;
+        let claimed = claimed.header("x-request-id").unwrap();
         let made = site.get("/auth/me/", &named[..1]).await;
         let made = made.header("x-request-id").unwrap();
 
@@ -361,25 +492,63 @@ fn its_log_has_no_secrets_and_the_applications_request_ids() {
             .await;
         site.send_plainly("GET /auth/me/", &named, "").await;
 
-        // It writes a line when the answer is out.
-        let start = Instant::now();
-        while site.log().matches("handled request").count() < 8 {
-            assert!(start.elapsed() < Duration::from_secs(10), "{}", site.log());
-            thread::sleep(Duration::from_millis(20));
-        }
-        let log = site.log();
+        let log = site.log_of(8).await;
         let secret = cookie.split_once('=').unwrap().1;
-        for canary in [token.as_str(), secret, "canary-key", PASSWORD] {
+        let stranger = named[1].1;
+        for canary in [token.as_str(), secret, "canary-key", PASSWORD, stranger] {
             assert!(!log.contains(canary), "{canary} is in {log}");
         }
-        for id in ["of-the-client.1", made] {
-            assert!(log.contains(id), "{id} is not in {log}");
+        for id in [claimed, made] {
+            assert!(id.len() == 36 && log.contains(id), "{id} is not in {log}");
         }
         let lines = log.lines().filter(|line| line.contains("handled request"));
         for line in lines {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             assert!(line["status"].is_number() && line["request"]["uri"].is_string());
         }
+    });
+}
+
+#[test]
+fn clients_do_not_decide_how_long_a_line_of_its_log_is() {
+    const LONGEST: usize = 3_000;
+    on_site(&[], async |mut site| {
+        let end = b"Host: localhost\r\nConnection: close\r\n\r\n";
+        let quotes = b"\"".repeat(14_000);
+        let not_text = b"\xff".repeat(14_000);
+        let parts: &[&[&[u8]]] = &[
+            &[b"GET /", &quotes, b" HTTP/1.1\r\n", end],
+            &[b"GET /", &not_text, b" HTTP/1.1\r\n", end],
+            &[b"GET /%3Fcanary", &quotes, b" HTTP/1.1\r\n", end],
+            &[b"GET /?canary=", &quotes, b" HTTP/1.1\r\n", end],
+            &[b"GET http://localhost/x?canary HTTP/1.1\r\n", end],
+            &[b"GET / HTTP/1.1\r\nUser-Agent: ", &quotes, b"\r\n", end],
+            &[b"GET / HTTP/1.1\r\n", &b"X: \"\r\n".repeat(2_000), end],
+            &[
+                b"GET / HTTP/1.1\r\nReferer: http://localhost/?canary\r\n",
+                end,
+            ],
+            &[
+                b"GET / HTTP/1.0\r\nHost: ",
+                &b"h".repeat(14_000),
+                b"\r\n\r\n",
+            ],
+        ];
+        let mut sent = 0;
+        for request in parts {
+            site.send_from(CLIENT, &request.concat()).await;
+            let mut plain = connect(CLIENT, site.http).await;
+            exchange(&mut plain, &request.concat());
+            sent += 2;
+        }
+        // Its own errors are lines, too.
+        site.app = None;
+        site.send_from(CLIENT, &parts[3].concat()).await;
+        let log = site.log_of(sent + 1).await;
+        assert!(log.contains("refused"), "{log}");
+        assert!(!log.contains("canary"), "{log}");
+        let longest = log.lines().map(str::len).max().unwrap();
+        assert!(longest < LONGEST, "{longest}");
     });
 }
 

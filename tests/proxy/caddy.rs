@@ -28,13 +28,42 @@ pub struct Site {
     folder: TempDir,
 }
 
-/// Runs `test` on a fresh one, if there is a Caddy. Variables are Caddy's.
+/// Runs `test` on a fresh one for each Caddy that is installed. Variables are Caddy's.
 pub fn on_site(variables: &[(&str, &str)], test: impl AsyncFn(Site)) {
-    let Some(caddy) = needs::executable("caddy", &[]) else {
+    rocket::async_test(async {
+        for caddy in installed() {
+            eprintln!("with {}", caddy.display());
+            test(Site::start(&caddy, variables).await).await;
+        }
+    });
+}
+
+/// Debian's Caddy, and the version that `deploy/compose.yaml` starts.
+fn installed() -> Vec<PathBuf> {
+    let debian = needs::executable("caddy", &[]);
+    if debian.is_none() {
         needs::missing("Caddy", "caddy");
-        return;
-    };
-    rocket::async_test(async { test(Site::start(&caddy, variables).await).await });
+    }
+    let compose = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/proxy/.venv/bin/caddy");
+    let compose = compose.is_file().then_some(compose);
+    if compose.is_none() {
+        needs::lacks(
+            "the Caddy of deploy/compose.yaml is not installed (python3 -m venv tests/proxy/.venv && \
+             tests/proxy/.venv/bin/pip install -r tests/proxy/requirements.txt)",
+        );
+    }
+    debian.into_iter().chain(compose).collect()
+}
+
+/// The Caddyfile's snippet for how this version spells the buffering of requests.
+fn buffers(caddy: &Path) -> &'static str {
+    let output = Command::new(caddy).arg("version").output().unwrap();
+    let version = String::from_utf8(output.stdout).unwrap();
+    if version.trim_start_matches('v').starts_with("2.6.") {
+        "buffers_2_6"
+    } else {
+        "buffers"
+    }
 }
 
 /// A port that nobody else comes by meanwhile: Caddy takes a moment until it listens, and would share it
@@ -68,6 +97,7 @@ impl Site {
             .env("DOMAIN", format!("localhost:{https}"))
             .env("HTTP_PORT", http.to_string())
             .env("APP", format!("127.0.0.1:{app_port}"))
+            .env("BUFFERS", buffers(caddy))
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -128,6 +158,20 @@ impl Site {
         let fast = "hash_memory_kib=8,hash_iterations=1";
         let slow = "hash_memory_kib=19456,hash_iterations=100";
         self.settings = self.settings.replace(fast, slow);
+    }
+
+    /// Waits until Caddy has logged that many requests, and gives its log.
+    pub async fn log_of(&self, requests: usize) -> String {
+        let start = Instant::now();
+        loop {
+            // It writes a line when the response is out.
+            let log = self.log();
+            if log.matches("handled request").count() >= requests {
+                return log;
+            }
+            assert!(start.elapsed() < Duration::from_secs(10), "{log}");
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// What Caddy wrote so far.
