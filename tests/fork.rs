@@ -530,3 +530,29 @@ fn without_an_identity_the_files_are_staged() {
     assert_eq!(staged, "A  Cargo.lock\nA  Cargo.toml\nA  src/main.rs\n");
     assert_eq!(git(&root, &["branch", "--show-current"]), "main\n");
 }
+
+#[test]
+fn what_ci_does_not_test_under_another_name_never_says_the_name() {
+    let run = fs::read_to_string(Path::new(ROOT).join(".ci/run")).unwrap();
+    let (_, rest) = run.split_once("unnamed=(").unwrap();
+    let (names, _) = rest.split_once(')').unwrap();
+    let tests = Path::new(ROOT).join("tests");
+    for name in names.split_whitespace() {
+        let mut files = vec![tests.join(format!("{name}.rs"))];
+        if let Ok(folder) = fs::read_dir(tests.join(name)) {
+            files.extend(folder.map(|entry| entry.unwrap().path()));
+        }
+        files.retain(|file| file.extension().is_some_and(|ending| ending == "rs"));
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            for line in text.lines().filter(|line| !line.starts_with("//!")) {
+                // What the compiler looks up, and a name between a test and itself.
+                let line = line.replace("CARGO_BIN_EXE_multitoken", "");
+                let line = line.replace("multitoken::", "").replace("MULTITOKEN_TEST", "");
+                let line = line.to_lowercase();
+                let is_named = [OWN, "mtk", "multi-token"].iter().any(|word| line.contains(word));
+                assert!(!is_named, "{}: {line}", file.display());
+            }
+        }
+    }
+}
