@@ -548,9 +548,13 @@ fn what_ci_does_not_test_under_another_name_never_says_the_name() {
             for line in text.lines().filter(|line| !line.starts_with("//!")) {
                 // What the compiler looks up, and a name between a test and itself.
                 let line = line.replace("CARGO_BIN_EXE_multitoken", "");
-                let line = line.replace("multitoken::", "").replace("MULTITOKEN_TEST", "");
+                let line = line
+                    .replace("multitoken::", "")
+                    .replace("MULTITOKEN_TEST", "");
                 let line = line.to_lowercase();
-                let is_named = [OWN, "mtk", "multi-token"].iter().any(|word| line.contains(word));
+                let is_named = [OWN, "mtk", "multi-token"]
+                    .iter()
+                    .any(|word| line.contains(word));
                 assert!(!is_named, "{}: {line}", file.display());
             }
         }
