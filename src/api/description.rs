@@ -189,13 +189,17 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 fn add_usual(operation: &mut Operation) {
     // An empty list says that anyone may call it; without one, nothing is said.
     let security = operation.security.get_or_insert_default();
-    let of_tokens = (!security.is_empty()).then_some(OF_TOKENS);
-    let of_bodies = operation.request_body.as_ref().map(|_| OF_BODIES);
+    if !security.is_empty() {
+        add(operation, &OF_TOKENS);
+    }
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         body.description = Some(OF_FORMS.into());
+        add(operation, &OF_BODIES);
     }
-    let of_bodies = of_bodies.into_iter().flatten();
-    for status in of_bodies.chain(of_tokens.into_iter().flatten()) {
+}
+
+fn add(operation: &mut Operation, statuses: &[&str]) {
+    for &status in statuses {
         let responses = &mut operation.responses.responses;
         responses.insert(status.into(), RefOr::T(Response::new("")));
     }
