@@ -1,5 +1,7 @@
 //! The clients of `docs/api.md`, as it writes them; the browser's is tried in `browser`.
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,7 +11,7 @@ use serde_json::Value;
 use crate::support::PASSWORD;
 use crate::support::needs;
 use crate::support::page::{blocks, done, page, shell};
-use crate::support::server::{Server, on_each_url};
+use crate::support::server::{Server, on_each_url, sqlite, stderr, stdout};
 
 /// Where the page has the server.
 const THERE: &str = "http://127.0.0.1:8000";
@@ -167,7 +169,7 @@ fn python_signs_in_looks_around_and_signs_out() {
         assert!(lines.contains(&"phone None"), "{said}");
         assert!(lines.iter().any(|line| line.starts_with("report on ")));
         let left = server.run(&["token", "list", "--user", "alice", "--json"], "");
-        let left = crate::support::server::stdout(&left);
+        let left = stdout(&left);
         assert!(
             left.contains("phone") && !left.contains("report on"),
             "{left}"
@@ -179,4 +181,116 @@ fn python_signs_in_looks_around_and_signs_out() {
         assert!(said.contains("429 Client Error"), "{said}");
         assert!(start.elapsed() < Duration::from_secs(20));
     });
+}
+
+const GENERATED: &str = "With a generated client";
+
+/// What authors of clients lean on, in types: a line that is not so does not compile.
+const TYPES: &str = r#"
+type Schemas = components["schemas"];
+export function types(login: Schemas["LoggedIn"], me: Schemas["Me"], problem: Schemas["Problem"]) {
+  const kind: "Bearer" = login.token_type;
+  const role: "user" | "admin" = me.role;
+  const words: string[] = [kind, role, problem.type, problem.title, problem.detail, problem.request_id];
+  const status: number = problem.status;
+  const messages: (string[] | undefined)[] = [
+    problem.non_field_errors, problem.username, problem.password, problem.client,
+    problem.current_password, problem.new_password,
+  ];
+  // @ts-expect-error: no member of another name.
+  return [words, status, messages, problem.nonsense];
+}
+"#;
+
+#[test]
+fn a_client_that_is_generated_in_typescript_signs_in_and_revokes_its_token() {
+    let Some(npm) = needs::npm() else {
+        return;
+    };
+    rocket::async_test(async {
+        let data = tempfile::tempdir().unwrap();
+        let server = server_with_alice(&sqlite(data.path())).await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        symlink(npm.join("node_modules"), file("node_modules")).unwrap();
+        let page = page("api.md");
+        let there = |block: &String| block.replace(THERE, &server.origin);
+        let program = there(&blocks(&page, GENERATED, "ts")[0]);
+        fs::write(file("session.mts"), program + TYPES).unwrap();
+        let commands = there(&blocks(&page, GENERATED, "sh")[1]);
+        let run = |commands: &str, password: &str| {
+            let mut shell = shell(folder.path(), commands);
+            // What is not installed is no reason to download it.
+            shell.env("npm_config_yes", "false");
+            shell.env("PASSWORD", password).output().unwrap()
+        };
+        let output = run(&commands, PASSWORD);
+        let said = stdout(&output);
+        assert!(output.status.success(), "{output:?}");
+        assert!(
+            said.ends_with(&format!(
+                "alice user\nlaptop true\n401 {}\n",
+                refusal(&server).await
+            )),
+            "{said}"
+        );
+        let (_, last) = commands.trim().rsplit_once('\n').unwrap();
+        let output = run(last, "wrong");
+        assert!(stderr(&output).contains(NO_CREDENTIALS), "{output:?}");
+    });
+}
+
+#[test]
+fn a_client_that_is_generated_in_python_signs_in_and_revokes_its_token() {
+    let Some(generator) = needs::openapi_python_client() else {
+        return;
+    };
+    rocket::async_test(async {
+        let data = tempfile::tempdir().unwrap();
+        let server = server_with_alice(&sqlite(data.path())).await;
+        let folder = tempfile::tempdir().unwrap();
+        let page = page("api.md");
+        let there = |block: &String| block.replace(THERE, &server.origin);
+        let program = there(&blocks(&page, GENERATED, "python")[0]);
+        fs::write(folder.path().join("session.py"), program).unwrap();
+        let commands = there(&blocks(&page, GENERATED, "sh")[3]);
+        let run = |commands: &str, password: &str| {
+            let mut shell = shell(folder.path(), commands);
+            let path = std::env::var("PATH").unwrap_or_default();
+            let beside = generator.parent().unwrap().display();
+            shell.env("PATH", format!("{beside}:{path}"));
+            shell.env("PASSWORD", password).output().unwrap()
+        };
+        let output = run(&commands, PASSWORD);
+        let said = stdout(&output);
+        assert!(output.status.success(), "{output:?}");
+        assert!(
+            said.ends_with(&format!(
+                "alice user\nlaptop True\n401 {}\n",
+                refusal(&server).await
+            )),
+            "{said}"
+        );
+        // Of every part of the document it makes something.
+        let all = format!("{said}{}", stderr(&output));
+        assert!(!all.contains("Warning") && !all.contains("Error"), "{all}");
+        let (_, last) = commands.trim().rsplit_once('\n').unwrap();
+        let output = run(last, "wrong");
+        assert!(stderr(&output).contains(NO_CREDENTIALS), "{output:?}");
+        // What has no operation of its own there can be loaded, too.
+        let every = "import pkgutil, importlib, service; \
+            [importlib.import_module(module.name) for module in pkgutil.walk_packages(service.__path__, 'service.')]";
+        let output = run(&format!("python3 -c \"{every}\""), "");
+        assert!(output.status.success(), "{output:?}");
+    });
+}
+
+const NO_CREDENTIALS: &str = "Unable to log in with provided credentials.";
+
+/// What is said of a token that is not valid.
+async fn refusal(server: &Server) -> String {
+    let get = reqwest::Client::new().get(format!("{}/auth/me/", server.origin));
+    let answer = get.bearer_auth("nonsense").send().await.unwrap();
+    let problem: Value = answer.json().await.unwrap();
+    problem["detail"].as_str().unwrap().to_owned()
 }

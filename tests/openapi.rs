@@ -1,15 +1,17 @@
 //! The API's description: complete, and true.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use rocket::http::{Method, Status};
-use serde_json::{Value, json};
+use flate2::read::GzDecoder;
+use multitoken::models::user::Role;
+use rocket::http::{Header, Method, Status};
+use serde_json::{Map, Value, json};
 
 use crate::support::PASSWORD;
-use crate::support::app::{App, on_both, on_both_with};
+use crate::support::app::{Answer, App, on_both, on_both_with};
 use crate::support::needs;
 use crate::support::server::{Server, run, sqlite, stdout};
 
@@ -104,6 +106,247 @@ fn each_operation_says_what_it_is_for_and_each_error_what_it_looks_like() {
     });
 }
 
+/// Every operation with its method and path.
+fn operations(document: &Value) -> Vec<(Method, &str, &Value)> {
+    let mut found = vec![];
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            found.push((method.parse().unwrap(), path.as_str(), operation));
+        }
+    }
+    assert!(found.len() > 10);
+    found
+}
+
+/// The path with the id of nothing.
+fn concrete(path: &str) -> String {
+    path.replace("{id}", "01a20b47-0ace-7599-b4a7-bd71f3e71044")
+}
+
+#[test]
+fn the_name_of_each_operation_tells_what_it_does_and_is_its_alone() {
+    on_both(async |app| {
+        let document = described(&app).await;
+        let mut seen = BTreeSet::new();
+        for (method, path, operation) in operations(&document) {
+            let id = operation["operationId"].as_str().unwrap();
+            // A generated client has no more than the name: "show" of what?
+            let tells = ["login", "logout"].contains(&id) || id.contains('_');
+            assert!(tells, "{method} {path}: {id} names no object");
+            assert!(seen.insert(id), "{id} twice");
+        }
+    });
+}
+
+#[test]
+fn it_says_of_each_operation_whether_it_takes_a_token_and_it_does() {
+    on_both(async |app| {
+        let document = described(&app).await;
+        for (method, path, operation) in operations(&document) {
+            let security = operation["security"].as_array().expect(path);
+            let answer = app.send(method, &concrete(path), &[], "").await;
+            let is_guarded = answer.status == Status::Unauthorized;
+            assert_eq!(!security.is_empty(), is_guarded, "{method} {path}");
+        }
+    });
+}
+
+#[test]
+fn words_that_are_fixed_are_listed_and_bodies_have_one_type() {
+    on_both(async |app| {
+        let document = described(&app).await;
+        let schemas = &document["components"]["schemas"];
+        for (schema, field, words) in [
+            ("Me", "role", json!(["user", "admin"])),
+            ("LoggedIn", "token_type", json!(["Bearer"])),
+            ("Health", "status", json!(["ok"])),
+        ] {
+            assert_eq!(
+                schemas[schema]["properties"][field]["enum"], words,
+                "{field}"
+            );
+        }
+        for (name, schema) in schemas.as_object().unwrap() {
+            for (field, of) in schema["properties"].as_object().unwrap() {
+                let pattern = of["pattern"].as_str().unwrap_or("[");
+                let is_words = pattern
+                    .chars()
+                    .all(|c| c.is_alphabetic() || "^$()|_-".contains(c));
+                assert!(!is_words, "{name}.{field}: {pattern} is an enum");
+            }
+        }
+        for (method, path, operation) in operations(&document) {
+            if let Some(body) = operation.get("requestBody") {
+                let types: Vec<_> = body["content"].as_object().unwrap().keys().collect();
+                assert_eq!(types, ["application/json"], "{method} {path}");
+            }
+        }
+    });
+}
+
+/// What RFC 9457 has and `request_id`: of these names no field may be.
+const OWN_MEMBERS: [&str; 6] = [
+    "type",
+    "title",
+    "status",
+    "detail",
+    "instance",
+    "request_id",
+];
+
+#[test]
+fn each_member_that_an_error_can_have_is_named_with_its_type() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        let document = described(&app).await;
+        let problem = &document["components"]["schemas"]["Problem"];
+        assert_eq!(problem.get("additionalProperties"), None);
+        let members = &problem["properties"];
+        let mut seen = BTreeSet::new();
+        let mut is_described = |answer: &Answer| {
+            let answer = answer.json();
+            for (name, value) in answer.as_object().unwrap() {
+                let member = &members[name.as_str()];
+                if value.is_array() {
+                    let texts = json!({"type": "array", "items": {"type": "string"}});
+                    assert_eq!(member, &texts, "{name}");
+                    assert!(!OWN_MEMBERS.contains(&name.as_str()), "{name}");
+                    seen.insert(name.clone());
+                } else {
+                    let text = if value.is_string() {
+                        "string"
+                    } else {
+                        "integer"
+                    };
+                    assert_eq!(member["type"], text, "{name}");
+                }
+            }
+        };
+        for (method, path, operation) in operations(&document) {
+            let bearer = format!("Bearer {}", app.login("alice", "laptop").await);
+            let token = ("Authorization", bearer.as_str());
+            let headers = [token, ("Content-Type", "application/json")];
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            for query in parameters.filter(|parameter| parameter["in"] == "query") {
+                let name = query["name"].as_str().unwrap();
+                let path = format!("{}?{name}=%21", concrete(path));
+                is_described(&app.send(method, &path, &headers, "").await);
+            }
+            if let Some(body) = operation.get("requestBody") {
+                let schema = &body["content"]["application/json"]["schema"]["$ref"];
+                let pointer = schema.as_str().unwrap().trim_start_matches('#');
+                let fields = document.pointer(pointer).unwrap()["properties"]
+                    .as_object()
+                    .unwrap();
+                for field in fields.keys() {
+                    assert!(!OWN_MEMBERS.contains(&field.as_str()), "{path}: {field}");
+                }
+                let wrong: Map<_, _> = fields
+                    .keys()
+                    .map(|name| (name.clone(), json!("x")))
+                    .collect();
+                for body in [json!({}), wrong.into()] {
+                    let body = body.to_string();
+                    let answer = app.send(method, &concrete(path), &headers, &body).await;
+                    if answer.status.code >= 400 {
+                        is_described(&answer);
+                    }
+                }
+            }
+        }
+        for name in ["username", "current_password", "non_field_errors"] {
+            assert!(seen.contains(name), "{seen:?}");
+        }
+    });
+}
+
+#[test]
+fn the_document_is_compressed_and_sent_again_only_if_it_changed() {
+    on_both(async |app| {
+        for path in ["/openapi.json", "/docs"] {
+            let get =
+                async |headers: &[(&str, &str)]| app.send(Method::Get, path, headers, "").await;
+            let plain = get(&[]).await;
+            let gzip = [("Accept-Encoding", "gzip, br")];
+            let (tag, other) = (plain.header("ETag").unwrap(), get(&gzip).await);
+            assert!(
+                tag.starts_with('"') && tag.ends_with('"') && tag.len() > 10,
+                "{tag}"
+            );
+            // Other bytes have another strong tag.
+            assert_ne!(other.header("ETag"), Some(tag));
+            assert_eq!(other.header("Content-Encoding"), Some("gzip"));
+            assert_eq!(plain.header("Content-Encoding"), None);
+            let request = app
+                .client
+                .get(path)
+                .header(Header::new("Accept-Encoding", "gzip"));
+            let compressed = request.dispatch().await.into_bytes().await.unwrap();
+            let mut text = String::new();
+            GzDecoder::new(&compressed[..])
+                .read_to_string(&mut text)
+                .unwrap();
+            assert!(
+                text == plain.text && compressed.len() < text.len(),
+                "{path}"
+            );
+            for (answer, tag) in [(&plain, tag), (&other, other.header("ETag").unwrap())] {
+                assert_eq!(answer.header("Cache-Control"), Some("no-cache"), "{path}");
+                assert_eq!(answer.header("Vary"), Some("Accept-Encoding"), "{path}");
+                let encoding = answer.header("Content-Encoding").unwrap_or("identity");
+                for (known, is_known) in [
+                    (tag.to_owned(), true),
+                    (format!("W/{tag}"), true),
+                    (format!("\"a,b\" , W/\"c\",{tag}"), true),
+                    (" * ".to_owned(), true),
+                    (tag.trim_matches('"').to_owned(), false),
+                    (format!("w/{tag}"), false),
+                    (format!("\"{tag}\""), false),
+                    ("\"*\", \"other\"".to_owned(), false),
+                    (String::new(), false),
+                ] {
+                    let headers = [
+                        ("If-None-Match", known.as_str()),
+                        ("Accept-Encoding", encoding),
+                    ];
+                    for method in [Method::Get, Method::Head] {
+                        let answer = app.send(method, path, &headers, "").await;
+                        let wanted = if is_known {
+                            Status::NotModified
+                        } else {
+                            Status::Ok
+                        };
+                        assert_eq!(answer.status, wanted, "{method} {path} {known}");
+                        assert_eq!(answer.header("ETag"), Some(tag), "{path} {known}");
+                        assert_eq!(answer.header("Cache-Control"), Some("no-cache"));
+                        assert_eq!(answer.header("Vary"), Some("Accept-Encoding"));
+                        if encoding == "identity" {
+                            let is_empty = is_known || method == Method::Head;
+                            assert_eq!(answer.text.is_empty(), is_empty, "{method} {path}");
+                        }
+                    }
+                }
+            }
+            // A refusal is no copy of it.
+            let refused = app
+                .send(Method::Post, path, &[("If-None-Match", "*")], "")
+                .await;
+            assert_eq!(refused.status, Status::MethodNotAllowed);
+            assert_eq!(
+                (refused.header("ETag"), refused.header("Cache-Control")),
+                (None, Some("no-store"))
+            );
+        }
+        for path in ["/healthz", "/readyz"] {
+            let answer = app.send(Method::Get, path, &[], "").await;
+            assert_eq!(
+                (answer.header("ETag"), answer.header("Cache-Control")),
+                (None, Some("no-store"))
+            );
+        }
+    });
+}
+
 #[test]
 fn it_carries_the_applications_name_and_the_command_prints_it() {
     on_both_with(
@@ -130,6 +373,7 @@ fn it_carries_the_applications_name_and_the_command_prints_it() {
     assert!(output.status.success());
     let printed: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(printed["openapi"], "3.1.0");
+    assert_eq!(printed["servers"], json!([{"url": "/"}]));
     assert!(printed["paths"]["/auth/login/"]["post"].is_object());
     assert!(!folder.path().join("data").exists(), "it opens no database");
 }

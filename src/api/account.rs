@@ -1,4 +1,4 @@
-//! Who one is, and one's password: `GET /auth/me/`, `POST /auth/password/`.
+//! The current user and their password: `GET /auth/me/`, `POST /auth/password/`.
 
 use rocket::fairing::AdHoc;
 use rocket::serde::json::Json;
@@ -9,6 +9,7 @@ use utoipa::{OpenApi, ToSchema};
 use crate::auth::Auth;
 use crate::auth::guard::User;
 use crate::error::Error;
+use crate::models::user::Role;
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
 use crate::web::deadline::bounded;
@@ -28,25 +29,25 @@ pub(super) struct Described;
 
 #[derive(Serialize, ToSchema)]
 struct Me {
-    /// Names the user for good.
+    /// Never changes.
     #[schema(format = "uuid")]
     id: String,
     #[schema(example = "alice")]
     username: String,
-    #[schema(pattern = "^(user|admin)$", example = "user")]
+    #[schema(value_type = Role, inline)]
     role: &'static str,
     /// The client that the token was issued to.
     #[schema(example = "laptop")]
     client: String,
-    /// The token's end; null if it has none but by disuse.
+    /// When the token expires at the latest; null if only the idle timeout ends it.
     #[schema(required, format = DateTime, example = "2026-06-01T12:00:00Z")]
     expires_at: Option<String>,
 }
 
-/// Who one is
+/// The current user
 #[utoipa::path(
-    get, path = "/auth/me/", tag = "account", security(("token" = [])),
-    responses((status = 200, description = "The user and the token that asked.", body = Me)),
+    get, path = "/auth/me/", tag = "account", operation_id = "get_me", security(("token" = [])),
+    responses((status = 200, description = "The user, and the client of the token in use.", body = Me)),
 )]
 #[get("/me")]
 fn me(user: User) -> Json<Me> {
@@ -64,7 +65,7 @@ struct PasswordChange {
     #[schema(rename = "current_password", value_type = String, format = Password, min_length = 1,
         max_length = 1024, example = "correct horse battery")]
     current: Password,
-    /// Neither a common password nor one that holds the username.
+    /// Neither a common password nor one that contains the username.
     #[schema(rename = "new_password", value_type = String, format = Password, min_length = 8,
         max_length = 1024, example = "a staple for every horse")]
     new: Password,
@@ -83,21 +84,18 @@ impl Form for PasswordChange {
 
 #[derive(Serialize, ToSchema)]
 struct PasswordChanged {
-    /// How many other tokens of the user have ended.
+    /// How many other tokens of the user were revoked.
     #[schema(example = 2)]
     revoked: u64,
 }
 
-/// Change one's own password
+/// Change the password
 ///
-/// Every other token of the user ends; the one that asked goes on. A wrong current password counts
-/// as a failed login.
+/// Revokes every token of the user except the one in use. A wrong current password counts as a failed
+/// login.
 #[utoipa::path(
     post, path = "/auth/password/", tag = "account", security(("token" = [])),
-    request_body(content(
-        (PasswordChange = "application/json"),
-        (PasswordChange = "application/x-www-form-urlencoded"),
-    )),
+    request_body = PasswordChange,
     responses(
         (status = 200, description = "The password is changed.", body = PasswordChanged),
         (status = 429),

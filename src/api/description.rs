@@ -1,13 +1,17 @@
-//! The JSON API as an OpenAPI document, gathered from what stands above each handler.
+//! The JSON API as an OpenAPI document, collected from the attribute above each handler.
 //!
-//! A handler's `#[utoipa::path]` names its answers; of those that are errors just the status. What each
-//! of these looks like, and which come with every body and every token, is said here once.
+//! A handler's `#[utoipa::path]` lists its responses, and for errors only the status. What they look like,
+//! and which of them every body and every token can bring, is added here once. So is what generators of
+//! clients need: named members of `Problem`, and `security` for every operation.
 
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
 use utoipa::OpenApi;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::Type;
+use utoipa::openapi::schema::{ArrayBuilder, Schema, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{self, Components, ContentBuilder, ObjectBuilder, Ref, RefOr, Server};
 
@@ -22,21 +26,25 @@ use crate::web::catchers::Problem;
     components(schemas(Problem)),
     tags(
         (name = "session", description = "Signing in and out."),
-        (name = "account", description = "Who one is, and one's password."),
-        (name = "tokens", description = "One's own tokens, a client each."),
-        (name = "operation", description = "For whoever runs it."),
+        (name = "account", description = "The current user and their password."),
+        (name = "tokens", description = "The current user's tokens, one per client."),
+        (name = "operation", description = "For operators."),
     ),
 )]
 struct Described;
 
-const ABOUT: &str = "Users sign in and get a token for each of their clients, to send along as \
-    `Authorization: Bearer <token>`. Every path answers with and without its trailing slash. Bodies are \
-    JSON or URL-encoded forms of at most 8 KiB; answers are JSON. Errors are problem details (RFC 9457), \
-    with each bad field's messages under its name, and those about credentials under \
-    `non_field_errors`. Times are RFC 3339, in UTC.";
+const ABOUT: &str = "Users sign in and get a token for each of their clients. Requests carry it as \
+    `Authorization: Bearer <token>`. Every path works with and without its trailing slash. Bodies are \
+    JSON, or the same fields as a form, of at most 8 KiB. Responses are JSON. Errors are problem details \
+    (RFC 9457), with the messages about each invalid field under its name, and those about credentials \
+    under `non_field_errors`. Times are RFC 3339, in UTC.";
 
-/// The document, of an application that is set up like that.
-pub fn document(settings: &Settings) -> openapi::OpenApi {
+/// Said of every body. Forms are no content types of their own in the document: openapi-python-client
+/// generates code that does not run for two types of one schema, and other generators take the first.
+const OF_FORMS: &str = "JSON. The same fields are accepted as `application/x-www-form-urlencoded`, and as \
+    `multipart/form-data` without files.";
+
+fn document(settings: &Settings) -> openapi::OpenApi {
     let mut document = Described::openapi();
     for part in [
         session::Described::openapi(),
@@ -54,30 +62,32 @@ pub fn document(settings: &Settings) -> openapi::OpenApi {
     document.info.title.clone_from(&settings.name);
     document.info.description = Some(ABOUT.into());
     document.info.contact = None;
-    document.servers = settings
-        .public_url
-        .as_ref()
-        .map(|origin| vec![Server::new(origin.to_string())]);
+    // Without `public_url`, the origin that the document came from.
+    let origin = settings.public_url.as_ref();
+    let server = origin.map_or_else(|| "/".into(), ToString::to_string);
+    document.servers = Some(vec![Server::new(server)]);
     document
 }
 
-/// The same as JSON.
+/// The document for an application with these settings, as JSON.
 ///
 /// # Errors
 /// [`Error::Internal`].
 pub fn json(settings: &Settings) -> Result<String, Error> {
-    let json = document(settings).to_pretty_json();
+    let mut document = document(settings);
+    let json = name_members(&mut document).and_then(|()| document.to_pretty_json());
     json.map_err(|_| Error::Internal("the API's description could not be written"))
 }
 
 fn add_token(document: &mut openapi::OpenApi) {
     let components = document.components.get_or_insert_with(Components::default);
     let mut scheme = Http::new(HttpAuthScheme::Bearer);
-    scheme.description = Some("A token from the login. `Token` is taken for `Bearer`, too.".into());
+    scheme.description =
+        Some("A token from the login. The scheme `Token` works like `Bearer`.".into());
     components.add_security_scheme("token", SecurityScheme::Http(scheme));
 }
 
-/// An error, its name among the responses, when it comes, and a header that comes with it.
+/// An error, its name among the responses, its cause, and a header that comes with it.
 type Kind = (
     Error,
     &'static str,
@@ -91,13 +101,13 @@ fn kinds() -> [Kind; 8] {
         (
             FieldErrors::one("client", "This field is required."),
             "BadRequest",
-            "The body can't be read, a field is unfit, or the credentials are wrong.",
+            "The body is malformed, a field is invalid, or the credentials are wrong.",
             None,
         ),
         (
             Error::InvalidToken,
             "Unauthorized",
-            "No token, or one that is malformed, unknown, expired or revoked, or a disabled user's.",
+            "No token, or one that is malformed, unknown, expired or revoked, or of a disabled user.",
             Some((
                 "WWW-Authenticate",
                 "`Bearer`; `error=\"invalid_token\"` where there was a token.",
@@ -106,13 +116,14 @@ fn kinds() -> [Kind; 8] {
         (
             Error::CrossOrigin,
             "Forbidden",
-            "A page of another origin asks, or the user has as many tokens as are allowed.",
+            "The request comes from a page of another origin, or the user has as many of these as are \
+             allowed.",
             None,
         ),
         (
             Error::NotFound,
             "NotFound",
-            "There is no such thing, or it is not for the one who asks.",
+            "It does not exist, or belongs to another user.",
             None,
         ),
         (
@@ -124,25 +135,25 @@ fn kinds() -> [Kind; 8] {
         (
             Error::UnsupportedMediaType,
             "UnsupportedMediaType",
-            "The body is neither JSON nor a URL-encoded form.",
-            None,
+            "The body is neither JSON nor a form.",
+            Some(("Accept-Post", "The content types that are accepted.")),
         ),
         (
             Error::Throttled(300),
             "TooManyRequests",
-            "Too many failed attempts.",
+            "Too many attempts.",
             retry,
         ),
         (
             Error::Overloaded,
             "ServiceUnavailable",
-            "Too many want to sign in at once, or the database is away.",
+            "Too many logins at once, or the database is unavailable.",
             retry,
         ),
     ]
 }
 
-/// With every body that is taken, and with every token that is asked for.
+/// The errors of every operation with a body, and of every operation with a token.
 const OF_BODIES: [&str; 4] = ["400", "413", "415", "503"];
 const OF_TOKENS: [&str; 2] = ["401", "503"];
 
@@ -176,10 +187,19 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
 }
 
 fn add_usual(operation: &mut Operation) {
-    let of_bodies = operation.request_body.iter().flat_map(|_| OF_BODIES);
-    let of_tokens = operation.security.iter().flat_map(|_| OF_TOKENS);
-    let usual: Vec<&str> = of_bodies.chain(of_tokens).collect();
-    for status in usual {
+    // An empty list says that anyone may call it; without one, nothing is said.
+    let security = operation.security.get_or_insert_default();
+    if !security.is_empty() {
+        add(operation, &OF_TOKENS);
+    }
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        body.description = Some(OF_FORMS.into());
+        add(operation, &OF_BODIES);
+    }
+}
+
+fn add(operation: &mut Operation, statuses: &[&str]) {
+    for &status in statuses {
         let responses = &mut operation.responses.responses;
         responses.insert(status.into(), RefOr::T(Response::new("")));
     }
@@ -205,4 +225,39 @@ fn problem(error: &Error, when: &str, header: Option<(&str, &str)>) -> Response 
         response = response.header(name, header.build());
     }
     response.build()
+}
+
+/// Names, in `Problem`, every field that there can be messages about. A map of further members would clash
+/// with the types of `status` and `title`.
+fn name_members(document: &mut openapi::OpenApi) -> Result<(), serde_json::Error> {
+    let names = fields(&serde_json::to_value(&*document)?);
+    let components = document.components.get_or_insert_default();
+    if let Some(RefOr::T(Schema::Object(problem))) = components.schemas.get_mut("Problem") {
+        for name in names {
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            let messages = RefOr::T(Schema::Array(ArrayBuilder::new().items(text).build()));
+            problem.properties.entry(name).or_insert(messages);
+        }
+    }
+    Ok(())
+}
+
+/// The fields of every body and every query, and `non_field_errors`.
+fn fields(document: &Value) -> BTreeSet<String> {
+    let mut names = BTreeSet::from(["non_field_errors".to_owned()]);
+    for operation in values(&document["paths"]).flat_map(values) {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let queries = parameters.filter(|parameter| parameter["in"] == "query");
+        names.extend(queries.filter_map(|query| query["name"].as_str().map(str::to_owned)));
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let target = schema["$ref"].as_str().unwrap_or_default();
+        let schema = document.pointer(target.trim_start_matches('#'));
+        let properties = schema.and_then(|schema| schema["properties"].as_object());
+        names.extend(properties.into_iter().flat_map(Map::keys).cloned());
+    }
+    names
+}
+
+fn values(object: &Value) -> impl Iterator<Item = &Value> {
+    object.as_object().into_iter().flat_map(Map::values)
 }

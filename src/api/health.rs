@@ -1,4 +1,4 @@
-//! Whether the process lives and whether it can serve: `GET /healthz`, `GET /readyz`.
+//! Whether the process runs and whether it can serve: `GET /healthz`, `GET /readyz`.
 
 use rocket::fairing::AdHoc;
 use rocket::serde::json::Json;
@@ -24,29 +24,37 @@ pub(super) struct Described;
 
 #[derive(Serialize, ToSchema)]
 struct Health {
-    #[schema(pattern = "^ok$", example = "ok")]
-    status: &'static str,
+    #[schema(inline)]
+    status: HealthStatus,
 }
 
-const OK: Health = Health { status: "ok" };
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum HealthStatus {
+    Ok,
+}
 
-/// Whether the process lives
+const OK: Health = Health {
+    status: HealthStatus::Ok,
+};
+
+/// Whether the process runs
 ///
-/// It asks no database.
+/// Does not touch the database.
 #[utoipa::path(
-    get, path = "/healthz", tag = "operation",
-    responses((status = 200, description = "It does.", body = Health)),
+    get, path = "/healthz", tag = "operation", operation_id = "check_health",
+    responses((status = 200, description = "It runs.", body = Health)),
 )]
 #[get("/healthz")]
 fn healthz() -> Json<Health> {
     Json(OK)
 }
 
-/// Whether it can serve
+/// Whether the process can serve
 ///
-/// It can if the database answers, has the schema that this version works with, and accepts writes.
+/// It can if the schema is current and the database accepts writes.
 #[utoipa::path(
-    get, path = "/readyz", tag = "operation",
+    get, path = "/readyz", tag = "operation", operation_id = "check_readiness",
     responses((status = 200, description = "It can.", body = Health), (status = 503)),
 )]
 #[get("/readyz")]

@@ -36,9 +36,9 @@ fn count(rocket: Rocket<Build>) -> Result<Rocket<Build>, Rocket<Build>> {
 
 /// Metrics in Prometheus' text format
 ///
-/// Only where the setting `metrics` is on; else 404.
+/// 404 unless the setting `metrics` is on.
 #[utoipa::path(
-    get, path = "/metrics", tag = "operation",
+    get, path = "/metrics", tag = "operation", operation_id = "get_metrics",
     responses(
         (status = 200, description = "The metrics.", body = String, content_type = "text/plain"),
         (status = 404),

@@ -1,4 +1,4 @@
-//! One's own notes: `GET, POST /notes/`, `GET, PUT, DELETE /notes/<id>/`.
+//! The current user's notes: `GET, POST /notes/`, `GET, PUT, DELETE /notes/<id>/`.
 
 use rocket::fairing::AdHoc;
 use rocket::http::Status;
@@ -35,7 +35,7 @@ pub fn stage() -> AdHoc {
 #[derive(OpenApi)]
 #[openapi(
     paths(list, create, show, change, delete),
-    tags((name = "notes", description = "An example: one's own notes."))
+    tags((name = "notes", description = "An example: the current user's notes."))
 )]
 pub(super) struct Described;
 
@@ -68,7 +68,7 @@ impl From<Note> for Item {
 #[schema(as = Notes)]
 struct Listing {
     results: Vec<Item>,
-    /// Where the list goes on, if it does.
+    /// The path of the next page; null on the last one.
     #[schema(
         required,
         example = "/notes?after=01a20ed9-0fa2-734d-9724-6c9de436e097"
@@ -76,11 +76,11 @@ struct Listing {
     next: Option<String>,
 }
 
-/// One's own notes, the newest first
+/// The current user's notes, newest first
 #[utoipa::path(
     get, path = "/notes/", tag = "notes", operation_id = "list_notes", security(("token" = [])),
     params(("after" = Option<String>, Query, description = "The last note of the page before.", format = "uuid")),
-    responses((status = 200, description = "Up to 50 of them.", body = Listing), (status = 400)),
+    responses((status = 200, description = "Up to 50 notes.", body = Listing), (status = 400)),
 )]
 #[get("/?<after>")]
 async fn list(auth: &State<Auth>, user: User, after: Vec<&str>) -> Result<Json<Listing>, Error> {
@@ -101,6 +101,7 @@ async fn list(auth: &State<Auth>, user: User, after: Vec<&str>) -> Result<Json<L
 }
 
 #[derive(ToSchema)]
+#[schema(as = NoteFields)]
 struct Written {
     #[schema(value_type = String, min_length = 1, max_length = 500, example = "Buy oats")]
     text: Text,
@@ -116,10 +117,7 @@ impl Form for Written {
 /// Write a note
 #[utoipa::path(
     post, path = "/notes/", tag = "notes", operation_id = "create_note", security(("token" = [])),
-    request_body(content(
-        (Written = "application/json"),
-        (Written = "application/x-www-form-urlencoded"),
-    )),
+    request_body = Written,
     responses((
         status = 201, description = "The note.", body = Item,
         headers(("Location" = String, description = "Its path.")),
@@ -128,7 +126,7 @@ impl Form for Written {
             ("change" = (operation_id = "change_note", parameters(("id" = "$response.body#/id")))),
             ("delete" = (operation_id = "delete_note", parameters(("id" = "$response.body#/id")))),
         ),
-    )),
+    ), (status = 403)),
 )]
 #[post("/", data = "<written>")]
 async fn create(
@@ -144,7 +142,7 @@ async fn create(
     Ok(Created::new(location).body(Json(note.into())))
 }
 
-/// One of one's own notes
+/// One of the current user's notes
 #[utoipa::path(
     get, path = "/notes/{id}/", tag = "notes", operation_id = "show_note", security(("token" = [])),
     params(("id" = String, Path, description = "The note's id.", format = "uuid")),
@@ -162,15 +160,12 @@ async fn show(
     Ok(Json(note.ok_or(Error::NotFound)?.into()))
 }
 
-/// Change one of one's own notes
+/// Change one of the current user's notes
 #[utoipa::path(
     put, path = "/notes/{id}/", tag = "notes", operation_id = "change_note", security(("token" = [])),
     params(("id" = String, Path, description = "The note's id.", format = "uuid")),
-    request_body(content(
-        (Written = "application/json"),
-        (Written = "application/x-www-form-urlencoded"),
-    )),
-    responses((status = 200, description = "The note as it is now.", body = Item), (status = 404)),
+    request_body = Written,
+    responses((status = 200, description = "The changed note.", body = Item), (status = 404)),
 )]
 #[put("/<id>", data = "<written>")]
 async fn change(
@@ -186,11 +181,11 @@ async fn change(
     Ok(Json(note.ok_or(Error::NotFound)?.into()))
 }
 
-/// Delete one of one's own notes
+/// Delete one of the current user's notes
 #[utoipa::path(
     delete, path = "/notes/{id}/", tag = "notes", operation_id = "delete_note", security(("token" = [])),
     params(("id" = String, Path, description = "The note's id.", format = "uuid")),
-    responses((status = 204, description = "It is gone."), (status = 404)),
+    responses((status = 204, description = "The note is deleted."), (status = 404)),
 )]
 #[delete("/<id>")]
 async fn delete(

@@ -40,7 +40,7 @@ struct Login {
     #[schema(value_type = String, format = Password, min_length = 1, max_length = 1024,
         example = "correct horse battery")]
     password: Password,
-    /// What the token is for: a device, an app, a script. Each has one token of its own.
+    /// What the token is for: a device, an app, a script. Each client has one token.
     #[schema(value_type = String, min_length = 1, max_length = 255, example = "laptop")]
     client: ClientName,
 }
@@ -60,32 +60,35 @@ impl Form for Login {
 
 #[derive(Serialize, ToSchema)]
 struct LoggedIn {
-    /// The token. It is shown this once: only its digest is kept.
+    /// The token. It is shown only now: the server keeps just its digest.
     #[schema(
         pattern = "^[a-z0-9]{1,12}_[0-9A-Za-z]{49}$",
         example = "mtk_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG000000"
     )]
     auth_token: String,
-    #[schema(pattern = "^Bearer$", example = "Bearer")]
-    token_type: &'static str,
+    #[schema(inline)]
+    token_type: TokenType,
     #[schema(example = "laptop")]
     client: String,
-    /// The token's end; null if it has none but by disuse.
+    /// When the token expires at the latest; null if only the idle timeout ends it.
     #[schema(required, format = DateTime, example = "2026-06-01T12:00:00Z")]
     expires_at: Option<String>,
 }
 
+/// How the token is sent (RFC 6750).
+#[derive(Serialize, ToSchema)]
+enum TokenType {
+    Bearer,
+}
+
 /// Sign in
 ///
-/// Issues the client's token, in place of the one that it had; the user's other clients keep theirs. An
-/// unknown user, a wrong password and a disabled user are answered alike. Past so many failures, of an
-/// account or from an address, it is 429 for a while. An `Authorization` header is not looked at.
+/// Issues a token for the client and ends the one it had; the user's other clients keep theirs. An
+/// unknown user, a wrong password and a disabled user get the same response. After too many failures,
+/// for an account or from an address, it is 429 for a while. An `Authorization` header is ignored.
 #[utoipa::path(
     post, path = "/auth/login/", tag = "session",
-    request_body(content(
-        (Login = "application/json"),
-        (Login = "application/x-www-form-urlencoded"),
-    )),
+    request_body = Login,
     responses(
         (status = 200, description = "The token.", body = LoggedIn),
         (status = 403),
@@ -107,7 +110,7 @@ async fn login(
     let issued = auth.sign_in(&username, &password, client, &caller).await?;
     Ok(Json(LoggedIn {
         auth_token: issued.secret.reveal().to_owned(),
-        token_type: "Bearer",
+        token_type: TokenType::Bearer,
         client: issued.client.as_str().to_owned(),
         expires_at: issued.expires_at.and_then(rfc3339),
     }))
@@ -115,7 +118,7 @@ async fn login(
 
 /// Sign out
 ///
-/// Ends the token that asks.
+/// Ends the token in use.
 #[utoipa::path(
     post, path = "/auth/logout/", tag = "session", security(("token" = [])),
     responses((status = 200, description = "The token has ended. The body is empty.")),
@@ -129,14 +132,14 @@ async fn logout(auth: &State<Auth>, user: User) -> Result<(), Error> {
 
 #[derive(Serialize, ToSchema)]
 struct Revoked {
-    /// How many tokens have ended.
+    /// How many tokens were revoked.
     #[schema(example = 3)]
     revoked: u64,
 }
 
 /// Sign out everywhere
 ///
-/// Ends all tokens of the user, the one that asks among them.
+/// Ends every token of the user, including the one in use.
 #[utoipa::path(
     post, path = "/auth/logout/all/", tag = "session", security(("token" = [])),
     responses((status = 200, description = "The tokens have ended.", body = Revoked)),
@@ -150,7 +153,7 @@ async fn logout_all(auth: &State<Auth>, user: User) -> Result<Json<Revoked>, Err
 
 /// Sign out everywhere else
 ///
-/// Ends all tokens of the user but the one that asks.
+/// Ends every token of the user except the one in use.
 #[utoipa::path(
     post, path = "/auth/logout/others/", tag = "session", security(("token" = [])),
     responses((status = 200, description = "The tokens have ended.", body = Revoked)),

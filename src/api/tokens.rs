@@ -1,4 +1,4 @@
-//! One's own tokens: `GET /auth/tokens/`, `DELETE /auth/tokens/<id>/`.
+//! The current user's tokens: `GET /auth/tokens/`, `DELETE /auth/tokens/<id>/`.
 
 use rocket::fairing::AdHoc;
 use rocket::http::Status;
@@ -30,6 +30,7 @@ pub fn stage() -> AdHoc {
 pub(super) struct Described;
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = Tokens)]
 struct Listing {
     results: Vec<Item>,
 }
@@ -37,7 +38,7 @@ struct Listing {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Token)]
 struct Item {
-    /// Names the token. It is no secret.
+    /// Identifies the token. It is not secret.
     #[schema(format = "uuid")]
     id: String,
     #[schema(example = "laptop")]
@@ -50,16 +51,16 @@ struct Item {
     /// Null if it was never used.
     #[schema(required, format = DateTime, example = "2026-03-04T08:15:00Z")]
     last_used_at: Option<String>,
-    /// The network address that it was last used from, or issued to.
+    /// The IP address that it was last used from, or issued to.
     #[schema(required, example = "203.0.113.7")]
     last_address: Option<String>,
-    /// What it was last used with, as that said of itself.
+    /// The `User-Agent` that it was last used with.
     #[schema(required, example = "curl/8.5.0")]
     user_agent: Option<String>,
-    /// The absolute end; null if it has none but by disuse.
+    /// When it expires at the latest; null if only the idle timeout ends it.
     #[schema(required, format = DateTime, example = "2026-06-01T12:00:00Z")]
     expires_at: Option<String>,
-    /// Whether it is the one that asks.
+    /// Whether it is the token in use.
     current: bool,
 }
 
@@ -79,7 +80,7 @@ impl Item {
     }
 }
 
-/// One's own tokens
+/// The current user's tokens
 ///
 /// All that are live, by client.
 #[utoipa::path(
@@ -89,7 +90,7 @@ impl Item {
         status = 200, description = "The tokens.", body = Listing,
         links(("revoke" = (
             operation_id = "revoke_token", parameters(("id" = "$response.body#/results/0/id")),
-            description = "Ends the first of them.",
+            description = "Revokes the first of them.",
         ))),
     )),
 )]
@@ -104,12 +105,12 @@ async fn list(auth: &State<Auth>, user: User) -> Result<Json<Listing>, Error> {
     Ok(Json(Listing { results }))
 }
 
-/// End one of one's own tokens
+/// Revoke one of the current user's tokens
 #[utoipa::path(
     delete, path = "/auth/tokens/{id}/", tag = "tokens", operation_id = "revoke_token",
     security(("token" = [])),
     params(("id" = String, Path, description = "The token's id, from the list.", format = "uuid")),
-    responses((status = 204, description = "The token has ended."), (status = 404)),
+    responses((status = 204, description = "The token is revoked."), (status = 404)),
 )]
 #[delete("/tokens/<id>")]
 async fn revoke(

@@ -11,7 +11,8 @@ use crate::db::Conn;
 use crate::identity::{UserId, Username};
 
 /// What a user may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, utoipa::ToSchema)]
+#[schema(rename_all = "lowercase")]
 pub enum Role {
     /// Sign in through the API.
     User,

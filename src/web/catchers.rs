@@ -59,11 +59,11 @@ impl<'r> Responder<'r, 'r> for Dressed<'r> {
     }
 }
 
-/// What went wrong (RFC 9457). Each further member is a field's name, or `non_field_errors`, with what is
-/// wrong there.
+/// Problem details (RFC 9457). The members that are lists hold the messages about the field of that name;
+/// `non_field_errors` holds those about the credentials.
 #[derive(Serialize, ToSchema)]
 pub struct Problem {
-    /// No more than the status says.
+    /// `about:blank`: the status says it all.
     #[serde(rename = "type")]
     #[schema(example = "about:blank")]
     kind: &'static str,
@@ -73,13 +73,15 @@ pub struct Problem {
     /// The status.
     #[schema(minimum = 400, maximum = 599, example = 400)]
     status: u16,
-    /// What it means here.
+    /// What it means for this request.
     #[schema(example = "Some fields need another value.")]
     detail: String,
-    /// Names the request in the log and in the audit trail.
+    /// Names the request in the server's log and in the audit log.
     #[schema(example = "01937b2e-9c4a-7c3e-8f0a-3d5c1e2b4a60")]
     request_id: String,
+    // Its schema names each: `api/description.rs` adds the fields of every request.
     #[serde(flatten)]
+    #[schema(ignore)]
     messages: BTreeMap<&'static str, Vec<String>>,
 }
 

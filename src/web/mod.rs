@@ -15,6 +15,7 @@ pub mod methods;
 pub mod metrics;
 pub mod observe;
 pub mod origin;
+pub mod representation;
 pub mod request_id;
 pub mod templates;
 pub mod theme;

@@ -21,6 +21,15 @@ class Token:
 
 
 @schemathesis.hook
+def before_load_schema(context, schema):
+    # That forms are accepted, too, the document says in words only.
+    for operation in (operation for item in schema["paths"].values() for operation in item.values()):
+        content = operation.get("requestBody", {}).get("content", {})
+        if "application/json" in content:
+            content["application/x-www-form-urlencoded"] = dict(content["application/json"])
+
+
+@schemathesis.hook
 def filter_case(context, case):
     # Rocket 0.5 knows no such method and answers 400 by itself.
     return case.method != "QUERY"

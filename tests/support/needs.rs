@@ -25,7 +25,7 @@ pub fn postgres() -> Option<PathBuf> {
     initdb.parent().map(Path::to_owned)
 }
 
-/// The folder with the packages that `tests/npm/package.json` names; none where they or Node.js are
+/// The folder with the packages that `tests/npm/package.json` names; none where one of them or Node.js is
 /// not installed.
 pub fn npm() -> Option<PathBuf> {
     if executable("node", &[]).is_none() {
@@ -33,26 +33,44 @@ pub fn npm() -> Option<PathBuf> {
         return None;
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/npm");
-    let packages = ["axe-core", "html-validate"];
-    if packages
-        .iter()
-        .any(|name| !folder.join("node_modules").join(name).is_dir())
-    {
-        lacks("axe-core or html-validate is not installed (npm ci --prefix tests/npm)");
-        return None;
+    let packages = [
+        "axe-core",
+        "html-validate",
+        "@types/node",
+        "openapi-fetch",
+        "openapi-typescript",
+        "typescript",
+    ];
+    for name in packages {
+        if !folder.join("node_modules").join(name).is_dir() {
+            lacks(&format!(
+                "{name} is not installed (npm ci --prefix tests/npm)"
+            ));
+            return None;
+        }
     }
     Some(folder)
 }
 
 /// Schemathesis, with Python and what it is built on beside it; none where it is not installed.
 pub fn schemathesis() -> Option<PathBuf> {
+    of_python("schemathesis")
+}
+
+/// What generates clients in Python, with Python and what it is built on beside it; none where it is not
+/// installed.
+pub fn openapi_python_client() -> Option<PathBuf> {
+    of_python("openapi-python-client")
+}
+
+fn of_python(name: &str) -> Option<PathBuf> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schemathesis/.venv/bin");
-    let program = executable("schemathesis", &[own]);
+    let program = executable(name, &[own]);
     if program.is_none() {
-        lacks(
-            "schemathesis is not installed (python3 -m venv tests/schemathesis/.venv && \
-             tests/schemathesis/.venv/bin/pip install -r tests/schemathesis/requirements.txt)",
-        );
+        lacks(&format!(
+            "{name} is not installed (python3 -m venv tests/schemathesis/.venv && \
+             tests/schemathesis/.venv/bin/pip install -r tests/schemathesis/requirements.txt)"
+        ));
     }
     program
 }
