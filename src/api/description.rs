@@ -130,7 +130,7 @@ fn kinds() -> [Kind; 8] {
         (
             Error::Throttled(300),
             "TooManyRequests",
-            "Too many failed attempts.",
+            "Too many attempts.",
             retry,
         ),
         (
