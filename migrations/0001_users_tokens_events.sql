@@ -32,8 +32,9 @@ CREATE TABLE tokens (
 
 CREATE INDEX tokens_by_end ON tokens (ends_at);
 
--- Only ever appended to. Names stand beside ids so that the trail outlives the user; no foreign
--- keys for the same reason.
+-- Only ever appended to, but for `count`: how often it happened, more than once where failed logins with
+-- names that no account has are counted together. Names stand beside ids so that the trail outlives the
+-- user; no foreign keys for the same reason.
 CREATE TABLE events (
     id           TEXT   NOT NULL PRIMARY KEY,
     at           BIGINT NOT NULL,
@@ -47,7 +48,8 @@ CREATE TABLE events (
     client       TEXT,
     reason       TEXT,
     address      TEXT,
-    request_id   TEXT
+    request_id   TEXT,
+    count        BIGINT NOT NULL DEFAULT 1
 );
 
 CREATE INDEX events_by_time ON events (at);

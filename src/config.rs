@@ -100,6 +100,9 @@ pub struct Settings {
     pub login_failures_per_account: u32,
     /// Failed logins from an address in five minutes, past which it gets no more.
     pub login_failures_per_address: u32,
+    /// Logins to an account that succeed in five minutes, past which it takes no more: each writes to the database,
+    /// and a user who signs in all the time would fill its disk.
+    pub logins_per_account: u32,
     /// Whether `/metrics` is served, to whoever asks.
     pub metrics: bool,
     /// Made of `secret_key`: stands in for names that must not be written down.
@@ -131,6 +134,7 @@ impl Default for Settings {
             cors_origins: vec![],
             login_failures_per_account: 10,
             login_failures_per_address: 50,
+            logins_per_account: 100,
             metrics: false,
             name_key: NameKey::default(),
         }
@@ -243,6 +247,10 @@ impl Settings {
         demand(
             self.login_failures_per_address > 0,
             "app.login_failures_per_address: takes a number from 1 up",
+        )?;
+        demand(
+            self.logins_per_account > 0,
+            "app.logins_per_account: takes a number from 1 up",
         )?;
         demand(
             self.hash_threads.is_none_or(|n| (1..=1024).contains(&n)),
@@ -390,6 +398,7 @@ mod tests {
             ("token_ttl", "\"1001y\""),
             ("login_failures_per_account", "0"),
             ("login_failures_per_address", "0"),
+            ("logins_per_account", "0"),
             ("cors_origins", "[\"*\"]"),
             ("cors_origins", "[\"null\"]"),
             ("trusted_proxies", "[\"everyone\"]"),

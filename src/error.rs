@@ -100,8 +100,9 @@ pub enum Error {
     /// The body is neither JSON nor a URL-encoded form.
     #[error("unsupported media type")]
     UnsupportedMediaType,
-    /// Logins to the account, or from the address, failed too often; try again in so many seconds.
-    #[error("too many failed logins")]
+    /// Logins to the account, or from the address, failed or succeeded too often; try again in so many
+    /// seconds.
+    #[error("too many logins")]
     Throttled(u64),
     /// More passwords wait to be hashed than the queue takes.
     #[error("the hashing queue is full")]
@@ -158,9 +159,12 @@ impl Error {
                 "Send JSON or application/x-www-form-urlencoded, and say so in Content-Type.".into()
             }
             Self::Throttled(seconds) => {
-                let minutes = seconds.div_ceil(60);
-                let unit = if minutes == 1 { "minute" } else { "minutes" };
-                format!("Too many failed attempts. Try again in {minutes} {unit}.")
+                let wait = match seconds.div_ceil(60) {
+                    1 => "1 minute".into(),
+                    minutes @ ..=60 => format!("{minutes} minutes"),
+                    minutes => format!("{} hours", minutes.div_ceil(60)),
+                };
+                format!("Too many attempts. Try again in {wait}.")
             }
             Self::Overloaded | Self::TimedOut | Self::Database(_) => {
                 "The service cannot answer right now. Try again shortly.".into()

@@ -15,7 +15,7 @@ mod hashing;
 mod queue;
 
 pub use hashing::Verdict;
-pub use queue::{Hasher, Turn};
+pub use queue::{Hasher, Permit, Place, Rank};
 
 /// A password as it was given, byte for byte. It can't be printed.
 pub struct Password(String);

@@ -110,7 +110,9 @@ fn it_deletes_what_has_expired_of_itself() {
         let mut db = sqlx::AnyConnection::connect(&url).await.unwrap();
         for sql in [
             "UPDATE tokens SET ends_at = 1 WHERE client = 'old'",
-            "INSERT INTO attempts (key, failures, pending, ends_at) VALUES ('from:x', 1, 0, 1)",
+            "INSERT INTO attempts (key, failures, ends_at, pending, pending_before, generation, run,
+                                   failed_at, kept_until)
+             VALUES ('from:x', 1, 1, 0, 0, 0, 0, 0, 1)",
             "INSERT INTO events (id, at, action, via) VALUES ('0', 1, 'user.created', 'api')",
         ] {
             sqlx::query(sql).execute(&mut db).await.unwrap();

@@ -27,6 +27,7 @@ use wire::{Answer, PATIENCE, answer, connect, shown, statuses};
 /// No limit on logins, so that most of them come to the hash; and all that reads headers is on.
 const SETTINGS: &str = r#"{hash_memory_kib=8, hash_iterations=1,
     login_failures_per_account=4294967295, login_failures_per_address=4294967295,
+    logins_per_account=4294967295,
     cors_origins=["https://app.example.com"], trusted_proxies=["127.0.0.0/8"]}"#;
 const WORKERS: u64 = 4;
 /// How long a server that waits for the rest of a request is left waiting.

@@ -422,7 +422,8 @@ fn schemathesis_finds_nothing_that_the_description_does_not_say() {
     rocket::async_test(async {
         let data = tempfile::tempdir().unwrap();
         let settings = "{metrics=true,hash_memory_kib=8,hash_iterations=1,\
-                        login_failures_per_account=1000000,login_failures_per_address=1000000}";
+                        login_failures_per_account=1000000,login_failures_per_address=1000000,\
+                        logins_per_account=1000000}";
         let url = sqlite(data.path());
         let server = Server::start_with(&url, &[("ROCKET_APP", settings)]).await;
         // The first is the one of the examples; the other's password they don't know.

@@ -17,6 +17,7 @@ use rocket::tokio::spawn;
 use rocket::tokio::time::sleep;
 use serde_json::{Value, json};
 
+use crate::support::app::PROXY;
 use crate::support::server::{Server, on_each_url};
 use crate::support::{PASSWORD, on_both, on_both_with};
 
@@ -194,6 +195,7 @@ fn nothing_that_happens_to_one_users_tokens_at_once_locks_the_others_out() {
                 app.auth().enable(alice, actor).await.unwrap();
                 app.auth().promote(alice, actor).await.unwrap();
                 app.auth().demote(alice, actor).await.unwrap();
+                app.auth().unlock(alice, actor).await.unwrap();
                 let all = Which::OfUser(alice, None);
                 app.auth().end(all, Reason::Revoked, actor).await.unwrap();
             }
@@ -245,6 +247,39 @@ fn writing_last_uses_holds_no_row_while_it_waits_for_another() {
         touch(&mut holder, "one").await.unwrap();
         holder.commit().await.unwrap();
         flushing.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn an_attempt_locks_the_accounts_count_and_then_the_networks_from_the_narrowest_out() {
+    let settings = json!({"trusted_proxies": [PROXY.to_owned() + "/32"]});
+    on_both_with(settings, async |app| {
+        app.user("alice", Role::User).await;
+        let guess = async || {
+            let address = "2001:db8:1:203::9";
+            let answer = app.try_login_from(address, "alice", "wrong").await;
+            assert_eq!(answer.status, Status::BadRequest, "{}", answer.text);
+        };
+        guess().await;
+        let rows = ["user:%", "from:%/64", "from:%/56", "from:%/48"];
+        for (number, first) in rows.iter().enumerate() {
+            let mut holder = app.auth().pool().write().await.unwrap();
+            let touch = async |holder: &mut sqlx::AnyConnection, key: &str| {
+                let touch =
+                    sqlx::query("UPDATE attempts SET failures = failures WHERE key LIKE $1");
+                let done = touch.bind(key.to_owned()).execute(holder).await.unwrap();
+                assert_eq!(done.rows_affected(), 1, "{key}");
+            };
+            touch(&mut holder, first).await;
+            let hold = async {
+                sleep(Duration::from_millis(300)).await;
+                for later in &rows[number + 1..] {
+                    touch(&mut holder, later).await;
+                }
+                holder.commit().await.unwrap();
+            };
+            join(guess(), hold).await;
+        }
     });
 }
 

@@ -25,9 +25,10 @@ const PUBLIC: [(Method, &str); 10] = [
     (Method::Post, "/admin/setup"),
 ];
 /// What an admin does to a user.
-pub const ACTIONS: [&str; 7] = [
+pub const ACTIONS: [&str; 8] = [
     "disable",
     "enable",
+    "unlock",
     "promote",
     "demote",
     "password",
@@ -124,11 +125,12 @@ async fn routes(app: &App, cast: &Cast) -> Vec<Asked> {
 
 /// Tables that change also when somebody is refused or looks at something; of the first two, what may not
 /// is read apart.
-const WRITTEN_BY_ALL: [&str; 6] = [
+const WRITTEN_BY_ALL: [&str; 7] = [
     "users",
     "tokens",
     "events",
     "attempts",
+    "logins",
     "known_addresses",
     "endings",
 ];

@@ -39,8 +39,9 @@ pub struct Server {
 pub fn command(url: &str, settings: Settings) -> Command {
     let key = rand::random::<[u128; 2]>().map(|half| format!("{half:032x}"));
     let app = match settings {
-        Settings::Default => "{}",
-        Settings::WithoutCache => "{token_cache=false}",
+        // It signs one user in again and again.
+        Settings::Default => "{logins_per_account=4294967295}",
+        Settings::WithoutCache => "{logins_per_account=4294967295,token_cache=false}",
     };
     let mut command = Command::new(env!("CARGO_BIN_EXE_multitoken"));
     command
@@ -141,7 +142,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It ends what it has begun: logins that are broken off count as pending for minutes.
+        // It ends what it has begun: logins that are broken off count as pending for half a minute.
         let id = self.process.id().to_string();
         let _ = Command::new("kill").args(["-TERM", &id]).status();
         let start = Instant::now();

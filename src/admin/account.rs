@@ -35,6 +35,7 @@ pub fn stage() -> AdHoc {
 enum Action {
     Disable,
     Enable,
+    Unlock,
     Promote,
     Demote,
     SetPassword,
@@ -43,9 +44,10 @@ enum Action {
 }
 
 impl Action {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Disable,
         Self::Enable,
+        Self::Unlock,
         Self::Promote,
         Self::Demote,
         Self::SetPassword,
@@ -57,6 +59,7 @@ impl Action {
         match self {
             Self::Disable => "disable",
             Self::Enable => "enable",
+            Self::Unlock => "unlock",
             Self::Promote => "promote",
             Self::Demote => "demote",
             Self::SetPassword => "password",
@@ -70,7 +73,7 @@ impl Action {
     fn is_grave(self) -> bool {
         match self {
             Self::Promote | Self::SetPassword | Self::RevokeTokens | Self::Delete => true,
-            Self::Disable | Self::Enable | Self::Demote => false,
+            Self::Disable | Self::Enable | Self::Unlock | Self::Demote => false,
         }
     }
 }
@@ -167,6 +170,10 @@ async fn perform(
         Action::Enable => {
             auth.enable(id, actor).await?;
             format!("{name} is enabled and can sign in again.")
+        }
+        Action::Unlock => {
+            auth.unlock(id, actor).await?;
+            format!("{name} is unlocked: failed logins count from zero.")
         }
         Action::Promote => {
             auth.promote(id, actor).await?;

@@ -154,7 +154,7 @@ fn download(auth: &State<Auth>, _admin: Admin, asked: Asked<'_>) -> Csv<ByteStre
     }
 }
 
-const HEADING: [&str; 9] = [
+const HEADING: [&str; 10] = [
     "time",
     "action",
     "via",
@@ -164,6 +164,7 @@ const HEADING: [&str; 9] = [
     "reason",
     "address",
     "request_id",
+    "count",
 ];
 
 async fn chunk(auth: &Auth, filter: &Filter, part: &Part) -> Result<Vec<(Place, Event)>, Error> {
@@ -171,7 +172,7 @@ async fn chunk(auth: &Auth, filter: &Filter, part: &Part) -> Result<Vec<(Place, 
     Ok(event::list(&mut db, auth.pool().engine(), filter, part).await?)
 }
 
-fn cells(event: Event) -> [Option<String>; 9] {
+fn cells(event: Event) -> [Option<String>; 10] {
     [
         rfc3339(event.at),
         Some(event.action),
@@ -182,11 +183,12 @@ fn cells(event: Event) -> [Option<String>; 9] {
         event.reason,
         event.address,
         event.request_id,
+        Some(event.count.to_string()),
     ]
 }
 
 /// A line of CSV in which no cell is a formula.
-fn record(cells: &[Option<String>; 9]) -> Vec<u8> {
+fn record(cells: &[Option<String>; 10]) -> Vec<u8> {
     let inert = cells.iter().map(|cell| {
         let text = cell.as_deref().unwrap_or_default();
         if text.starts_with(FORMULA) {

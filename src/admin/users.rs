@@ -11,6 +11,7 @@ use super::list::{COUNTED, Column, Counted, Order, Pages, Query, Turn, choices, 
 use super::page::{Frame, plain_query};
 use super::tokens::TokenView;
 use crate::auth::Auth;
+use crate::auth::throttle::Locks;
 use crate::error::Error;
 use crate::identity::{UserId, canonical};
 use crate::models::event::{self, Event};
@@ -80,6 +81,24 @@ impl From<Listed> for Row {
     }
 }
 
+/// What failed logins have closed, as the page shows it.
+#[derive(Serialize)]
+struct LocksView {
+    strangers: Option<i64>,
+    failures: i64,
+    known: Vec<(String, i64)>,
+}
+
+impl From<Locks> for LocksView {
+    fn from(locks: Locks) -> Self {
+        Self {
+            strangers: locks.strangers,
+            failures: locks.failures,
+            known: locks.known,
+        }
+    }
+}
+
 /// A line of the audit trail as the pages show it.
 #[derive(Serialize)]
 pub(super) struct Happened {
@@ -92,6 +111,7 @@ pub(super) struct Happened {
     client: Option<String>,
     reason: Option<String>,
     address: Option<String>,
+    count: i64,
 }
 
 impl From<Event> for Happened {
@@ -106,6 +126,7 @@ impl From<Event> for Happened {
             client: event.client,
             reason: event.reason,
             address: event.address,
+            count: event.count,
         }
     }
 }
@@ -219,6 +240,7 @@ pub(super) async fn show(
     id: Result<UserId, Error>,
 ) -> Result<Template, Error> {
     let id = id?;
+    let locks = auth.locks(id).await?;
     let mut db = auth.pool().read().await?;
     let user = user::find(&mut db, id).await?.ok_or(Error::NotFound)?;
     let tokens = token::list_of_user(&mut db, id).await?;
@@ -228,6 +250,7 @@ pub(super) async fn show(
     let content = context! {
         own: id == frame.admin().user_id,
         user: UserView::from(user),
+        locks: LocksView::from(locks),
         live,
         tokens: TokenView::all(tokens, current, now),
         events: events.into_iter().map(Happened::from).collect::<Vec<_>>(),

@@ -1,8 +1,10 @@
 //! Users and their passwords. Whatever shuts a user out ends tokens in the same transaction.
 
+use rocket::tokio::time::Instant;
+
 use super::Auth;
 use super::sessions::{Reason, Refused, Session, Which, end_within};
-use super::throttle::Checked;
+use super::throttle::{self, Checked, Presented};
 use crate::db::{Conn, may_be_tried_again};
 use crate::error::{Error, FieldErrors};
 use crate::identity::{TokenId, UserId, Username};
@@ -10,7 +12,7 @@ use crate::models::event::{self, About, Action, Actor};
 use crate::models::now;
 use crate::models::token::Kind;
 use crate::models::user::{self, Credentials, Role, User};
-use crate::password::{self, Password, Turn, Verdict};
+use crate::password::{self, Password, Permit, Verdict};
 use crate::secret::Secret;
 use crate::web::client::Caller;
 
@@ -161,6 +163,7 @@ impl Auth {
         let which = Which::OfUser(id, None);
         let ended = end_within(&mut tx, which, Reason::UserDeleted, actor, now).await?;
         user::delete(&mut tx, id).await?;
+        throttle::forget(&mut tx, id).await?;
         event::insert(&mut tx, Action::UserDeleted, actor, about(&user), now).await?;
         tx.commit().await?;
         Ok(ended)
@@ -183,12 +186,15 @@ impl Auth {
             subject: Some((id, &session.username)),
             ..About::default()
         };
+        let since = Instant::now();
         // A login that renews the hash meanwhile makes the first round miss.
         for _ in 0..2 {
-            let (turn, checked) = self.check_own_password(session, current, caller).await?;
+            let (permit, checked) = self
+                .check_own_password(session, current, caller, since)
+                .await?;
             self.demand_fit("new_password", &username_of(&checked.username)?, new)?;
-            let hash = turn.hash(new).await?;
-            drop(turn);
+            let hash = permit.hash(new).await?;
+            drop(permit);
             let now = now();
             let mut tx = self.change_of(id).await?;
             if user::change_password(&mut tx, id, &checked.password_hash, &hash).await? {
@@ -215,7 +221,8 @@ impl Auth {
         current: &Password,
         caller: &Caller,
     ) -> Result<Secret, Error> {
-        self.check_own_password(session, current, caller).await?;
+        self.check_own_password(session, current, caller, Instant::now())
+            .await?;
         self.renew(session).await
     }
 
@@ -226,7 +233,8 @@ impl Auth {
         session: &Session,
         current: &Password,
         caller: &Caller,
-    ) -> Result<(Turn, Credentials), Error> {
+        since: Instant,
+    ) -> Result<(Permit, Credentials), Error> {
         let id = session.user_id;
         let found = {
             let mut db = self.pool.read().await?;
@@ -234,14 +242,20 @@ impl Auth {
         };
         let found = found.ok_or(Error::InvalidToken)?;
         let (name, known) = (username_of(&found.username)?, found.password_hash.clone());
+        let presented = Presented {
+            username: &name,
+            password: current,
+            caller,
+            session: Some(session.token_id),
+            since,
+        };
         let Checked {
             verdict,
             attempt,
-            turn,
-        } = self
-            .check_password(&name, Some((id, known)), current, caller)
-            .await?;
+            permit,
+        } = self.check_password(&presented, Some((id, known))).await?;
         if verdict == Verdict::Wrong {
+            drop(permit);
             let refused = Refused {
                 user: Some((id, session.username.clone())),
                 reason: "wrong current password",
@@ -254,7 +268,7 @@ impl Auth {
             ));
         }
         self.forgive(&attempt).await?;
-        Ok((turn, found))
+        Ok((permit, found))
     }
 
     /// Sets a user's password, as an admin or the command line does, ends the user's tokens but

@@ -24,7 +24,7 @@ mod readiness;
 pub mod sessions;
 pub mod setup;
 pub mod survey;
-mod throttle;
+pub mod throttle;
 pub mod upkeep;
 mod usage;
 

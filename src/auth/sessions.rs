@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::Auth;
 use super::cache::Entry;
 use super::change::Change;
-use super::throttle::{Attempt, Checked, remember_address};
+use super::throttle::{Attempt, Checked, Presented, remember_address};
 use crate::config::{Lifetime, TokensFull};
 use crate::error::Error;
 use crate::identity::{ClientName, TokenId, UserId, Username};
@@ -26,6 +26,7 @@ use crate::password::{Password, Verdict};
 use crate::secret::{Digest, Secret};
 use crate::web::client::Caller;
 use rand::distr::{Alphanumeric, SampleString};
+use rocket::tokio::time::Instant;
 
 /// A live token, and whose it is.
 #[derive(Debug, Clone)]
@@ -139,7 +140,8 @@ impl Auth {
     ///
     /// # Errors
     /// [`Error::InvalidCredentials`], the same and after the same work for an unknown user, a wrong
-    /// password and a disabled user; [`Error::Throttled`]; [`Error::TooManyTokens`];
+    /// password and a disabled user; [`Error::Throttled`], where logins failed too often, and for the
+    /// right password alone where too many succeeded; [`Error::TooManyTokens`];
     /// [`Error::Overloaded`]; [`Error::Database`].
     pub async fn sign_in(
         &self,
@@ -193,6 +195,13 @@ impl Auth {
         client: ClientName,
         caller: &Caller,
     ) -> Result<Issued, Error> {
+        let presented = Presented {
+            username,
+            password,
+            caller,
+            session: None,
+            since: Instant::now(),
+        };
         // Two logins that both renew an outdated hash get in each other's way once: the later one
         // finds another hash than it checked. The second round settles it.
         for _ in 0..3 {
@@ -206,23 +215,22 @@ impl Auth {
             let Checked {
                 verdict,
                 attempt,
-                turn,
-            } = self
-                .check_password(username, known, password, caller)
-                .await?;
+                permit,
+            } = self.check_password(&presented, known).await?;
             let user = match admit(found, verdict, kind) {
                 Ok(user) => user,
                 Err(refused) => {
+                    drop(permit);
                     let actor = Actor::of(kind, None, caller);
                     self.record_failure(&actor, &refused, &attempt).await?;
                     return Err(Error::InvalidCredentials);
                 }
             };
             let renewed = match verdict {
-                Verdict::RightButOutdated => turn.hash(password).await?,
+                Verdict::RightButOutdated => permit.hash(password).await?,
                 Verdict::Right | Verdict::Wrong => user.password_hash.clone(),
             };
-            drop(turn);
+            drop(permit);
             let issued = self
                 .issue(&user, &renewed, kind, client.clone(), caller, &attempt)
                 .await;
@@ -237,29 +245,6 @@ impl Auth {
             }
         }
         Err(Error::InvalidCredentials)
-    }
-
-    /// Writes down that a password was refused, and that no more are taken if that is so now.
-    pub(super) async fn record_failure(
-        &self,
-        actor: &Actor,
-        refused: &Refused,
-        attempt: &Attempt,
-    ) -> Result<(), Error> {
-        let subject = refused.user.as_ref().map(|(id, name)| (*id, name.as_str()));
-        let about = |reason| About {
-            subject,
-            reason: Some(reason),
-            ..About::default()
-        };
-        let now = now();
-        let mut tx = self.pool.write().await?;
-        let failed = about(refused.reason);
-        event::insert(&mut tx, Action::LoginFailed, actor, failed, now).await?;
-        if let Some(reason) = self.fail(&mut tx, attempt).await? {
-            event::insert(&mut tx, Action::LoginThrottled, actor, about(reason), now).await?;
-        }
-        Ok(tx.commit().await?)
     }
 
     /// Stores a new token; none if the user changed since the password was checked.
@@ -278,6 +263,7 @@ impl Auth {
         if !user::begin_login(&mut tx, user, password_hash, now).await? {
             return Ok(None);
         }
+        self.count_login(&mut tx, user, &actor, now).await?;
         let replaced = token::delete_of_client(&mut tx, user.id, Some(kind), &client).await?;
         record_ended(&mut tx, &actor, Reason::Replaced, &replaced, now).await?;
         self.make_room(&mut tx, user.id, kind, &actor, now).await?;
@@ -308,7 +294,7 @@ impl Auth {
         };
         event::insert(&mut tx, Action::TokenIssued, &actor, about, now).await?;
         remember_address(&mut tx, user.id, caller).await?;
-        attempt.forgive(&mut tx).await?;
+        attempt.succeed(&mut tx).await?;
         tx.commit().await?;
         Ok(Some(Issued {
             secret,

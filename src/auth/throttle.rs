@@ -1,57 +1,81 @@
-//! Guessing passwords is slowed down: failed logins are counted for the account and for the
-//! address that they come from, and past a limit no more are taken for a while.
+//! Guessing passwords is slowed down: failed logins are counted for the account and for the address
+//! that they come from, and past a limit no more are taken for a while.
 //!
 //! - The counts stand in the database: a restart does not reset them, and all processes share them.
-//! - An attempt is counted *before* the password is hashed: of a burst of guesses at the same moment
-//!   no more are hashed than the limit allows. While it is being checked it is pending, and those
-//!   who find no room beside it wait for what becomes of it: a burst of right passwords is let in.
-//! - An account has one budget for strangers and one for each address that signed in to it before,
-//!   so that whoever guesses from elsewhere can't lock the owner out. Issued tokens are not
-//!   concerned at all. (Who shares an address with the owner, and only they, can tell by the other
-//!   budget that there is an account.)
+//! - An attempt is counted *before* it waits for a permit to hash: of a burst of guesses at the same
+//!   moment no more are hashed, or queue, than the limits allow. While it is being checked it is
+//!   pending, and others who find no room beside it wait for what becomes of it: a burst of right
+//!   passwords is let in. An attempt whose process was killed lapses (`window.rs`).
+//! - An account has one budget for strangers, one for each address that signed in to it before, and
+//!   one for each live session, so that somebody who guesses from elsewhere can't lock the owner out.
+//!   Issued tokens are not concerned at all. (A neighbour who shares an address with the owner can
+//!   tell by the other budget that there is an account.)
+//! - Failures of strangers in a row make their windows grow, up to a day: an account takes at most a
+//!   hundred guesses, and then ten a day (NIST SP 800-63B-4, 3.2.2, allows 100 in a row). That closes
+//!   the account to strangers only.
 //! - Names that no account has are counted alike, under a pseudonym, so that the limit tells
 //!   nothing about who has an account.
-//! - An attempt makes two rows at most, right before it is hashed, and they go soon after their
-//!   window: there are never more than twice the hashes that all processes do in [`WINDOW`] and two
-//!   minutes. Nothing is kept in the process.
+//! - An attempt makes four rows at most, and only where there is a place in the queue for hashing. They
+//!   go soon after their window, but for runs of failures: one row for an account, and those of the
+//!   latest hundred thousand names. Nothing is kept in the process.
 //!
-//! (OWASP ASVS 5.0, 6.1.1 and 6.3.1; NIST SP 800-63B-4, 3.2.2, allows up to 100 failures in a row.)
+//! (OWASP ASVS 5.0, 6.1.1 and 6.3.1.)
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rocket::tokio::time::sleep;
-
+use rocket::tokio::time::{Instant, sleep};
+use self::budget::{Budget, Budgets};
 use super::Auth;
 use crate::db::{Conn, may_be_tried_again};
 use crate::error::Error;
-use crate::identity::{UserId, Username};
-use crate::models::attempt::{self, Standing};
-use crate::models::{known_address, now};
-use crate::password::{Password, Turn, Verdict};
+use crate::identity::{TokenId, UserId, Username};
+use crate::models::event::{self, About, Action, Actor};
+use crate::models::user::Credentials;
+use crate::models::{attempt, known_address, login_count, now};
+use crate::password::{Password, Permit, Place, Rank, Verdict};
 use crate::web::client::Caller;
 
-/// Seconds in which failures are counted together.
-const WINDOW: i64 = 5 * 60;
+mod budget;
+mod record;
+mod unlock;
+mod window;
+
+pub(super) use self::budget::forget;
+pub use self::unlock::Locks;
+
 /// Places that a user may have signed in from and have a budget for.
 const KNOWN_ADDRESSES: i64 = 20;
-/// How soon one who found no room looks again, at first and later, and for how long: what is
-/// pending takes about as long as a hash.
+/// How soon an attempt that found no room looks again, at first and later: what is pending takes about
+/// as long as a hash.
 const FIRST_LOOK: Duration = Duration::from_millis(20);
 const LATER_LOOKS: Duration = Duration::from_millis(200);
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a request waits for room and, from the same moment on, for a permit to hash.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(7);
 
-/// The budgets that an attempt draws on: keys of the `attempts` table.
-struct Budgets {
-    account: String,
-    address: String,
+/// A password that somebody claims is theirs.
+pub(super) struct Presented<'a> {
+    pub(super) username: &'a Username,
+    pub(super) password: &'a Password,
+    pub(super) caller: &'a Caller,
+    /// The live session in which it is asked for; none where somebody signs in.
+    pub(super) session: Option<TokenId>,
+    /// When the request began to wait.
+    pub(super) since: Instant,
 }
 
-/// An attempt that was counted and is pending.
+/// An attempt that is counted as pending.
 pub(super) struct Attempt {
-    budgets: Budgets,
-    /// The ends of the windows that it counts in.
-    account_ends: i64,
-    address_ends: i64,
+    account: Pending,
+    /// The address's, and those of wider networks.
+    networks: Vec<Pending>,
+    rank: Rank,
+}
+
+/// A budget with an attempt that draws on it.
+struct Pending {
+    budget: Budget,
+    generation: i64,
 }
 
 /// A password that was checked against an account's.
@@ -60,7 +84,7 @@ pub(super) struct Checked {
     /// To be forgiven, or to be recorded as failed.
     pub(super) attempt: Attempt,
     /// For hashing a new password in its place.
-    pub(super) turn: Turn,
+    pub(super) permit: Permit,
 }
 
 impl Auth {
@@ -72,76 +96,65 @@ impl Auth {
     /// [`Error::Overloaded`]; [`Error::Database`].
     pub(super) async fn check_password(
         &self,
-        username: &Username,
+        presented: &Presented<'_>,
         user: Option<(UserId, String)>,
-        password: &Password,
-        caller: &Caller,
     ) -> Result<Checked, Error> {
         let (id, hash) = user.unzip();
-        let budgets = self.budgets(username, id, caller).await?;
-        let (attempt, turn) = self.begin_attempt(budgets).await?;
-        let verdict = match turn.verify(password, hash).await {
-            Ok(verdict) => verdict,
+        let budgets = self.budgets(presented, id).await?;
+        let (attempt, place) = self.begin_attempt(&budgets, presented.since).await?;
+        let checked = async {
+            let permit = place.permit(presented.since + PERMIT_TIMEOUT).await?;
+            let verdict = permit.verify(presented.password, hash).await?;
+            Ok((verdict, permit))
+        };
+        match checked.await {
+            Ok((verdict, permit)) => Ok(Checked {
+                verdict,
+                attempt,
+                permit,
+            }),
             Err(error) => {
                 self.forgive(&attempt).await?;
-                return Err(error);
+                Err(error)
             }
-        };
-        Ok(Checked {
-            verdict,
-            attempt,
-            turn,
-        })
+        }
     }
 
-    async fn budgets(
+    /// Counts an attempt and takes a place in the queue for it. One that finds no room beside what is
+    /// pending waits, and holds up nobody.
+    async fn begin_attempt(
         &self,
-        username: &Username,
-        user: Option<UserId>,
-        caller: &Caller,
-    ) -> Result<Budgets, Error> {
-        let network = caller.network();
-        let nobody = UserId::new();
-        let known = {
-            let mut db = self.pool.read().await?;
-            known_address::is_known(&mut db, user.unwrap_or(nobody), &network).await?
-        };
-        let pseudonym = self.settings.name_key.pseudonym(username.key());
-        Ok(Budgets {
-            account: match user {
-                Some(id) if known => format!("home:{id}:{network}"),
-                Some(id) => format!("user:{id}"),
-                None => format!("name:{pseudonym}"),
-            },
-            address: format!("from:{network}"),
-        })
-    }
-
-    /// Counts an attempt, with a turn at hashing to go with it. Who finds no room beside what is
-    /// pending waits, and holds up nobody: neither a place in the queue nor a turn.
-    async fn begin_attempt(&self, budgets: Budgets) -> Result<(Attempt, Turn), Error> {
-        let (start, mut pause) = (Instant::now(), FIRST_LOOK);
-        while start.elapsed() < PATIENCE {
-            if self.has_room(&budgets).await? {
-                let turn = self.hasher.turn().await?;
-                let begun = match self.begin(&budgets).await {
+        budgets: &Budgets,
+        since: Instant,
+    ) -> Result<(Attempt, Place), Error> {
+        let mut pause = FIRST_LOOK;
+        loop {
+            if self.has_room(budgets).await? {
+                // So that a flood that is turned away here writes nothing.
+                if !self.hasher.has_place(budgets.rank) {
+                    return Err(Error::Overloaded);
+                }
+                let begun = match self.begin(budgets).await {
                     // Old counts were being deleted just then.
                     Err(Error::Database(error)) if may_be_tried_again(&error) => None,
                     other => other?,
                 };
-                if let Some((account_ends, address_ends)) = begun {
-                    let attempt = Attempt {
-                        budgets,
-                        account_ends,
-                        address_ends,
+                if let Some(attempt) = begun {
+                    return match self.hasher.enter(budgets.rank) {
+                        Ok(place) => Ok((attempt, place)),
+                        Err(full) => {
+                            self.forgive(&attempt).await?;
+                            Err(full)
+                        }
                     };
-                    return Ok((attempt, turn));
                 }
+            }
+            if since.elapsed() + pause > ROOM_TIMEOUT {
+                return Err(Error::Overloaded);
             }
             sleep(pause).await;
             pause = (pause * 2).min(LATER_LOOKS);
         }
-        Err(Error::Overloaded)
     }
 
     /// Whether there is room beside what has failed and what is pending.
@@ -149,87 +162,98 @@ impl Auth {
     /// # Errors
     /// [`Error::Throttled`] where what has failed alone is too much; [`Error::Database`].
     async fn has_room(&self, budgets: &Budgets) -> Result<bool, Error> {
-        let (per_account, per_address) = self.limits();
         let now = now();
-        let keys = [budgets.account.as_str(), budgets.address.as_str()];
-        let standings = {
+        let keys: Vec<&str> = budgets.all().map(|budget| budget.key.as_str()).collect();
+        let found = {
             let mut db = self.pool.read().await?;
-            attempt::standings(&mut db, keys, now).await?
+            attempt::find(&mut db, &keys).await?
         };
-        let limit = |standing: &Standing| {
-            if standing.key == budgets.account {
-                per_account
-            } else {
-                per_address
-            }
-        };
-        let used_up = standings.iter().filter(|s| s.failures >= limit(s));
-        if let Some(until) = used_up.map(|standing| standing.ends_at).max() {
-            return Err(throttled(until - now));
+        let found: Vec<_> = found.into_iter().map(|counts| counts.at(now)).collect();
+        let limited: Vec<_> = budgets
+            .all()
+            .filter_map(|budget| {
+                let counts = found.iter().find(|counts| counts.key == budget.key)?;
+                Some((counts, budget.limit))
+            })
+            .collect();
+        let blocked = limited.iter();
+        let blocked = blocked.filter_map(|(counts, limit)| counts.blocked_for(*limit, now));
+        if let Some(seconds) = blocked.max() {
+            return Err(throttled(seconds));
         }
-        Ok(standings.iter().all(|s| s.failures + s.pending < limit(s)))
+        let mut limited = limited.iter();
+        Ok(limited.all(|(counts, limit)| counts.has_room(*limit)))
     }
 
-    async fn begin(&self, budgets: &Budgets) -> Result<Option<(i64, i64)>, Error> {
-        let (per_account, per_address) = self.limits();
+    /// Counts an attempt as pending; none if there is no room.
+    async fn begin(&self, budgets: &Budgets) -> Result<Option<Attempt>, Error> {
         let now = now();
         let mut tx = self.pool.write_lightly().await?;
-        // First the account, then the address, here and wherever both rows are locked: so no two
-        // logins wait for each other.
-        let (key, end) = (budgets.account.as_str(), now + WINDOW);
-        if let Some(account) = attempt::begin(&mut tx, key, per_account, now, end).await? {
-            let key = budgets.address.as_str();
-            if let Some(address) = attempt::begin(&mut tx, key, per_address, now, end).await? {
-                tx.commit().await?;
-                return Ok(Some((account, address)));
-            }
+        let Some(account) = begin(&mut tx, &budgets.account, now).await? else {
+            tx.rollback().await?;
+            return Ok(None);
+        };
+        let mut networks = vec![];
+        for budget in &budgets.networks {
+            let Some(pending) = begin(&mut tx, budget, now).await? else {
+                tx.rollback().await?;
+                return Ok(None);
+            };
+            networks.push(pending);
         }
-        tx.rollback().await?;
-        Ok(None)
+        tx.commit().await?;
+        Ok(Some(Attempt {
+            account,
+            networks,
+            rank: budgets.rank,
+        }))
     }
 
-    /// Takes an attempt back, in a transaction of its own.
-    pub(super) async fn forgive(&self, attempt: &Attempt) -> Result<(), Error> {
-        let mut tx = self.pool.write_lightly().await?;
-        attempt.forgive(&mut tx).await?;
-        Ok(tx.commit().await?)
-    }
-
-    /// Makes an attempt a failure, and says what that uses up, if anything, in the trail's words.
-    pub(super) async fn fail(
+    /// Counts a login with the right password, and says that no more are taken if that is so now. To be
+    /// called when the user's row is locked.
+    ///
+    /// # Errors
+    /// [`Error::Throttled`] if there were too many; [`Error::Database`].
+    pub(super) async fn count_login(
         &self,
         tx: &mut Conn,
-        attempt: &Attempt,
-    ) -> Result<Option<&'static str>, Error> {
-        let (per_account, per_address) = self.limits();
-        let budgets = &attempt.budgets;
-        let account = attempt::fail(tx, &budgets.account, attempt.account_ends).await?;
-        let address = attempt::fail(tx, &budgets.address, attempt.address_ends).await?;
-        Ok(if account == Some(per_account) {
-            Some("too many failures for the account")
-        } else if address == Some(per_address) {
-            Some("too many failures from the address")
-        } else {
-            None
-        })
-    }
-
-    fn limits(&self) -> (i64, i64) {
-        let settings = &self.settings;
-        (
-            settings.login_failures_per_account.into(),
-            settings.login_failures_per_address.into(),
-        )
+        user: &Credentials,
+        actor: &Actor,
+        now: i64,
+    ) -> Result<(), Error> {
+        let limit = i64::from(self.settings.logins_per_account);
+        let (id, end) = (user.id, now + window::WINDOW);
+        let counted = login_count::count_one(tx, id, now, end, end + window::SKEW).await?;
+        if counted.logins > limit {
+            return Err(throttled(counted.ends_at - now));
+        }
+        if counted.logins == limit {
+            let about = About {
+                subject: Some((id, &user.username)),
+                reason: Some("too many logins to the account"),
+                ..About::default()
+            };
+            event::insert(tx, Action::LoginThrottled, actor, about, now).await?;
+        }
+        Ok(())
     }
 }
 
-impl Attempt {
-    /// Takes it back.
-    pub(super) async fn forgive(&self, tx: &mut Conn) -> Result<(), Error> {
-        attempt::forgive(tx, &self.budgets.account, self.account_ends).await?;
-        attempt::forgive(tx, &self.budgets.address, self.address_ends).await?;
-        Ok(())
+async fn begin(
+    tx: &mut Conn,
+    budget: &Budget,
+    now: i64,
+) -> Result<Option<Pending>, Error> {
+    let mut counts = attempt::lock(tx, &budget.key).await?.at(now);
+    if !counts.has_room(budget.limit) {
+        return Ok(None);
     }
+    let generation = counts.begin(now);
+    record::store(tx, &counts).await?;
+    Ok(Some(Pending {
+        budget: budget.clone(),
+        generation,
+    }))
 }
 
 /// Notes that the user signed in from where `caller` is: a budget of its own from now on.
@@ -243,9 +267,5 @@ pub(super) async fn remember_address(
 }
 
 fn throttled(seconds: i64) -> Error {
-    Error::Throttled(
-        u64::try_from(seconds)
-            .unwrap_or(0)
-            .clamp(1, WINDOW.unsigned_abs()),
-    )
+    Error::Throttled(seconds.max(1).unsigned_abs())
 }

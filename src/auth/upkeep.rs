@@ -26,6 +26,8 @@ const FASTEST_FLUSH: Duration = Duration::from_millis(50);
 const ROWS_AT_ONCE: i64 = 5000;
 /// Seconds for which a count is left when its window is over.
 const LEFT_ALONE: i64 = 60;
+/// Failed logins in a row are remembered for the latest names that no account has.
+const NAMES_KEPT: i64 = 100_000;
 /// Seconds after which an address that a user no longer signs in from is a stranger's again: by
 /// then it may well belong to somebody else.
 const KNOWN_FOR: i64 = 90 * 24 * 60 * 60;
@@ -121,6 +123,15 @@ impl Auth {
         // Not those that a login may be about to count in again, and wait for.
         delete(self, now() - LEFT_ALONE, ROWS_AT_ONCE, |db, time, limit| {
             Box::pin(attempt::delete_ended(db, time, limit))
+        })
+        .await?;
+        let surplus = {
+            let mut db = self.pool.read().await?;
+            attempt::surplus(&mut db, NAMES_KEPT).await?
+        };
+        let Some(time) = surplus else { return Ok(()) };
+        delete(self, time, ROWS_AT_ONCE, |db, time, limit| {
+            Box::pin(attempt::delete_names(db, time, limit))
         })
         .await
     }

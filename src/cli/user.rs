@@ -52,6 +52,11 @@ pub enum User {
         /// The username
         name: String,
     },
+    /// Clear the limits that failed logins imposed on a user
+    Unlock {
+        /// The username
+        name: String,
+    },
     /// Make a user an admin
     Promote {
         /// The username
@@ -151,6 +156,10 @@ impl User {
                 auth.enable(find(auth, &name).await?.id, &actor).await?;
                 output::message(&format!("User {name} enabled."));
             }
+            Self::Unlock { name } => {
+                auth.unlock(find(auth, &name).await?.id, &actor).await?;
+                output::message(&format!("User {name} unlocked."));
+            }
             Self::Promote { name } => {
                 auth.promote(find(auth, &name).await?.id, &actor).await?;
                 output::message(&format!("User {name} is an admin."));
@@ -228,8 +237,18 @@ async fn list(auth: &Auth, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// One user's record, with what failed logins have closed.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    record: Record,
+    /// Until when strangers are blocked.
+    locked_until: Option<String>,
+}
+
 async fn show(auth: &Auth, name: &str, json: bool) -> Result<(), Failure> {
     let user = find(auth, name).await?;
+    let locks = auth.locks(user.id).await?;
     let tokens = {
         let mut db = auth.pool().read().await?;
         crate::models::token::list_live(&mut db, user.id, now())
@@ -237,10 +256,17 @@ async fn show(auth: &Auth, name: &str, json: bool) -> Result<(), Failure> {
             .len()
     };
     let tokens = i64::try_from(tokens).unwrap_or(i64::MAX);
-    let record = Record::from(Listed { user, tokens });
+    let shown = Shown {
+        record: Record::from(Listed { user, tokens }),
+        locked_until: locks.strangers.and_then(rfc3339),
+    };
     if json {
-        return output::json(&record);
+        return output::json(&shown);
     }
+    let Shown {
+        record,
+        locked_until,
+    } = shown;
     for (name, value) in [
         ("id", record.id),
         ("username", record.username),
@@ -251,6 +277,10 @@ async fn show(auth: &Auth, name: &str, json: bool) -> Result<(), Failure> {
         (
             "last login",
             record.last_login_at.unwrap_or_else(|| "never".into()),
+        ),
+        (
+            "locked until",
+            locked_until.unwrap_or_else(|| "not locked".into()),
         ),
     ] {
         output::line(&format!("{name:12} {value}"));

@@ -22,13 +22,15 @@ pub enum Action {
     UserDemoted,
     /// A user was deleted.
     UserDeleted,
+    /// What failed logins had closed was opened again.
+    UserUnlocked,
     /// A user changed the own password.
     PasswordChanged,
     /// Somebody else set a user's password.
     PasswordReset,
     /// A login was refused.
     LoginFailed,
-    /// Logins failed so often that no more are taken for a while; the reason says where.
+    /// Logins failed, or succeeded, so often that no more are taken for a while; the reason says which.
     LoginThrottled,
     /// A token was issued.
     TokenIssued,
@@ -53,6 +55,7 @@ impl Action {
         Self::UserPromoted,
         Self::UserDemoted,
         Self::UserDeleted,
+        Self::UserUnlocked,
         Self::NoteDeleted, // example: notes
     ];
 
@@ -70,6 +73,7 @@ impl Action {
             Self::UserPromoted => "user.promoted",
             Self::UserDemoted => "user.demoted",
             Self::UserDeleted => "user.deleted",
+            Self::UserUnlocked => "user.unlocked",
             Self::PasswordChanged => "password.changed",
             Self::PasswordReset => "password.reset",
             Self::LoginFailed => "login.failed",
@@ -180,6 +184,8 @@ pub struct Event {
     pub address: Option<String>,
     /// By which request.
     pub request_id: Option<String>,
+    /// How often; of several times, all else is said of the first.
+    pub count: i64,
 }
 
 /// Which lines of the trail; all of them where nothing is set.
@@ -197,7 +203,7 @@ pub struct Filter {
     pub until: Option<i64>,
 }
 
-/// Adds a line.
+/// Adds a line, and gives its id.
 ///
 /// # Errors
 /// The database failed.
@@ -207,14 +213,15 @@ pub async fn insert(
     actor: &Actor,
     about: About<'_>,
     now: i64,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<EventId> {
+    let id = EventId::new();
     sqlx::query(
         "INSERT INTO events (id, at, action, via, actor_id, actor_name, subject_id, subject_name,
                              token_id, client, reason, address, request_id, actor_key,
                              subject_key, client_key)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
-    .bind(EventId::new().to_string())
+    .bind(id.to_string())
     .bind(now)
     .bind(action.as_str())
     .bind(actor.via.as_str())
@@ -232,7 +239,17 @@ pub async fn insert(
     .bind(about.client.map(canonical))
     .execute(db)
     .await?;
-    Ok(())
+    Ok(id)
+}
+
+/// Counts that what a line says happened once more. False if there is no such line any more.
+///
+/// # Errors
+/// The database failed.
+pub async fn count_again(db: &mut Conn, id: &str) -> sqlx::Result<bool> {
+    let count = sqlx::query("UPDATE events SET count = count + 1 WHERE id = $1");
+    let done = count.bind(id).execute(db).await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// The last lines, latest first.
@@ -242,7 +259,7 @@ pub async fn insert(
 pub async fn latest(db: &mut Conn, limit: i64) -> sqlx::Result<Vec<Event>> {
     sqlx::query_as(
         "SELECT id, at, action, via, actor_name, subject_name, client, reason, address, request_id,
-                (SELECT id FROM users WHERE users.id = events.subject_id) AS subject_id
+                count, (SELECT id FROM users WHERE users.id = events.subject_id) AS subject_id
          FROM events ORDER BY at DESC, id DESC LIMIT $1",
     )
     .bind(limit)
@@ -257,7 +274,7 @@ pub async fn latest(db: &mut Conn, limit: i64) -> sqlx::Result<Vec<Event>> {
 pub async fn latest_about(db: &mut Conn, user: UserId, limit: i64) -> sqlx::Result<Vec<Event>> {
     sqlx::query_as(
         "SELECT id, at, action, via, actor_name, subject_name, client, reason, address, request_id,
-                (SELECT id FROM users WHERE users.id = events.subject_id) AS subject_id
+                count, (SELECT id FROM users WHERE users.id = events.subject_id) AS subject_id
          FROM events
          WHERE subject_key = (SELECT username_key FROM users WHERE id = $1) AND subject_id = $1
          ORDER BY at DESC, id DESC LIMIT $2",
@@ -349,7 +366,7 @@ pub async fn list(
     };
     let searches = filter.searches(db, engine).await?;
     let select = "SELECT t.id, t.at, t.action, t.via, t.actor_name, t.subject_name, t.client,
-                         t.reason, t.address, t.request_id,
+                         t.reason, t.address, t.request_id, t.count,
                          (SELECT id FROM users WHERE users.id = t.subject_id) AS subject_id
                   FROM events AS t";
     let id = |event: &Event| event.id.to_string();

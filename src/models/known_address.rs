@@ -18,6 +18,19 @@ pub async fn is_known(db: &mut Conn, user: UserId, network: &str) -> sqlx::Resul
     Ok(known > 0)
 }
 
+/// Where the user has signed in from, latest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn networks(db: &mut Conn, user: UserId) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "SELECT network FROM known_addresses WHERE user_id = $1 ORDER BY seen_at DESC, network",
+    )
+    .bind(user.to_string())
+    .fetch_all(db)
+    .await
+}
+
 /// Notes that the user signed in from there, and forgets all but the `most` latest places.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod ending;
 pub mod event;
 pub mod known_address;
+pub mod login_count;
 pub mod note; // example: notes
 pub mod place;
 pub mod readiness;

@@ -34,8 +34,8 @@ pub async fn counts(db: &mut Conn, now: i64) -> sqlx::Result<Counts> {
     sqlx::query_as(
         "SELECT (SELECT COUNT(*) FROM users WHERE disabled_at IS NULL) AS users,
                 (SELECT COUNT(*) FROM users WHERE disabled_at IS NOT NULL) AS disabled,
-                (SELECT COUNT(*) FROM events WHERE action = 'login.failed' AND at >= $3)
-                    AS failures,
+                (SELECT CAST(COALESCE(SUM(count), 0) AS BIGINT) FROM events
+                 WHERE action = 'login.failed' AND at >= $3) AS failures,
                 live.*
          FROM (SELECT COUNT(*) AS tokens,
                       COUNT(CASE WHEN kind = 'api' THEN 1 END) AS api_tokens,
@@ -69,8 +69,10 @@ pub struct Daily {
 pub async fn daily(db: &mut Conn, first: i64) -> sqlx::Result<Vec<Daily>> {
     sqlx::query_as(
         "SELECT at / 86400 AS day, action, COUNT(*) AS count FROM events
-         WHERE action IN ('token.issued', 'login.failed') AND at >= $1
-         GROUP BY at / 86400, action",
+         WHERE action = 'token.issued' AND at >= $1 GROUP BY at / 86400, action
+         UNION ALL
+         SELECT at / 86400, action, CAST(SUM(count) AS BIGINT) FROM events
+         WHERE action = 'login.failed' AND at >= $1 GROUP BY at / 86400, action",
     )
     .bind(first * DAY)
     .fetch_all(db)

@@ -1,10 +1,12 @@
-//! Who hashes when: the queue before the threads that hash.
+//! The queue in front of the threads that hash passwords.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use argon2::Params;
 use rocket::tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use rocket::tokio::task::spawn_blocking;
+use rocket::tokio::time::{Instant, timeout_at};
 
 use super::Password;
 use super::hashing::{self, Memory, Verdict};
@@ -20,18 +22,33 @@ pub struct Hasher {
     params: Params,
     /// One for each hash that has run at the same time so far.
     memories: Arc<Mutex<Vec<Memory>>>,
-    running: Arc<Semaphore>,
-    /// How many may run at once.
+    /// How many hashes may run at once.
     threads: usize,
-    /// Permits for those whose turn it is: one more than run, so that the next one can get ready
-    /// while the others hash.
-    turns: Arc<Semaphore>,
-    /// Permits for all that have or await a turn.
-    admitted: Arc<Semaphore>,
+    /// A permit for each hash that runs.
+    running: Arc<Semaphore>,
+    /// As many permits, for strangers alone: at most that many of them stand in front of others who
+    /// wait for a permit to run.
+    front: Arc<Semaphore>,
+    /// The places in the queue, those of running hashes included.
+    places: Arc<Semaphore>,
+    /// Those of them that strangers may fill.
+    for_strangers: Arc<Semaphore>,
 }
 
 /// Hashes that may wait for each one that runs: with OWASP's parameters, under two seconds' worth.
 const QUEUE_PER_THREAD: usize = 64;
+/// How long a hash that no attempt to sign in asks for waits to run.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Who wants a password hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// A live session, an address that has signed in to the account before, or the command line.
+    Known,
+    /// Anybody else. A quarter of the places is closed to them, and they wait behind the known: a
+    /// flood of guesses from any number of addresses does not keep out the users that are known.
+    Stranger,
+}
 
 impl Hasher {
     /// One with the parameters of `settings`.
@@ -50,37 +67,51 @@ impl Hasher {
             .hash_threads
             .or_else(|| std::thread::available_parallelism().ok().map(Into::into))
             .unwrap_or(1);
+        let places = places(threads);
         Ok(Self {
             params,
             memories: Arc::default(),
-            running: Arc::new(Semaphore::new(threads)),
             threads,
-            turns: Arc::new(Semaphore::new(threads + 1)),
-            admitted: Arc::new(Semaphore::new(threads * (1 + QUEUE_PER_THREAD))),
+            running: Arc::new(Semaphore::new(threads)),
+            front: Arc::new(Semaphore::new(threads)),
+            places: Arc::new(Semaphore::new(places)),
+            for_strangers: Arc::new(Semaphore::new(places - places / 4)),
         })
     }
 
-    /// Waits in the queue for a turn at hashing.
+    /// Whether there is a place in the queue right now.
+    pub fn has_place(&self, rank: Rank) -> bool {
+        let free = |places: &Semaphore| places.available_permits() > 0;
+        free(&self.places) && (rank == Rank::Known || free(&self.for_strangers))
+    }
+
+    /// Takes a place in the queue.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] at once if too many wait already.
-    pub async fn turn(&self) -> Result<Turn, Error> {
-        let admitted = self.admitted.clone().try_acquire_owned();
-        let admitted = admitted.map_err(|_| Error::Overloaded)?;
-        let turn = self.turns.clone().acquire_owned().await;
-        let turn = turn.map_err(|_| Error::Overloaded)?;
-        Ok(Turn {
+    /// [`Error::Overloaded`] if there is none.
+    pub fn enter(&self, rank: Rank) -> Result<Place, Error> {
+        let take = |places: &Arc<Semaphore>| {
+            let place = Arc::clone(places).try_acquire_owned();
+            place.map_err(|_| Error::Overloaded)
+        };
+        let mut held = vec![];
+        if rank == Rank::Stranger {
+            held.push(take(&self.for_strangers)?);
+        }
+        held.push(take(&self.places)?);
+        Ok(Place {
             hasher: self.clone(),
-            permits: Arc::new([admitted, turn]),
+            rank,
+            held,
         })
     }
 
     /// How many hashes run, how many wait, and how many may do either.
     pub fn load(&self) -> [(&'static str, u64); 3] {
-        let limit = self.threads * (1 + QUEUE_PER_THREAD);
-        let admitted = limit.saturating_sub(self.admitted.available_permits());
+        let limit = places(self.threads);
+        let taken = limit.saturating_sub(self.places.available_permits());
         let running = (self.threads).saturating_sub(self.running.available_permits());
-        let waiting = admitted.saturating_sub(running);
+        let waiting = taken.saturating_sub(running);
         [
             ("running", running as u64),
             ("waiting", waiting as u64),
@@ -99,22 +130,57 @@ impl Hasher {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a turn and hashes a new password.
+    /// Waits for a permit and hashes a new password.
     ///
     /// # Errors
-    /// As [`Hasher::turn`].
+    /// [`Error::Overloaded`] if the queue is full or stands still; [`Error::Internal`].
     pub async fn hash(&self, password: &Password) -> Result<String, Error> {
-        self.turn().await?.hash(password).await
+        let place = self.enter(Rank::Known)?;
+        let permit = place.permit(Instant::now() + TIMEOUT).await?;
+        permit.hash(password).await
     }
 }
 
-/// A turn at hashing. Others wait until it is dropped.
-pub struct Turn {
-    hasher: Hasher,
-    permits: Arc<[OwnedSemaphorePermit; 2]>,
+fn places(threads: usize) -> usize {
+    threads * (1 + QUEUE_PER_THREAD)
 }
 
-impl Turn {
+/// A place in the queue. It is free again when this is dropped.
+pub struct Place {
+    hasher: Hasher,
+    rank: Rank,
+    held: Vec<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    /// Waits for a permit to hash, until `deadline`.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] if there is none by then.
+    pub async fn permit(mut self, deadline: Instant) -> Result<Permit, Error> {
+        let line = [
+            (self.rank == Rank::Stranger).then_some(&self.hasher.front),
+            Some(&self.hasher.running),
+        ];
+        for semaphore in line.into_iter().flatten() {
+            let permit = timeout_at(deadline, Arc::clone(semaphore).acquire_owned()).await;
+            let permit = permit.map_err(|_| Error::Overloaded)?;
+            self.held.push(permit.map_err(|_| Error::Overloaded)?);
+        }
+        Ok(Permit {
+            hasher: self.hasher,
+            held: Arc::new(self.held),
+        })
+    }
+}
+
+/// A permit to hash, one password at a time. Others wait until it is dropped.
+pub struct Permit {
+    hasher: Hasher,
+    held: Arc<Vec<OwnedSemaphorePermit>>,
+}
+
+impl Permit {
     /// Hashes a new password into a PHC string, with a random salt of 16 bytes.
     ///
     /// # Errors
@@ -140,13 +206,11 @@ impl Turn {
         &self,
         work: impl FnOnce(&Params, &mut Memory) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let running = self.hasher.running.clone().acquire_owned().await;
-        let running = running.map_err(|_| Error::Overloaded)?;
-        let (hasher, permits) = (self.hasher.clone(), self.permits.clone());
+        let (hasher, held) = (self.hasher.clone(), self.held.clone());
         spawn_blocking(move || {
             // Held by the thread, not by the request: a client that leaves doesn't make room for
             // another hash while its own still runs.
-            let _held = (permits, running);
+            let _held = held;
             let mut memory = hasher.memories().pop().unwrap_or_default();
             let done = work(&hasher.params, &mut memory);
             memory.shrink_to(&hasher.params);
@@ -162,14 +226,22 @@ impl Turn {
 mod tests {
     use super::*;
 
-    #[rocket::async_test]
-    async fn the_queue_is_bounded() {
+    fn one_thread() -> Hasher {
         let settings = Settings {
             hash_threads: Some(1),
             hash_memory_kib: 1024,
             ..Settings::default()
         };
-        let hasher = Hasher::new(&settings).unwrap();
+        Hasher::new(&settings).unwrap()
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(50)
+    }
+
+    #[rocket::async_test]
+    async fn the_queue_is_bounded() {
+        let hasher = one_thread();
         let password = Password::new("correct horse");
         let attempts = (0..QUEUE_PER_THREAD + 11).map(|_| hasher.hash(&password));
         let outcomes = rocket::futures::future::join_all(attempts).await;
@@ -179,5 +251,54 @@ mod tests {
             .count();
         assert_eq!(refused, 10);
         assert!(hasher.hash(&password).await.is_ok(), "it recovers");
+    }
+
+    #[test]
+    fn strangers_fill_three_quarters_of_it() {
+        let hasher = one_thread();
+        let mut taken = vec![];
+        while let Ok(place) = hasher.enter(Rank::Stranger) {
+            taken.push(place);
+        }
+        assert_eq!(taken.len(), 49);
+        assert!(!hasher.has_place(Rank::Stranger) && hasher.has_place(Rank::Known));
+        while let Ok(place) = hasher.enter(Rank::Known) {
+            taken.push(place);
+        }
+        assert_eq!(taken.len(), 65);
+        taken.truncate(1);
+        assert!(hasher.has_place(Rank::Stranger), "it recovers");
+    }
+
+    #[rocket::async_test]
+    async fn the_known_wait_for_no_stranger_but_those_whose_hash_runs() {
+        let hasher = one_thread();
+        let enter = |rank| hasher.enter(rank).unwrap();
+        let running = enter(Rank::Stranger).permit(soon()).await.unwrap();
+        let later = Instant::now() + Duration::from_secs(5);
+        let waiting = rocket::tokio::spawn(enter(Rank::Stranger).permit(later));
+        rocket::tokio::time::sleep(Duration::from_millis(20)).await;
+        let known = rocket::tokio::spawn(enter(Rank::Known).permit(later));
+        rocket::tokio::time::sleep(Duration::from_millis(20)).await;
+        drop(running);
+        let known = known.await.unwrap().unwrap();
+        assert!(!waiting.is_finished());
+        drop(known);
+        assert!(waiting.await.unwrap().is_ok());
+    }
+
+    #[rocket::async_test]
+    async fn nobody_waits_longer_than_they_said_and_their_place_is_free_then() {
+        let hasher = one_thread();
+        let running = hasher.enter(Rank::Known).unwrap();
+        let running = running.permit(soon()).await.unwrap();
+        for rank in [Rank::Known, Rank::Stranger] {
+            let late = hasher.enter(rank).unwrap().permit(soon()).await;
+            assert!(matches!(late, Err(Error::Overloaded)), "{rank:?}");
+        }
+        assert_eq!(hasher.load()[1].1, 0, "none waits");
+        drop(running);
+        assert_eq!(hasher.places.available_permits(), 65);
+        assert_eq!(hasher.for_strangers.available_permits(), 49);
     }
 }

@@ -31,11 +31,16 @@ impl Caller {
     pub fn network(&self) -> String {
         match self.address {
             Some(IpAddr::V4(address)) => address.to_string(),
-            Some(IpAddr::V6(address)) => {
-                let prefix = Ipv6Addr::from_bits(address.to_bits() >> 64 << 64);
-                format!("{prefix}/64")
-            }
+            Some(IpAddr::V6(address)) => network_of(address, 64),
             None => "unknown".into(),
+        }
+    }
+
+    /// The network of so many bits that a caller by IPv6 is in; none for others.
+    pub fn wider_network(&self, bits: u32) -> Option<String> {
+        match self.address {
+            Some(IpAddr::V6(address)) => Some(network_of(address, bits)),
+            _ => None,
         }
     }
 
@@ -47,6 +52,11 @@ impl Caller {
             request_id: request_id::of(request).to_owned(),
         }
     }
+}
+
+fn network_of(address: Ipv6Addr, bits: u32) -> String {
+    let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+    format!("{}/{bits}", Ipv6Addr::from_bits(address.to_bits() & mask))
 }
 
 /// The address that `request` comes from, as far as it can be known.
@@ -143,6 +153,19 @@ mod tests {
         assert_eq!(from("10.0.0.1", &[]), "10.0.0.1");
         assert_eq!(from("fd00::1", &["[2001:db8::5]:4711"]), "2001:db8::5");
         assert_eq!(from("::ffff:10.0.0.1", &["203.0.113.7:80"]), "203.0.113.7");
+    }
+
+    #[test]
+    fn ipv6_has_wider_networks() {
+        let caller = |address: &str| Caller {
+            address: Some(address.parse().unwrap()),
+            user_agent: None,
+            request_id: String::new(),
+        };
+        let network = |address, bits| caller(address).wider_network(bits).unwrap();
+        assert_eq!(network("2001:db8:1:23ff::9", 56), "2001:db8:1:2300::/56");
+        assert_eq!(network("2001:db8:1:ffff::9", 48), "2001:db8:1::/48");
+        assert_eq!(caller("203.0.113.9").wider_network(48), None);
     }
 
     #[test]

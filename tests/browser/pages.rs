@@ -154,7 +154,7 @@ impl Gallery {
         gallery.sign_in().await;
         let server = &gallery.server;
         let notes = notes::pages(server).await; // example: notes
-        let ids = ["alice", "bob", "gone", "root", &long, wide];
+        let ids = ["alice", "bob", "gone", "root", &long, wide, "throttled"];
         let ids = ids.map(|name| id(server, &["user", "show", name, "--json"]));
         let token = ["token", "list", "--user", "alice", "--json"];
         let own = ["token", "list", "--user", "root", "--json"];
@@ -314,7 +314,7 @@ fn lists(long: &str) -> Vec<Page> {
     ]
 }
 
-fn users([alice, bob, gone, root, long, wide]: &[String; 6]) -> Vec<Page> {
+fn users([alice, bob, gone, root, long, wide, locked]: &[String; 7]) -> Vec<Page> {
     let one = |name: &str, id: &str| get(name, Who::Admin, format!("/admin/users/{id}"));
     vec![
         one("user", alice),
@@ -323,17 +323,18 @@ fn users([alice, bob, gone, root, long, wide]: &[String; 6]) -> Vec<Page> {
         one("user-oneself", root),
         one("user-long-name", long),
         one("user-right-to-left", wide),
+        one("user-locked", locked),
     ]
 }
 
-fn questions([alice, bob, _, root, long, _]: &[String; 6], tokens: &[String; 2]) -> Vec<Page> {
+fn questions([alice, bob, _, root, long, _, _]: &[String; 7], tokens: &[String; 2]) -> Vec<Page> {
     use Who::{Admin, Stale};
     let of_user = |name: &str, who: Who, id: &str, action: &str| {
         let name = format!("question-{name}");
         get(&name, who, format!("/admin/users/{id}/{action}"))
     };
     let mut pages = vec![];
-    for action in "disable enable promote demote password revoke-tokens delete".split(' ') {
+    for action in "disable enable unlock promote demote password revoke-tokens delete".split(' ') {
         pages.push(of_user(action, Admin, alice, action));
     }
     let [token, own] = tokens
@@ -381,7 +382,7 @@ fn questions([alice, bob, _, root, long, _]: &[String; 6], tokens: &[String; 2])
     pages
 }
 
-fn errors([alice, ..]: &[String; 6]) -> Vec<Page> {
+fn errors([alice, ..]: &[String; 7]) -> Vec<Page> {
     use Who::{Admin, Nobody, Throttled};
     let answer = [("confirm", "yes"), ("current_password", "wrong")];
     let delete = format!("/admin/users/{alice}/delete");
