@@ -96,6 +96,7 @@ struct PasswordChanged {
     request_body(content(
         (PasswordChange = "application/json"),
         (PasswordChange = "application/x-www-form-urlencoded"),
+        (PasswordChange = "multipart/form-data"),
     )),
     responses(
         (status = 200, description = "The password is changed.", body = PasswordChanged),

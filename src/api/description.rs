@@ -3,6 +3,7 @@
 //! A handler's `#[utoipa::path]` names its answers; of those that are errors just the status. What each
 //! of these looks like, and which come with every body and every token, is said here once.
 
+use rocket::http::Method;
 use utoipa::OpenApi;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
@@ -31,7 +32,7 @@ struct Described;
 
 const ABOUT: &str = "Users sign in and get a token for each of their clients, to send along as \
     `Authorization: Bearer <token>`. Every path answers with and without its trailing slash. Bodies are \
-    JSON or URL-encoded forms of at most 8 KiB; answers are JSON. Errors are problem details (RFC 9457), \
+    JSON, URL-encoded forms or multipart forms without files, of at most 8 KiB; answers are JSON. Errors are problem details (RFC 9457), \
     with each bad field's messages under its name, and those about credentials under \
     `non_field_errors`. Times are RFC 3339, in UTC.";
 
@@ -85,7 +86,7 @@ type Kind = (
     Option<(&'static str, &'static str)>,
 );
 
-fn kinds() -> [Kind; 8] {
+fn kinds() -> [Kind; 9] {
     let retry = Some(("Retry-After", "Seconds to wait."));
     [
         (
@@ -104,7 +105,7 @@ fn kinds() -> [Kind; 8] {
             )),
         ),
         (
-            Error::CrossOrigin,
+            Error::CrossOrigin("https://app.example.com".into()),
             "Forbidden",
             "A page of another origin asks, or the user has as many tokens as are allowed.",
             None,
@@ -116,16 +117,22 @@ fn kinds() -> [Kind; 8] {
             None,
         ),
         (
+            Error::BodyTimeout(10),
+            "RequestTimeout",
+            "The body did not arrive in time.",
+            None,
+        ),
+        (
             Error::TooLarge(8 * 1024),
             "ContentTooLarge",
             "The body is longer than 8 KiB.",
             None,
         ),
         (
-            Error::UnsupportedMediaType,
+            Error::UnsupportedMediaType(Method::Post),
             "UnsupportedMediaType",
-            "The body is neither JSON nor a URL-encoded form.",
-            None,
+            "The body is neither JSON nor a form, or it is encoded.",
+            Some(("Accept-Post", "The content types of a POST's body.")),
         ),
         (
             Error::Throttled(300),
@@ -142,14 +149,29 @@ fn kinds() -> [Kind; 8] {
     ]
 }
 
-/// With every body that is taken, and with every token that is asked for.
-const OF_BODIES: [&str; 4] = ["400", "413", "415", "503"];
+/// With every method that may have a body, with every body that is taken, and with every token that is
+/// asked for.
+const OF_METHODS: [&str; 2] = ["408", "413"];
+const OF_BODIES: [&str; 3] = ["400", "415", "503"];
 const OF_TOKENS: [&str; 2] = ["401", "503"];
 
 fn add_errors(document: &mut openapi::OpenApi) {
     let components = document.components.get_or_insert_with(Components::default);
-    for operation in document.paths.paths.values_mut().flat_map(operations) {
-        add_usual(operation);
+    for item in document.paths.paths.values_mut() {
+        for operation in operations(item) {
+            add_usual(operation);
+        }
+        for operation in [
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+            &mut item.patch,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            add(operation, &OF_METHODS);
+        }
     }
     for (error, name, when, header) in kinds() {
         let status = error.status().code.to_string();
@@ -179,7 +201,11 @@ fn add_usual(operation: &mut Operation) {
     let of_bodies = operation.request_body.iter().flat_map(|_| OF_BODIES);
     let of_tokens = operation.security.iter().flat_map(|_| OF_TOKENS);
     let usual: Vec<&str> = of_bodies.chain(of_tokens).collect();
-    for status in usual {
+    add(operation, &usual);
+}
+
+fn add(operation: &mut Operation, statuses: &[&str]) {
+    for &status in statuses {
         let responses = &mut operation.responses.responses;
         responses.insert(status.into(), RefOr::T(Response::new("")));
     }

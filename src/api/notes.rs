@@ -15,6 +15,7 @@ use crate::identity::NoteId;
 use crate::models::note::{self, Note, Text};
 use crate::models::now;
 use crate::web::body::{Body, Fields, Form};
+use crate::web::drain::IgnoredBody;
 use crate::web::time::rfc3339;
 
 /// Notes in one answer.
@@ -115,6 +116,7 @@ impl Form for Written {
     request_body(content(
         (Written = "application/json"),
         (Written = "application/x-www-form-urlencoded"),
+        (Written = "multipart/form-data"),
     )),
     responses((
         status = 201, description = "The note.", body = Item,
@@ -165,6 +167,7 @@ async fn show(
     request_body(content(
         (Written = "application/json"),
         (Written = "application/x-www-form-urlencoded"),
+        (Written = "multipart/form-data"),
     )),
     responses((status = 200, description = "The note as it is now.", body = Item), (status = 404)),
 )]
@@ -188,11 +191,12 @@ async fn change(
     params(("id" = String, Path, description = "The note's id.", format = "uuid")),
     responses((status = 204, description = "It is gone."), (status = 404)),
 )]
-#[delete("/<id>")]
+#[delete("/<id>", data = "<_body>")]
 async fn delete(
     auth: &State<Auth>,
     user: User,
     id: Result<NoteId, Error>,
+    _body: IgnoredBody,
 ) -> Result<Status, Error> {
     let id = id?;
     let mut tx = auth.pool().write().await?;

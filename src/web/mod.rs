@@ -8,6 +8,7 @@ pub mod catchers;
 pub mod client;
 pub mod cookies;
 pub mod cors;
+pub mod drain;
 pub mod headers;
 pub mod log;
 pub mod methods;
