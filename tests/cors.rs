@@ -5,6 +5,7 @@ use rocket::http::{Method, Status};
 use serde_json::json;
 
 use crate::support::app::{Answer, form};
+use crate::support::server::{Server, sqlite};
 use crate::support::{App, PASSWORD, on_both, on_both_with};
 
 const SPA: &str = "https://spa.example.com";
@@ -159,6 +160,47 @@ fn a_foreign_page_can_not_use_up_its_visitors_budget() {
             assert_eq!(login(site, origin).await, Status::Ok, "{site} {origin}");
         }
         app.login("alice", "no browser").await;
+    });
+}
+
+#[test]
+fn a_page_that_was_opened_at_another_address_is_told_the_expected_one() {
+    let settings = json!({"public_url": "https://app.example.com:8443"});
+    on_both_with(settings, async |app| {
+        app.user("root", Role::Admin).await;
+        let body = form(&[
+            ("username", "root"),
+            ("password", PASSWORD),
+            ("client", "x"),
+        ]);
+        for path in ["/admin/login", "/auth/login/"] {
+            let headers = [
+                ("Content-Type", "application/x-www-form-urlencoded"),
+                ("Origin", "http://192.168.1.5:8000"),
+            ];
+            let answer = app.send(Method::Post, path, &headers, &body).await;
+            assert_eq!(answer.status, Status::Forbidden, "{path}");
+            let text = answer.text.replace("&#x2F;", "/");
+            assert!(
+                text.contains("https://app.example.com:8443 (public_url)"),
+                "{text}"
+            );
+            assert!(!text.contains("192.168"), "{text}");
+        }
+        assert_eq!(app.number("SELECT COUNT(*) FROM tokens").await, 0);
+    });
+    // The log says so, too, without what a stranger wrote.
+    let folder = tempfile::tempdir().unwrap();
+    rocket::async_test(async {
+        let server = Server::start(&sqlite(folder.path())).await;
+        server.submit_from_elsewhere("/admin/login").await;
+        let log = server.log_up_to_now().await;
+        let told = log
+            .lines()
+            .find(|line| line.contains("another origin than public_url"));
+        let told = told.unwrap_or_else(|| panic!("{log}"));
+        let expected = format!("\"public_url\":\"{}\"", server.origin);
+        assert!(told.contains(&expected), "{told}");
     });
 }
 

@@ -306,10 +306,10 @@ fn a_multipart_form_is_read_like_any_other_unless_it_has_files() {
                 "\r\nContent-Type: text/plain; charset=utf-8",
                 PASSWORD,
             ),
-            part("client", "", "a&b=\r\nc"),
+            part("client", "", "a&b= c"),
         ];
         let end = "--XX--\r\n";
-        let whole = fields.concat().replace("\r\nc", " c") + end;
+        let whole = fields.concat() + end;
         for kind in [
             "multipart/form-data; boundary=XX",
             "Multipart/Form-Data ; charset=utf-8; boundary=\"XX\";",
@@ -320,7 +320,7 @@ fn a_multipart_form_is_read_like_any_other_unless_it_has_files() {
         }
         // Fields are complained of as in any form.
         let kind = "multipart/form-data; boundary=XX";
-        let wrong = send(kind, fields.concat() + end).await.json();
+        let wrong = send(kind, whole.replace("a&b", "a\nb")).await.json();
         assert!(
             wrong["client"].is_array() && wrong["username"].is_null(),
             "{wrong}"

@@ -164,8 +164,10 @@ fn routes_at<'r>(request: &'r Request<'_>, path: &[&str]) -> impl Iterator<Item 
     })
 }
 
+/// The segments of a request's path, with or without its last slash.
 fn segments<'r>(request: &'r Request<'_>) -> Vec<&'r str> {
     let segments = request.uri().path().raw_segments();
+    let segments = segments.filter(|segment| !segment.is_empty());
     segments.map(RawStr::as_str).collect()
 }
 
