@@ -105,6 +105,9 @@ pub struct Settings {
     pub logins_per_account: u32,
     /// Whether `/metrics` is served, to whoever asks.
     pub metrics: bool,
+    /// The port of the origin that browsers see, unless it is the scheme's own.
+    #[serde(skip)]
+    pub port: Option<u16>,
     /// Made of `secret_key`: stands in for names that must not be written down.
     #[serde(skip)]
     pub name_key: NameKey,
@@ -136,6 +139,7 @@ impl Default for Settings {
             login_failures_per_address: 50,
             logins_per_account: 100,
             metrics: false,
+            port: None,
             name_key: NameKey::default(),
         }
     }
@@ -187,9 +191,13 @@ impl Settings {
                 "tls: this build speaks plain http; let a reverse proxy speak https for it".into(),
             ));
         }
-        figment.extract::<Config>().map_err(unfit)?;
+        let config: Config = figment.extract().map_err(unfit)?;
         let Tables { app: mut settings } = figment.extract().map_err(unfit)?;
         settings.check()?;
+        settings.port = match &settings.public_url {
+            Some(origin) => origin.port(),
+            None => Some(config.port).filter(|port| *port != 80),
+        };
         settings.name_key = key::name_key(figment);
         Ok(settings)
     }

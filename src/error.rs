@@ -66,6 +66,9 @@ pub enum Error {
     /// Fields are missing or unfit.
     #[error("invalid input: {0:?}")]
     Invalid(FieldErrors),
+    /// The same, of a body that seems to be JSON but came as a form.
+    #[error("JSON as a form")]
+    JsonAsForm(FieldErrors),
     /// Username and password do not belong together, or the user may not sign in here. It does
     /// not tell which, so that it can't be used to find out who has an account.
     #[error("wrong credentials")]
@@ -79,9 +82,10 @@ pub enum Error {
     /// A page of the admin was asked for without a session; holds where to go back to.
     #[error("sign-in required")]
     SignInRequired(Option<String>),
-    /// A page of another origin tried to change something.
-    #[error("cross-origin request refused")]
-    CrossOrigin,
+    /// A page of another origin than this one, which browsers are expected to see, tried to change
+    /// something.
+    #[error("cross-origin request refused; {0} is expected")]
+    CrossOrigin(String),
     /// The user has as many tokens as `tokens_per_user` allows and `tokens_full` is `reject`.
     #[error("too many tokens")]
     TooManyTokens,
@@ -94,12 +98,15 @@ pub enum Error {
     /// The change contradicts the state of things; the text says how.
     #[error("{0}")]
     Conflict(&'static str),
+    /// The body did not arrive within this many seconds.
+    #[error("no whole body in {0} seconds")]
+    BodyTimeout(u64),
     /// The body is longer than this many bytes.
     #[error("body over {0} bytes")]
     TooLarge(u64),
-    /// The body is neither JSON nor a URL-encoded form.
+    /// The body of a request with this method is neither JSON nor a form, or it is encoded.
     #[error("unsupported media type")]
-    UnsupportedMediaType,
+    UnsupportedMediaType(Method),
     /// Logins to the account, or from the address, failed or succeeded too often; try again in so many
     /// seconds.
     #[error("too many logins")]
@@ -118,20 +125,27 @@ pub enum Error {
     Internal(&'static str),
 }
 
+/// What a body may be sent as.
+const ACCEPTED: &str = "application/json, application/x-www-form-urlencoded, multipart/form-data";
+
 impl Error {
     /// The status it answers with.
     pub fn status(&self) -> Status {
         match self {
-            Self::Malformed(_) | Self::Invalid(_) | Self::InvalidCredentials => Status::BadRequest,
+            Self::Malformed(_)
+            | Self::Invalid(_)
+            | Self::JsonAsForm(_)
+            | Self::InvalidCredentials => Status::BadRequest,
             Self::NoCredentials | Self::InvalidToken | Self::SignInRequired(_) => {
                 Status::Unauthorized
             }
-            Self::CrossOrigin | Self::TooManyTokens => Status::Forbidden,
+            Self::CrossOrigin(_) | Self::TooManyTokens => Status::Forbidden,
             Self::NotFound => Status::NotFound,
             Self::MethodNotAllowed(_) => Status::MethodNotAllowed,
             Self::Conflict(_) => Status::Conflict,
+            Self::BodyTimeout(_) => Status::RequestTimeout,
             Self::TooLarge(_) => Status::PayloadTooLarge,
-            Self::UnsupportedMediaType => Status::UnsupportedMediaType,
+            Self::UnsupportedMediaType(_) => Status::UnsupportedMediaType,
             Self::Throttled(_) => Status::TooManyRequests,
             Self::Overloaded | Self::TimedOut | Self::Database(_) => Status::ServiceUnavailable,
             Self::Internal(_) => Status::InternalServerError,
@@ -143,21 +157,30 @@ impl Error {
         match self {
             Self::Malformed(what) => format!("The request could not be read: {what}."),
             Self::Invalid(_) => "Some fields need another value.".into(),
+            Self::JsonAsForm(_) => {
+                "The body looks like JSON: send it with Content-Type: application/json.".into()
+            }
             Self::InvalidCredentials => "Unable to log in with provided credentials.".into(),
             Self::NoCredentials => "Authentication credentials were not provided.".into(),
-            Self::InvalidToken => "The token is not valid, or no longer.".into(),
+            Self::InvalidToken => "Invalid token.".into(),
             Self::SignInRequired(_) => "Sign in first.".into(),
-            Self::CrossOrigin => "Requests from other sites are not accepted here.".into(),
+            Self::CrossOrigin(expected) => format!(
+                "Requests from other sites are not accepted here. The address of this one is \
+                 {expected} (public_url)."
+            ),
             Self::TooManyTokens => {
                 "This user has as many tokens as are allowed. End one and try again.".into()
             }
             Self::NotFound => "There is nothing here.".into(),
             Self::MethodNotAllowed(_) => "This path does not take that method.".into(),
             Self::Conflict(how) => (*how).into(),
-            Self::TooLarge(limit) => format!("The body is longer than {limit} bytes."),
-            Self::UnsupportedMediaType => {
-                "Send JSON or application/x-www-form-urlencoded, and say so in Content-Type.".into()
+            Self::BodyTimeout(seconds) => {
+                format!("The whole body did not arrive within {seconds} seconds.")
             }
+            Self::TooLarge(limit) => format!("The body is longer than {limit} bytes."),
+            Self::UnsupportedMediaType(_) => format!(
+                "Send one of {ACCEPTED}, without a Content-Encoding, and say so in Content-Type."
+            ),
             Self::Throttled(seconds) => {
                 let wait = match seconds.div_ceil(60) {
                     1 => "1 minute".into(),
@@ -177,7 +200,9 @@ impl Error {
     pub fn members(&self) -> BTreeMap<&'static str, Vec<String>> {
         match self {
             Self::InvalidCredentials => [("non_field_errors", vec![self.detail()])].into(),
-            Self::Invalid(FieldErrors(fields)) => fields.clone(),
+            Self::Invalid(FieldErrors(fields)) | Self::JsonAsForm(FieldErrors(fields)) => {
+                fields.clone()
+            }
             _ => BTreeMap::new(),
         }
     }
@@ -197,6 +222,17 @@ impl Error {
                 let names: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
                 vec![("Allow", names.join(", "))]
             }
+            // RFC 9110, 15.5.9: the rest of the body is not waited for.
+            Self::BodyTimeout(_) => vec![("Connection", "close".into())],
+            // Linked Data Platform 1.0, 7.1; RFC 5789, 3.1; RFC 9110, 15.5.16.
+            Self::UnsupportedMediaType(method) => {
+                let name = match method {
+                    Method::Post => "Accept-Post",
+                    Method::Patch => "Accept-Patch",
+                    _ => "Accept",
+                };
+                vec![(name, ACCEPTED.into())]
+            }
             Self::Throttled(seconds) => vec![("Retry-After", seconds.to_string())],
             Self::Overloaded => vec![("Retry-After", "1".into())],
             Self::Database(_) | Self::TimedOut => vec![("Retry-After", "5".into())],
@@ -204,11 +240,20 @@ impl Error {
         }
     }
 
-    /// Writes internals into the log, once, where the error becomes an answer.
+    /// Writes what the operator has to know into the log, once, where the error becomes an answer.
     pub fn write_down(&self, request_id: &str) {
-        if matches!(self, Self::Database(_) | Self::TimedOut | Self::Internal(_)) {
+        match self {
             // As a quoted string: what a database repeats of its input writes no lines here.
-            tracing::error!(request_id, error = ?self.to_string(), "failed");
+            Self::Database(_) | Self::TimedOut | Self::Internal(_) => {
+                tracing::error!(request_id, error = ?self.to_string(), "failed");
+            }
+            Self::CrossOrigin(public_url) => tracing::warn!(
+                request_id,
+                public_url,
+                "refused a request from a page of another origin than public_url; if that was one \
+                 of this application's pages, open it at public_url or change app.public_url"
+            ),
+            _ => {}
         }
     }
 
@@ -225,6 +270,12 @@ impl Error {
             }
         }
         status
+    }
+
+    /// The status of the last error that was kept with the request, if any.
+    pub fn last_status(request: &Request<'_>) -> Option<Status> {
+        let places = request.local_cache(Stash::default).0.iter();
+        places.rev().find_map(OnceLock::get).map(Self::status)
     }
 
     /// The last error with that status that was kept with the request, if any. What a guard left

@@ -207,7 +207,7 @@ fn the_password_given_again_counts_for_a_quarter_of_an_hour_and_renews_the_sessi
         let set = done
             .headers
             .iter()
-            .find(|(name, value)| name == "set-cookie" && value.contains("multitoken_admin="));
+            .find(|(name, value)| name == "set-cookie" && value.contains("multitoken_admin_8000="));
         let renewed = set.unwrap().1.split(';').next().unwrap().to_owned();
         assert_ne!(renewed, cookie);
         assert_eq!(app.page("/admin/", &cookie).await.status, Status::SeeOther);

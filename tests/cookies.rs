@@ -1,9 +1,15 @@
 //! The cookies of the admin: how they are made, and that nothing else passes for one.
 
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use multitoken::models::user::Role;
 use rocket::http::{Method, Status};
 use serde_json::json;
 
+use crate::support::app::Answer;
+use crate::support::server::{Server, cookies_of, sqlite};
 use crate::support::{App, PASSWORD, on_both, on_both_with};
 
 async fn status(app: &App, cookies: &[&str]) -> Status {
@@ -52,10 +58,141 @@ fn without_https_they_are_the_same_but_for_what_needs_it() {
         let fields = [("username", "root"), ("password", PASSWORD)];
         let login = app.submit("/admin/login", "", &fields).await;
         let set = login.header("Set-Cookie").unwrap();
-        assert!(set.starts_with("multitoken_admin=mtk_") && !set.contains("Secure"));
+        assert!(set.starts_with("multitoken_admin_8000=mtk_") && !set.contains("Secure"));
         for part in ["HttpOnly", "SameSite=Lax", "Path=/"] {
             assert!(set.contains(part), "{part} is missing in {set}");
         }
+    });
+}
+
+#[test]
+fn a_cookies_name_ends_with_the_origins_port_if_it_has_an_explicit_one() {
+    for (origin, name) in [
+        ("https://app.example.com", "__Host-multitoken_admin"),
+        ("https://app.example.com:443", "__Host-multitoken_admin"),
+        (
+            "https://app.example.com:8443",
+            "__Host-multitoken_admin_8443",
+        ),
+        ("http://app.example.com:80", "multitoken_admin"),
+        ("http://app.example.com:8080", "multitoken_admin_8080"),
+    ] {
+        on_both_with(json!({"public_url": origin}), async |app| {
+            app.user("root", Role::Admin).await;
+            let cookie = app.admin_login("root").await;
+            assert_eq!(cookie.split_once('=').unwrap().0, name, "{origin}");
+            assert_eq!(status(&app, &[&cookie]).await, Status::Ok);
+            // That of another instance on the host does not matter, whatever it holds.
+            let beside = format!("multitoken_admin_9=mtk_x; {cookie}");
+            assert_eq!(status(&app, &[&beside]).await, Status::Ok);
+        });
+    }
+}
+
+#[test]
+fn two_instances_on_one_host_do_not_sign_each_other_out() {
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    rocket::async_test(async {
+        let one = Server::start(&sqlite(folders[0].path())).await;
+        let two = Server::start(&sqlite(folders[1].path())).await;
+        let mut jar = BTreeMap::new();
+        for server in [&one, &two] {
+            let create = ["user", "create", "root", "--admin", "--password-stdin"];
+            assert!(server.run(&create, PASSWORD).status.success());
+            let cookie = server.admin_cookie("root").await;
+            let (name, value) = cookie.split_once('=').unwrap();
+            // A browser keeps one cookie of a name, whatever the port.
+            jar.insert(name.to_owned(), value.to_owned());
+        }
+        let pairs = jar.iter().map(|(name, value)| format!("{name}={value}"));
+        let cookies = pairs.collect::<Vec<_>>().join("; ");
+        for server in [&one, &two] {
+            assert_eq!(server.get("/admin/users", &cookies).await.status(), 200);
+        }
+    });
+}
+
+/// The end of a chain of redirects that a client follows with these cookies, whatever it is told to
+/// keep, and where it was sent first.
+async fn follow(app: &App, login: &Answer, cookies: &str) -> (String, Answer) {
+    let first = login.header("Location").unwrap().to_owned();
+    let mut answer = app.page(&first, cookies).await;
+    for _ in 0..3 {
+        let Some(next) = answer.header("Location").map(str::to_owned) else {
+            break;
+        };
+        answer = app.page(&next, cookies).await;
+    }
+    (first, answer)
+}
+
+#[test]
+fn a_browser_that_sends_no_session_back_after_sign_in_is_told_so() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let fields = [("username", "root"), ("password", PASSWORD)];
+        for next in ["", "?next=%2Fadmin%2Fusers%3Fq%3Da"] {
+            let path = format!("/admin/login{next}");
+            let login = app.submit(&path, "", &fields).await;
+            assert_eq!(login.status, Status::SeeOther);
+            let told = "did not send the session cookie";
+            for cookies in ["", "multitoken_admin_8000=mtk_x", "other=1"] {
+                let (_, page) = follow(&app, &login, cookies).await;
+                assert_eq!(page.status, Status::Ok);
+                assert!(page.text.contains(told), "{cookies}: {}", page.text);
+                let action = format!("action=\"{path}\"");
+                assert!(page.text.contains(&action) || next.is_empty(), "{action}");
+                assert!(!page.text.contains("signed-in"), "{}", page.text);
+            }
+            // With the session there is nothing to tell.
+            let (first, page) = follow(&app, &login, &login.cookie()).await;
+            assert_eq!(page.status, Status::Ok, "{first}");
+            assert!(!page.text.contains(told) && page.text.contains("/admin/logout"));
+            // Nor later, for instance after a restart of the browser.
+            let (page, time) = first.rsplit_once('=').unwrap();
+            let earlier = time.parse::<i64>().unwrap() - 61;
+            let later = app.page(&format!("{page}={earlier}"), "").await;
+            let page = app.page(later.header("Location").unwrap(), "").await;
+            assert!(page.text.contains("Sign in") && !page.text.contains(told));
+        }
+        for path in ["/admin/login", "/admin/login?next=/admin/users"] {
+            let page = app.page(path, "").await;
+            assert!(!page.text.contains("session cookie"), "{path}");
+        }
+    });
+}
+
+/// What Rocket drops whole: a header with a byte that is no UTF-8.
+#[test]
+fn a_cookie_of_another_application_that_is_no_text_ends_in_a_page_that_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    rocket::async_test(async {
+        let server = Server::start(&sqlite(folder.path())).await;
+        let create = ["user", "create", "root", "--admin", "--password-stdin"];
+        assert!(server.run(&create, PASSWORD).status.success());
+        let host = server.origin.trim_start_matches("http://").to_owned();
+        let fields = [("username", "root"), ("password", PASSWORD)];
+        let login = server.submit("/admin/login", "", &fields).await;
+        let cookie = cookies_of(&login);
+        let mut path = login.headers()["Location"].to_str().unwrap().to_owned();
+        for _ in 0..3 {
+            let mut request = format!(
+                "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nCookie: {cookie}; other="
+            )
+            .into_bytes();
+            request.extend(b"\xff\r\n\r\n");
+            let mut stream = TcpStream::connect(&host).unwrap();
+            stream.write_all(&request).unwrap();
+            let mut heard = vec![];
+            stream.read_to_end(&mut heard).unwrap();
+            let heard = String::from_utf8(heard).unwrap();
+            let Some((_, rest)) = heard.split_once("location: ") else {
+                assert!(heard.contains("did not send the session cookie"), "{heard}");
+                return;
+            };
+            path = rest.lines().next().unwrap().to_owned();
+        }
+        panic!("it never ends: {path}");
     });
 }
 
@@ -100,7 +237,7 @@ fn signing_in_gives_a_new_token_and_ends_the_one_the_browser_had() {
         assert_eq!(status(&app, &[&second]).await, Status::Ok);
         assert_eq!(app.number("SELECT COUNT(*) FROM tokens").await, 1);
         // A token that somebody else planted is not taken over.
-        let planted = "multitoken_admin=mtk_planted";
+        let planted = "multitoken_admin_8000=mtk_planted";
         let third = app.submit("/admin/login", planted, &fields).await.cookie();
         assert!(!third.contains("planted"));
     });
@@ -133,10 +270,10 @@ fn a_sentence_that_somebody_else_wrote_is_not_shown() {
         app.user("root", Role::Admin).await;
         let cookie = app.admin_login("root").await;
         for planted in [
-            "multitoken_flash=success:Call%20me%20at%20evil.example",
+            "multitoken_flash_8000=success:Call%20me%20at%20evil.example",
             "_flash=7:successCall me",
             "_flash=1:%C3%A9",
-            "multitoken_flash=%C3%A9",
+            "multitoken_flash_8000=%C3%A9",
         ] {
             let both = format!("{cookie}; {planted}");
             let page = app.page("/admin/", &both).await;

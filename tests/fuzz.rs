@@ -220,8 +220,8 @@ impl<'s> Worker<'s> {
         let body = form(&[("username", &admin), ("password", PASSWORD)]);
         let login = requests::post("/admin/login", "application/x-www-form-urlencoded", &body);
         let create = ["user", "create", &admin, "--admin"];
-        let (head, _) = self.insist(&login, "multitoken_admin=", &create);
-        let cookie = head.split("multitoken_admin=").nth(1).unwrap();
+        let (head, _) = self.insist(&login, "multitoken_admin_", &create);
+        let cookie = head.split("multitoken_admin_").nth(1).unwrap();
         let cookie = cookie.split(';').next().unwrap().to_owned();
 
         self.generator.known = Known {

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::PASSWORD;
 use crate::support::needs;
 use crate::support::page::{blocks, done, page, shell};
-use crate::support::server::{Server, on_each_url, stdout};
+use crate::support::server::{Server, free_port, on_each_url, stdout};
 
 /// A server with alice, root and another admin, and alice's tokens.
 struct Scene {
@@ -122,9 +122,10 @@ fn another_secret_key_signs_nobody_out() {
         if needs::executable("openssl", &[]).is_none() {
             return needs::missing("openssl", "openssl");
         }
+        let port = free_port();
         let start = async |key: &str| {
             let release = [("ROCKET_PROFILE", "release"), ("ROCKET_SECRET_KEY", key)];
-            Server::start_with(&url, &release).await
+            Server::start_on(port, &url, &release).await
         };
         let server = start(&key()).await;
         let create = ["user", "create", "root", "--admin", "--password-stdin"];

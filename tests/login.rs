@@ -213,19 +213,19 @@ fn bodies_that_can_not_be_read_are_refused_by_kind() {
         }
         for kind in [
             "text/plain",
-            "multipart/form-data; boundary=x",
+            "text/json",
             "application/xml",
+            "application/json, text/html",
             "nonsense",
         ] {
-            let answer = app
-                .send(
-                    Method::Post,
-                    "/auth/login",
-                    &[("Content-Type", kind)],
-                    "x=y",
-                )
-                .await;
-            assert_eq!(answer.status, Status::UnsupportedMediaType, "{kind}");
+            let kind = [("Content-Type", kind)];
+            let answer = app.send(Method::Post, "/auth/login", &kind, "x=y").await;
+            assert_eq!(answer.status, Status::UnsupportedMediaType, "{kind:?}");
+            assert_eq!(answer.header("Accept-Post"), Some(ACCEPTED), "{kind:?}");
+        }
+        for headers in [vec![], vec![JSON, JSON], vec![JSON, FORM]] {
+            let answer = app.send(Method::Post, "/auth/login", &headers, "{}").await;
+            assert_eq!(answer.status, Status::UnsupportedMediaType, "{headers:?}");
         }
         let sized = |length: usize| {
             let body = json!({"username": "alice", "password": PASSWORD, "client": "c", "x": ""});
@@ -241,6 +241,178 @@ fn bodies_that_can_not_be_read_are_refused_by_kind() {
             .send(Method::Post, "/auth/login", &[JSON], sized(8193))
             .await;
         assert_eq!(over.status, Status::PayloadTooLarge);
+    });
+}
+
+/// What is accepted as a body.
+const ACCEPTED: &str = "application/json, application/x-www-form-urlencoded, multipart/form-data";
+
+#[test]
+fn a_content_type_may_be_written_in_any_form_that_the_standard_allows() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        let fields = [
+            ("username", "alice"),
+            ("password", PASSWORD),
+            ("client", "c"),
+        ];
+        let json = json!({"username": "alice", "password": PASSWORD, "client": "c"}).to_string();
+        for (kind, body) in [
+            ("application/json;", &json),
+            ("application/json ; charset=utf-8", &json),
+            ("Application/JSON;;charset=\"UTF-8\"; ", &json),
+            ("application/x-www-form-urlencoded;", &form(&fields)),
+            (
+                "APPLICATION/X-WWW-FORM-URLENCODED ;charset=UTF-8",
+                &form(&fields),
+            ),
+        ] {
+            let kind = [("Content-Type", kind)];
+            let answer = app.send(Method::Post, "/auth/login/", &kind, body).await;
+            assert_eq!(answer.status, Status::Ok, "{kind:?}: {}", answer.text);
+        }
+        for (coding, status) in [
+            ("identity", Status::Ok),
+            ("gzip", Status::UnsupportedMediaType),
+            ("identity, br", Status::UnsupportedMediaType),
+            ("nonsense", Status::UnsupportedMediaType),
+        ] {
+            let headers = [JSON, ("Content-Encoding", coding)];
+            let answer = app
+                .send(Method::Post, "/auth/login/", &headers, &json)
+                .await;
+            assert_eq!(answer.status, status, "{coding}");
+        }
+    });
+}
+
+/// A form's part, with what else stands behind its name.
+fn part(name: &str, more: &str, value: &str) -> String {
+    format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n{value}\r\n")
+}
+
+#[test]
+fn a_multipart_form_is_read_like_any_other_unless_it_has_files() {
+    on_both(async |app| {
+        app.user("älice", Role::User).await;
+        let send = async |kind: &str, body: String| {
+            let kind = [("Content-Type", kind)];
+            app.send(Method::Post, "/auth/login/", &kind, body).await
+        };
+        let fields = [
+            part("username", "", "älice"),
+            part(
+                "password",
+                "\r\nContent-Type: text/plain; charset=utf-8",
+                PASSWORD,
+            ),
+            part("client", "", "a&b= c"),
+        ];
+        let end = "--XX--\r\n";
+        let whole = fields.concat() + end;
+        for kind in [
+            "multipart/form-data; boundary=XX",
+            "Multipart/Form-Data ; charset=utf-8; boundary=\"XX\";",
+        ] {
+            let answer = send(kind, whole.clone()).await;
+            assert_eq!(answer.status, Status::Ok, "{kind}: {}", answer.text);
+            assert_eq!(answer.json()["client"], "a&b= c");
+        }
+        // Fields are complained of as in any form.
+        let kind = "multipart/form-data; boundary=XX";
+        let wrong = send(kind, whole.replace("a&b", "a\nb")).await.json();
+        assert!(
+            wrong["client"].is_array() && wrong["username"].is_null(),
+            "{wrong}"
+        );
+        let missing = send(kind, part("client", "", "") + end).await.json();
+        assert_eq!(missing["username"], json!(["This field is required."]));
+        assert_eq!(missing["client"], json!(["This field may not be blank."]));
+        assert_eq!(send(kind, String::new()).await.status, Status::BadRequest);
+
+        let logins = app.number("SELECT COUNT(*) FROM tokens").await;
+        for (kind, body) in [
+            // No boundary, or another.
+            ("multipart/form-data", whole.clone()),
+            ("multipart/form-data; boundary=", whole.clone()),
+            ("multipart/form-data; boundary=YY", whole.clone()),
+            // Files.
+            (
+                kind,
+                part("client", "; filename=\"x.txt\"", "c") + whole.as_str(),
+            ),
+            (kind, part("client", "; filename=x", "c") + whole.as_str()),
+            (
+                kind,
+                part("client", "; FileName=\"\"", "c") + whole.as_str(),
+            ),
+            (
+                kind,
+                part("client", "; filename*=utf-8''x", "c") + whole.as_str(),
+            ),
+            // Broken off, without names, nonsense.
+            (kind, fields.concat()),
+            (kind, whole.replace("; name=\"username\"", "")),
+            (kind, "username=alice".into()),
+            (kind, "{}".into()),
+        ] {
+            let answer = send(kind, body.clone()).await;
+            assert_eq!(answer.status, Status::BadRequest, "{kind} {body}");
+            let fields = answer.json()["username"].is_array();
+            assert!(!fields, "it is not read: {}", answer.text);
+        }
+        assert_eq!(app.number("SELECT COUNT(*) FROM tokens").await, logins);
+    });
+}
+
+#[test]
+fn json_that_came_as_a_form_is_told_apart() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        let json = json!({"username": "alice", "password": "100%ff", "client": "c"});
+        for (kind, body) in [
+            (FORM, json.to_string()),
+            (FORM, format!("  {}", json.to_string().replace('%', ""))),
+            (
+                ("Content-Type", "multipart/form-data; boundary=x"),
+                json.to_string(),
+            ),
+        ] {
+            let answer = app.send(Method::Post, "/auth/login/", &[kind], body).await;
+            assert_eq!(answer.status, Status::BadRequest);
+            let detail = answer.json()["detail"].to_string();
+            assert!(
+                detail.contains("Content-Type: application/json"),
+                "{detail}"
+            );
+        }
+        let named = app.send(Method::Post, "/auth/login/", &[FORM], "{}").await;
+        assert_eq!(named.json()["username"], json!(["This field is required."]));
+        let plain = app
+            .send(Method::Post, "/auth/login/", &[FORM], "x={}")
+            .await;
+        assert!(!plain.text.contains("JSON"), "{}", plain.text);
+    });
+}
+
+#[test]
+fn the_names_in_django_rest_multitokens_code_are_aliases() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        for slash in ["", "/"] {
+            let body = json!({"username": "alice", "password": PASSWORD, "client": "laptop"});
+            let path = format!("/auth/obtain-token{slash}");
+            let login = app
+                .send(Method::Post, &path, &[JSON], body.to_string())
+                .await;
+            assert_eq!(login.status, Status::Ok);
+            let token = login.json()["auth_token"].as_str().unwrap().to_owned();
+            assert!(app.works(&token).await);
+            let path = format!("/auth/invalidate-token{slash}");
+            let out = app.post(&path, &token, json!({})).await;
+            assert_eq!((out.status, out.text.as_str()), (Status::Ok, ""));
+            assert!(!app.works(&token).await);
+        }
     });
 }
 

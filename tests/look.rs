@@ -124,7 +124,7 @@ fn the_theme_is_the_systems_until_one_is_chosen_and_stays_chosen() {
             let kept = done
                 .headers
                 .iter()
-                .find(|(_, value)| value.contains("multitoken_theme="));
+                .find(|(_, value)| value.contains("multitoken_theme_8000="));
             assert!(kept.unwrap().1.contains("Max-Age=34560000"), "{kept:?}");
             let both = format!("{cookie}; {}", done.cookie());
             assert_eq!(theme(&both, "/admin/").await, shown);
@@ -143,7 +143,7 @@ fn the_theme_is_the_systems_until_one_is_chosen_and_stays_chosen() {
         let done = app.submit("/admin/theme", &cookie, &away).await;
         assert_eq!(done.header("Location"), Some("/admin/"));
         assert_eq!(
-            theme("multitoken_theme=\"><script>", "/admin/login").await,
+            theme("multitoken_theme_8000=\"><script>", "/admin/login").await,
             "system"
         );
     });

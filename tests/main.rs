@@ -9,6 +9,7 @@ mod admin;
 mod audit;
 mod backup;
 mod binary;
+mod bodies;
 mod browser;
 mod bulk;
 mod cache;

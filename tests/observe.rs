@@ -11,7 +11,7 @@ use rocket::tokio::time::sleep;
 use serde_json::{Value, json};
 
 use crate::support::PASSWORD;
-use crate::support::app::{App, on_both, on_both_with};
+use crate::support::app::{App, PROXY, on_both_with};
 use crate::support::server::{Server, command, free_port, on_each_url, sqlite};
 
 /// The log's events about requests of that route.
@@ -24,7 +24,8 @@ fn events(log: &str, route: &str) -> Vec<Value> {
 #[test]
 fn each_request_is_one_event_that_says_who_asked() {
     on_each_url(async |url| {
-        let server = Server::start(&url).await;
+        let settings = "{hash_memory_kib=8,hash_iterations=1,trusted_proxies=[\"127.0.0.1\"]}";
+        let server = Server::start_with(&url, &[("ROCKET_APP", settings)]).await;
         server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
         let shown = server.run(&["user", "show", "alice", "--json"], "");
         let alice: Value = serde_json::from_slice(&shown.stdout).unwrap();
@@ -98,7 +99,7 @@ fn a_person_at_a_terminal_reads_lines_and_not_json() {
 
 #[test]
 fn an_answers_id_stands_in_the_trail() {
-    on_both(async |app| {
+    on_both_with(json!({"trusted_proxies": [PROXY]}), async |app| {
         app.user("alice", Role::User).await;
         let body = json!({"username": "alice", "password": PASSWORD, "client": "laptop"});
         let headers = [
@@ -110,6 +111,27 @@ fn an_answers_id_stands_in_the_trail() {
         let sql = "SELECT request_id FROM events WHERE action = 'token.issued'";
         assert_eq!(app.texts(sql).await, ["edge-42"]);
     });
+}
+
+#[test]
+fn a_stranger_chooses_no_request_id() {
+    for proxies in [json!([]), json!(["10.0.0.0/8", "203.0.113.6"])] {
+        on_both_with(json!({"trusted_proxies": proxies}), async |app| {
+            app.user("alice", Role::User).await;
+            let body = json!({"username": "alice", "password": PASSWORD, "client": "laptop"});
+            let headers = [
+                ("Content-Type", "application/json"),
+                ("X-Request-Id", "edge-42"),
+                ("X-Forwarded-For", "10.0.0.1"),
+            ];
+            let answer = app.send(Method::Post, "/auth/login/", &headers, body.to_string());
+            let answer = answer.await;
+            let made = answer.header("X-Request-Id").unwrap();
+            assert_eq!(made.len(), 36, "{made}");
+            let sql = "SELECT request_id FROM events WHERE action = 'token.issued'";
+            assert_eq!(app.texts(sql).await, [made]);
+        });
+    }
 }
 
 /// The samples of `/metrics` by name and labels.

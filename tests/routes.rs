@@ -12,13 +12,14 @@ use crate::support::app::{Answer, form};
 use crate::support::{App, PASSWORD, on_both, on_both_with};
 
 /// What anybody may ask for.
-const PUBLIC: [(Method, &str); 10] = [
+const PUBLIC: [(Method, &str); 11] = [
     (Method::Get, "/healthz"),
     (Method::Get, "/readyz"),
     (Method::Get, "/openapi.json"),
     (Method::Get, "/docs"),
     (Method::Get, "/static/<path..>"),
     (Method::Post, "/auth/login"),
+    (Method::Post, "/auth/obtain-token"),
     (Method::Get, "/admin/login"),
     (Method::Post, "/admin/login"),
     (Method::Get, "/admin/setup"),
@@ -176,7 +177,7 @@ fn every_route_but_the_public_ones_refuses_who_has_no_business_there() {
         let before = state(&app).await;
         let unknown = Secret::generate("mtk").reveal().to_owned();
         let bearer = |token: &str| format!("Bearer {token}");
-        let cookie = |token: &str| format!("multitoken_admin={token}");
+        let cookie = |token: &str| format!("multitoken_admin_8000={token}");
         let admins_secret = cast.admins_cookie.split_once('=').unwrap().1;
         for asked in routes(&app, &cast).await.iter().filter(|a| !a.public) {
             let is_api = !asked.path.starts_with("/admin");

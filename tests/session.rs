@@ -63,7 +63,7 @@ fn neither_cookie_nor_url_is_a_credential() {
         let admin_token = cookie.split_once('=').unwrap().1;
         // Each kind in its own place only.
         assert!(!app.works(admin_token).await);
-        let misplaced = format!("multitoken_admin={token}");
+        let misplaced = format!("multitoken_admin_8000={token}");
         assert_eq!(
             app.page("/admin/", &misplaced).await.status,
             Status::SeeOther
@@ -105,6 +105,10 @@ fn unknown_expired_revoked_and_disabled_are_refused_alike() {
 
         let first = app.get("/auth/me/", &expired).await;
         assert_eq!(first.header("WWW-Authenticate"), Some(INVALID));
+        assert_eq!(first.json()["detail"], "Invalid token.");
+        let none = app.send(Method::Get, "/auth/me/", &[], "").await.json();
+        let words = "Authentication credentials were not provided.";
+        assert_eq!(none["detail"], words);
         for token in [&revoked, &disabled, &unknown, &"mtk_x".to_owned()] {
             let answer = app.get("/auth/me/", token).await;
             assert_eq!(answer.status, Status::Unauthorized);

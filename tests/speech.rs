@@ -8,9 +8,9 @@ use rocket::local::asynchronous::Client;
 use rocket::{get, routes};
 use serde_json::json;
 
-use crate::support::app::figment;
+use crate::support::app::{PROXY, figment};
 use crate::support::server::sqlite;
-use crate::support::{App, on_both};
+use crate::support::{App, on_both, on_both_with};
 
 #[test]
 fn errors_are_problem_details_or_pages_by_who_asks() {
@@ -43,30 +43,44 @@ fn errors_are_problem_details_or_pages_by_who_asks() {
 fn known_paths_refuse_other_methods_and_say_which_they_take() {
     on_both(async |app| {
         for (method, path, allowed) in [
-            (Method::Get, "/auth/login/", "POST"),
-            (Method::Head, "/auth/login", "POST"),
-            (Method::Options, "/auth/logout/", "POST"),
-            (Method::Post, "/auth/me/", "GET, HEAD"),
-            (Method::Put, "/auth/tokens", "GET, HEAD"),
+            (Method::Get, "/auth/login/", "POST, OPTIONS"),
+            (Method::Head, "/auth/login", "POST, OPTIONS"),
+            (Method::Get, "/auth/logout/", "POST, OPTIONS"),
+            (Method::Post, "/auth/me/", "GET, HEAD, OPTIONS"),
+            (Method::Put, "/auth/tokens", "GET, HEAD, OPTIONS"),
             (
                 Method::Get,
                 "/auth/tokens/01a20b47-0ace-7599-b4a7-bd71f3e71044/",
-                "DELETE",
+                "DELETE, OPTIONS",
             ),
-            (Method::Delete, "/admin/users", "GET, HEAD"),
-            (Method::Patch, "/admin/login", "GET, HEAD, POST"),
+            (Method::Delete, "/admin/users", "GET, HEAD, OPTIONS"),
+            (Method::Patch, "/admin/login", "GET, HEAD, POST, OPTIONS"),
             (
                 Method::Put,
                 "/admin/tokens/01a20b47-0ace-7599-b4a7-bd71f3e71044/revoke",
-                "GET, HEAD, POST",
+                "GET, HEAD, POST, OPTIONS",
             ),
-            (Method::Post, "/healthz", "GET, HEAD"),
-            (Method::Trace, "/healthz", "GET, HEAD"),
-            (Method::Trace, "/admin/login", "GET, HEAD, POST"),
+            (Method::Post, "/healthz", "GET, HEAD, OPTIONS"),
+            (Method::Trace, "/healthz", "GET, HEAD, OPTIONS"),
+            (Method::Trace, "/admin/login", "GET, HEAD, POST, OPTIONS"),
         ] {
             let answer = app.send(method, path, &[], "").await;
             assert_eq!(answer.status, Status::MethodNotAllowed, "{method} {path}");
             assert_eq!(answer.header("Allow"), Some(allowed), "{method} {path}");
+            let asked = app.send(Method::Options, path, &[], "").await;
+            assert_eq!(asked.status, Status::NoContent, "{path}");
+            assert_eq!(asked.header("Allow"), Some(allowed), "{path}");
+            assert_eq!(asked.text, "", "{path}");
+        }
+        for path in [
+            "/nothing",
+            "/auth/nothing",
+            "/auth/tokens/a/b",
+            "/admin/nothing",
+        ] {
+            let asked = app.send(Method::Options, path, &[], "").await;
+            assert_eq!(asked.status, Status::NotFound, "{path}");
+            assert_eq!(asked.header("Allow"), None, "{path}");
         }
         assert_eq!(
             app.send(Method::Head, "/healthz", &[], "").await.status,
@@ -75,22 +89,46 @@ fn known_paths_refuse_other_methods_and_say_which_they_take() {
         // In the admin strangers are led to sign-in first.
         app.user("root", Role::Admin).await;
         let cookie = app.admin_login("root").await;
-        for (path, signed_out, signed_in) in [
-            ("/admin/logout", Status::SeeOther, Status::MethodNotAllowed),
-            ("/admin/logout/x", Status::SeeOther, Status::NotFound),
+        for path in ["/admin/logout", "/admin/logout/x", "/admin/users/disable"] {
+            let stranger = app.page(path, "").await;
+            assert_eq!(stranger.status, Status::SeeOther, "{path}");
+            let to = stranger.header("Location").unwrap();
+            assert!(to.starts_with("/admin/login?"), "{path}: {to}");
+        }
+        let nothing = app.page("/admin/logout/x", &cookie).await;
+        assert_eq!(nothing.status, Status::NotFound);
+        // What can only be done there leads an admin back to the page that it is done from.
+        let id = "01a20b47-0ace-7599-b4a7-bd71f3e71044";
+        for (path, page) in [
+            ("/admin/logout", "/admin/"),
+            ("/admin/theme/", "/admin/"),
+            ("/admin/tokens/revoke?user=alice", "/admin/tokens"),
+            ("/admin/users/disable", "/admin/users"),
+            ("/admin/users/revoke-tokens", "/admin/users"),
         ] {
-            assert_eq!(app.page(path, "").await.status, signed_out, "{path}");
-            let answer = app.page(path, &cookie).await;
-            assert_eq!(answer.status, signed_in, "{path}");
-            let allowed = (signed_in == Status::MethodNotAllowed).then_some("POST");
-            assert_eq!(answer.header("Allow"), allowed, "{path}");
+            for method in [Method::Get, Method::Head] {
+                let headers = [("Cookie", cookie.as_str())];
+                let answer = app.send(method, path, &headers, "").await;
+                assert_eq!(answer.status, Status::SeeOther, "{method} {path}");
+                assert_eq!(answer.header("Location"), Some(page), "{method} {path}");
+            }
+        }
+        for path in [
+            "/admin/users/nobody".to_owned(),
+            format!("/admin/users/{id}"),
+            format!("/admin/users/{id}/disable"),
+            format!("/admin/users/{id}/nonsense"),
+            format!("/admin/tokens/{id}"),
+        ] {
+            let answer = app.page(&path, &cookie).await;
+            assert_eq!(answer.status, Status::NotFound, "{path}");
         }
     });
 }
 
 #[test]
-fn a_sane_request_id_is_taken_over_and_no_other() {
-    on_both(async |app| {
+fn a_sane_request_id_of_a_proxy_is_taken_over_and_no_other() {
+    on_both_with(json!({"trusted_proxies": [PROXY]}), async |app| {
         let ask = async |id: &str| {
             app.send(Method::Get, "/healthz", &[("X-Request-Id", id)], "")
                 .await

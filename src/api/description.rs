@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use rocket::http::Method;
 use serde_json::{Map, Value};
 use utoipa::OpenApi;
 use utoipa::openapi::header::HeaderBuilder;
@@ -95,7 +96,7 @@ type Kind = (
     Option<(&'static str, &'static str)>,
 );
 
-fn kinds() -> [Kind; 8] {
+fn kinds() -> [Kind; 9] {
     let retry = Some(("Retry-After", "Seconds to wait."));
     [
         (
@@ -114,7 +115,7 @@ fn kinds() -> [Kind; 8] {
             )),
         ),
         (
-            Error::CrossOrigin,
+            Error::CrossOrigin("https://app.example.com".into()),
             "Forbidden",
             "The request comes from a page of another origin, or the user has as many of these as are \
              allowed.",
@@ -127,16 +128,22 @@ fn kinds() -> [Kind; 8] {
             None,
         ),
         (
+            Error::BodyTimeout(10),
+            "RequestTimeout",
+            "The body did not arrive in time.",
+            None,
+        ),
+        (
             Error::TooLarge(8 * 1024),
             "ContentTooLarge",
             "The body is longer than 8 KiB.",
             None,
         ),
         (
-            Error::UnsupportedMediaType,
+            Error::UnsupportedMediaType(Method::Post),
             "UnsupportedMediaType",
-            "The body is neither JSON nor a form.",
-            Some(("Accept-Post", "The content types that are accepted.")),
+            "The body is neither JSON nor a form, or it is encoded.",
+            Some(("Accept-Post", "The content types of a POST's body.")),
         ),
         (
             Error::Throttled(300),
@@ -153,14 +160,29 @@ fn kinds() -> [Kind; 8] {
     ]
 }
 
-/// The errors of every operation with a body, and of every operation with a token.
-const OF_BODIES: [&str; 4] = ["400", "413", "415", "503"];
+/// The errors of every method that may have a body, of every operation that takes one, and of every
+/// operation with a token.
+const OF_METHODS: [&str; 2] = ["408", "413"];
+const OF_BODIES: [&str; 3] = ["400", "415", "503"];
 const OF_TOKENS: [&str; 2] = ["401", "503"];
 
 fn add_errors(document: &mut openapi::OpenApi) {
     let components = document.components.get_or_insert_with(Components::default);
-    for operation in document.paths.paths.values_mut().flat_map(operations) {
-        add_usual(operation);
+    for item in document.paths.paths.values_mut() {
+        for operation in operations(item) {
+            add_usual(operation);
+        }
+        for operation in [
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+            &mut item.patch,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            add(operation, &OF_METHODS);
+        }
     }
     for (error, name, when, header) in kinds() {
         let status = error.status().code.to_string();

@@ -16,6 +16,7 @@ use crate::models::note::{self, Note, Text};
 use crate::models::now;
 use crate::web::body::{Body, Fields, Form};
 use crate::web::deadline::bounded;
+use crate::web::drain::IgnoredBody;
 use crate::web::time::rfc3339;
 
 /// Notes in one answer.
@@ -187,11 +188,12 @@ async fn change(
     params(("id" = String, Path, description = "The note's id.", format = "uuid")),
     responses((status = 204, description = "The note is deleted."), (status = 404)),
 )]
-#[delete("/<id>")]
+#[delete("/<id>", data = "<_body>")]
 async fn delete(
     auth: &State<Auth>,
     user: User,
     id: Result<NoteId, Error>,
+    _body: IgnoredBody,
 ) -> Result<Status, Error> {
     let id = id?;
     let mut tx = auth.pool().write().await?;

@@ -1,4 +1,5 @@
-//! Signing in and out: `POST /auth/login/`, `/auth/logout/…`.
+//! Signing in and out: `POST /auth/login/`, `/auth/logout/…`, and as django-rest-multitoken's code names
+//! them, `/auth/obtain-token/`, `/auth/invalidate-token/`.
 
 use rocket::fairing::AdHoc;
 use rocket::serde::json::Json;
@@ -15,21 +16,34 @@ use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
 use crate::web::client::Caller;
 use crate::web::deadline::bounded;
+use crate::web::drain::IgnoredBody;
 use crate::web::time::rfc3339;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("api: session", |rocket| async {
-        rocket.mount(
-            "/auth",
-            bounded(routes![login, logout, logout_all, logout_others]),
-        )
+        let routes = routes![
+            login,
+            obtain_token,
+            logout,
+            invalidate_token,
+            logout_all,
+            logout_others,
+        ];
+        rocket.mount("/auth", bounded(routes))
     })
 }
 
 /// What stands above these routes.
 #[derive(OpenApi)]
-#[openapi(paths(login, logout, logout_all, logout_others))]
+#[openapi(paths(
+    login,
+    obtain_token,
+    logout,
+    invalidate_token,
+    logout_all,
+    logout_others
+))]
 pub(super) struct Described;
 
 #[derive(ToSchema)]
@@ -116,6 +130,26 @@ async fn login(
     }))
 }
 
+/// Sign in, as django-rest-multitoken's code names it
+#[utoipa::path(
+    post, path = "/auth/obtain-token/", tag = "session",
+    request_body = Login,
+    responses(
+        (status = 200, description = "The token.", body = LoggedIn),
+        (status = 403),
+        (status = 429),
+    ),
+)]
+#[post("/obtain-token", data = "<entered>")]
+async fn obtain_token(
+    auth: &State<Auth>,
+    page: NoForeignPage,
+    caller: Caller,
+    entered: Body<Login>,
+) -> Result<Json<LoggedIn>, Error> {
+    login(auth, page, caller, entered).await
+}
+
 /// Sign out
 ///
 /// Ends the token in use.
@@ -123,11 +157,21 @@ async fn login(
     post, path = "/auth/logout/", tag = "session", security(("token" = [])),
     responses((status = 200, description = "The token has ended. The body is empty.")),
 )]
-#[post("/logout")]
-async fn logout(auth: &State<Auth>, user: User) -> Result<(), Error> {
+#[post("/logout", data = "<_body>")]
+async fn logout(auth: &State<Auth>, user: User, _body: IgnoredBody) -> Result<(), Error> {
     let own = Which::Own(user.token_id, user.user_id);
     auth.end(own, Reason::Logout, &user.actor()).await?;
     Ok(())
+}
+
+/// Sign out, as django-rest-multitoken's code names it
+#[utoipa::path(
+    post, path = "/auth/invalidate-token/", tag = "session", security(("token" = [])),
+    responses((status = 200, description = "The token has ended. The body is empty.")),
+)]
+#[post("/invalidate-token", data = "<body>")]
+async fn invalidate_token(auth: &State<Auth>, user: User, body: IgnoredBody) -> Result<(), Error> {
+    logout(auth, user, body).await
 }
 
 #[derive(Serialize, ToSchema)]
@@ -144,8 +188,12 @@ struct Revoked {
     post, path = "/auth/logout/all/", tag = "session", security(("token" = [])),
     responses((status = 200, description = "The tokens have ended.", body = Revoked)),
 )]
-#[post("/logout/all")]
-async fn logout_all(auth: &State<Auth>, user: User) -> Result<Json<Revoked>, Error> {
+#[post("/logout/all", data = "<_body>")]
+async fn logout_all(
+    auth: &State<Auth>,
+    user: User,
+    _body: IgnoredBody,
+) -> Result<Json<Revoked>, Error> {
     let all = Which::OfUser(user.user_id, None);
     let revoked = auth.end(all, Reason::Logout, &user.actor()).await?;
     Ok(Json(Revoked { revoked }))
@@ -158,8 +206,12 @@ async fn logout_all(auth: &State<Auth>, user: User) -> Result<Json<Revoked>, Err
     post, path = "/auth/logout/others/", tag = "session", security(("token" = [])),
     responses((status = 200, description = "The tokens have ended.", body = Revoked)),
 )]
-#[post("/logout/others")]
-async fn logout_others(auth: &State<Auth>, user: User) -> Result<Json<Revoked>, Error> {
+#[post("/logout/others", data = "<_body>")]
+async fn logout_others(
+    auth: &State<Auth>,
+    user: User,
+    _body: IgnoredBody,
+) -> Result<Json<Revoked>, Error> {
     let others = Which::OfUser(user.user_id, Some(user.token_id));
     let revoked = auth.end(others, Reason::Logout, &user.actor()).await?;
     Ok(Json(Revoked { revoked }))

@@ -15,6 +15,7 @@ use crate::identity::TokenId;
 use crate::models::now;
 use crate::models::token::{self, Token};
 use crate::web::deadline::bounded;
+use crate::web::drain::IgnoredBody;
 use crate::web::time::rfc3339;
 
 /// Mounts the routes.
@@ -112,11 +113,12 @@ async fn list(auth: &State<Auth>, user: User) -> Result<Json<Listing>, Error> {
     params(("id" = String, Path, description = "The token's id, from the list.", format = "uuid")),
     responses((status = 204, description = "The token is revoked."), (status = 404)),
 )]
-#[delete("/tokens/<id>")]
+#[delete("/tokens/<id>", data = "<_body>")]
 async fn revoke(
     auth: &State<Auth>,
     user: User,
     id: Result<TokenId, Error>,
+    _body: IgnoredBody,
 ) -> Result<Status, Error> {
     let own = Which::Own(id?, user.user_id);
     match auth.end(own, Reason::Revoked, &user.actor()).await? {

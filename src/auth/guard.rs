@@ -1,4 +1,5 @@
-//! The guards that handlers ask for: whoever is not let in never reaches the handler.
+//! The guards that handlers ask for: whoever is not let in never reaches the handler. If the request has
+//! a body, a guard refuses by forwarding ([`drain::refused`]).
 
 use std::convert::Infallible;
 use std::ops::Deref;
@@ -14,9 +15,9 @@ use crate::error::Error;
 use crate::models::event::Actor;
 use crate::models::token::Kind;
 use crate::web::client::Caller;
-use crate::web::cookies;
 use crate::web::observe::asked_by;
-use crate::web::origin::{is_foreign_page, is_same_origin};
+use crate::web::origin::{is_foreign_page, is_same_origin, refusal};
+use crate::web::{cookies, drain};
 
 /// The user who asks, by the token in the `Authorization` header. Add this parameter to require
 /// it.
@@ -116,7 +117,7 @@ macro_rules! guard {
                     .await;
                 match &resolved.0 {
                     Ok(guard) => Outcome::Success(guard.clone()),
-                    Err(status) => Outcome::Error((*status, ())),
+                    Err(status) => drain::refused(request, *status),
                 }
             }
         }
@@ -141,7 +142,7 @@ impl<'r> FromRequest<'r> for NoForeignPage {
 
     async fn from_request(request: &'r Request<'_>) -> Outcome<Self, ()> {
         if is_foreign_page(request) {
-            Outcome::Error((Error::CrossOrigin.stash(request), ()))
+            drain::refused(request, refusal(request).stash(request))
         } else {
             Outcome::Success(Self)
         }
@@ -156,7 +157,7 @@ impl<'r> FromRequest<'r> for SameOrigin {
         if is_same_origin(request) {
             Outcome::Success(Self(Caller::of(request)))
         } else {
-            Outcome::Error((Error::CrossOrigin.stash(request), ()))
+            drain::refused(request, refusal(request).stash(request))
         }
     }
 }
@@ -174,7 +175,7 @@ async fn find_user(request: &Request<'_>) -> Result<User, Error> {
 async fn find_admin(request: &Request<'_>) -> Result<Admin, Error> {
     let reads = matches!(request.method(), Method::Get | Method::Head);
     if !reads && !is_same_origin(request) {
-        return Err(Error::CrossOrigin);
+        return Err(refusal(request));
     }
     let sign_in = || Error::SignInRequired(reads.then(|| request.uri().to_string()));
     let auth = auth(request)?;

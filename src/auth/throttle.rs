@@ -23,7 +23,6 @@
 
 use std::time::Duration;
 
-use rocket::tokio::time::{Instant, sleep};
 use self::budget::{Budget, Budgets};
 use super::Auth;
 use crate::db::{Conn, may_be_tried_again};
@@ -34,6 +33,7 @@ use crate::models::user::Credentials;
 use crate::models::{attempt, known_address, login_count, now};
 use crate::password::{Password, Permit, Place, Rank, Verdict};
 use crate::web::client::Caller;
+use rocket::tokio::time::{Instant, sleep};
 
 mod budget;
 mod record;
@@ -239,11 +239,7 @@ impl Auth {
     }
 }
 
-async fn begin(
-    tx: &mut Conn,
-    budget: &Budget,
-    now: i64,
-) -> Result<Option<Pending>, Error> {
+async fn begin(tx: &mut Conn, budget: &Budget, now: i64) -> Result<Option<Pending>, Error> {
     let mut counts = attempt::lock(tx, &budget.key).await?.at(now);
     if !counts.has_room(budget.limit) {
         return Ok(None);

@@ -130,6 +130,11 @@ impl WebOrigin {
         self.0.scheme() == "https"
     }
 
+    /// Its port, unless that is the scheme's own.
+    pub fn port(&self) -> Option<u16> {
+        self.0.port()
+    }
+
     /// Whether it is whatever listens on the machine that the browser runs on.
     pub fn is_loopback(&self) -> bool {
         match self.0.host() {

@@ -1,20 +1,25 @@
 //! What a request's body holds: fields by name, sent as JSON or as a form, read into checked
 //! values with every complaint at once.
 
+mod media;
+mod multipart;
+
 use std::borrow::Cow;
 
-use rocket::data::{Data, FromData, Outcome, ToByteUnit};
+use rocket::data::{Data, FromData, Outcome};
 use rocket::http::RawStr;
 use rocket::request::Request;
 use serde_json::{Map, Value};
 
+use self::media::Media;
+use super::drain;
 use crate::error::{Error, FieldErrors};
 use crate::password::Password;
 
 /// What a handler wants to know from a body.
 pub trait Form: Sized {
     /// The most bytes that a body may have.
-    const LIMIT: u64 = 8 * 1024;
+    const LIMIT: u64 = drain::LIMIT;
 
     /// Reads every field, even after one was unfit, so that all complaints are made at once; none
     /// if any was unfit.
@@ -23,9 +28,9 @@ pub trait Form: Sized {
 
 /// A body that was read as `T`. Add `data = "<name>"` and a parameter `name: Body<T>`.
 ///
-/// Fails with 415 for another content type than JSON or URL-encoded, 413 above its limit, 400 where
-/// the body is not what its type says, and 400 with the field's name where a field is unfit. What
-/// the body held is never logged.
+/// Fails with 408 if the body does not arrive in time, 413 above its limit, 415 for another content type
+/// than JSON, URL-encoded or multipart, 400 where the body is not what its type says, and 400 with the
+/// field's name where a field is unfit. What the body held is never logged.
 pub struct Body<T>(pub T);
 
 #[rocket::async_trait]
@@ -41,65 +46,45 @@ impl<'r, T: Form> FromData<'r> for Body<T> {
 }
 
 async fn read<T: Form>(request: &Request<'_>, data: Data<'_>) -> Result<T, Error> {
-    let parse = parser(request)?;
-    let bytes = data
-        .open(T::LIMIT.bytes())
-        .into_bytes()
-        .await
-        .map_err(|_| Error::Malformed("the body broke off"))?;
-    if !bytes.is_complete() {
-        return Err(Error::TooLarge(T::LIMIT));
+    // Read first: what is refused for its type is read, too.
+    let bytes = drain::read(request, data, T::LIMIT).await?;
+    let media = Media::of(request, bytes.is_empty())?;
+    let looks_like_json = media != Media::Json && bytes.trim_ascii_start().starts_with(b"{");
+    let form = parse(media, bytes).and_then(Fields::read);
+    form.map_err(|error| match error {
+        Error::Invalid(fields) if looks_like_json => Error::JsonAsForm(fields),
+        Error::Malformed(_) if looks_like_json => Error::JsonAsForm(FieldErrors::default()),
+        error => error,
+    })
+}
+
+fn parse(media: Media, bytes: Vec<u8>) -> Result<Fields, Error> {
+    if bytes.is_empty() {
+        return Ok(Fields::default());
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| Error::Malformed("it is not UTF-8"))?;
-    let (values, pairs) = if text.is_empty() {
-        <(Map<_, _>, Vec<_>)>::default()
-    } else {
-        parse(text)?
-    };
-    let mut fields = Fields {
-        values,
-        pairs,
-        errors: FieldErrors::default(),
-    };
-    match T::read(&mut fields) {
-        Some(form) => fields.errors.into_result(form),
-        None => Err(Error::Invalid(fields.errors)),
+    match media {
+        Media::Json => json(text(&bytes)?),
+        Media::Form => form(text(&bytes)?),
+        Media::Multipart(boundary) => multipart::pairs(bytes, boundary).map(Fields::of_form),
     }
 }
 
-/// Values by name; and, of a form, every pair, since a name may come several times.
-type Parsed = (Map<String, Value>, Vec<(String, String)>);
-type Parser = fn(&str) -> Result<Parsed, Error>;
-
-fn parser(request: &Request<'_>) -> Result<Parser, Error> {
-    match request.content_type() {
-        Some(kind) if kind.is_json() => Ok(json),
-        Some(kind) if kind.is_form() => Ok(form),
-        // No type and no body, as clients send where all fields are missing.
-        None if request.headers().get_one("Content-Type").is_none() && is_empty(request) => {
-            Ok(json)
-        }
-        _ => Err(Error::UnsupportedMediaType),
-    }
+fn text(bytes: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(bytes).map_err(|_| Error::Malformed("it is not UTF-8"))
 }
 
-fn is_empty(request: &Request<'_>) -> bool {
-    let headers = request.headers();
-    headers.get_one("Transfer-Encoding").is_none()
-        && headers
-            .get_one("Content-Length")
-            .is_none_or(|length| length == "0")
-}
-
-fn json(text: &str) -> Result<Parsed, Error> {
+fn json(text: &str) -> Result<Fields, Error> {
     match serde_json::from_str(text) {
-        Ok(Value::Object(fields)) => Ok((fields, vec![])),
+        Ok(Value::Object(values)) => Ok(Fields {
+            values,
+            ..Fields::default()
+        }),
         Ok(_) => Err(Error::Malformed("it is not a JSON object")),
         Err(_) => Err(Error::Malformed("it is not valid JSON")),
     }
 }
 
-fn form(text: &str) -> Result<Parsed, Error> {
+fn form(text: &str) -> Result<Fields, Error> {
     let decoded = |text| {
         RawStr::new(text)
             .url_decode()
@@ -110,20 +95,36 @@ fn form(text: &str) -> Result<Parsed, Error> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         Ok((decoded(name)?, decoded(value)?))
     });
-    let pairs: Vec<(String, String)> = pairs.collect::<Result<_, Error>>()?;
-    let values = pairs.iter().cloned();
-    let values = values.map(|(name, value)| (name, Value::String(value)));
-    Ok((values.collect(), pairs))
+    pairs.collect::<Result<_, Error>>().map(Fields::of_form)
 }
 
 /// The fields of a body, with the complaints about those read so far.
+#[derive(Default)]
 pub struct Fields {
     values: Map<String, Value>,
+    /// Every pair of a form, since a name may come several times.
     pairs: Vec<(String, String)>,
     errors: FieldErrors,
 }
 
 impl Fields {
+    fn of_form(pairs: Vec<(String, String)>) -> Self {
+        let values = pairs.iter().cloned();
+        let values = values.map(|(name, value)| (name, Value::String(value)));
+        Self {
+            values: values.collect(),
+            pairs,
+            errors: FieldErrors::default(),
+        }
+    }
+
+    fn read<T: Form>(mut self) -> Result<T, Error> {
+        match T::read(&mut self) {
+            Some(form) => self.errors.into_result(form),
+            None => Err(Error::Invalid(self.errors)),
+        }
+    }
+
     /// The field's text as what `parse` makes of it.
     pub fn text<T>(
         &mut self,

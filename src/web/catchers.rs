@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::theme::Theme;
-use super::{headers, observe, request_id};
+use super::{headers, methods, observe, request_id};
 use crate::config::Settings;
 use crate::error::Error;
 
@@ -41,6 +41,11 @@ impl<'r> Responder<'r, 'r> for Dressed<'r> {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'r> {
         match self.error {
             Some(Error::SignInRequired(next)) => return sign_in(next.as_deref(), request),
+            Some(Error::NotFound | Error::MethodNotAllowed(_)) if is_page(request) => {
+                if let Some(page) = methods::page_above(request) {
+                    return Redirect::to(page).respond_to(request);
+                }
+            }
             Some(error) => error.write_down(request_id::of(request)),
             None => {}
         }
@@ -145,6 +150,11 @@ fn sign_in<'r>(next: Option<&str>, request: &'r Request<'_>) -> response::Result
     Redirect::to(format!("/admin/login{}", query.unwrap_or_default())).respond_to(request)
 }
 
+/// Whether the path is one of a page, whatever the request accepts.
+fn is_page(request: &Request<'_>) -> bool {
+    request.uri().path().segments().next() == Some("admin")
+}
+
 enum Audience {
     Program,
     Person,
@@ -160,8 +170,7 @@ impl Audience {
         };
         match request.uri().path().segments().next() {
             Some("auth") => Self::Program,
-            Some("admin") => Self::Person,
-            _ if accepts_page() => Self::Person,
+            _ if is_page(request) || accepts_page() => Self::Person,
             _ => Self::Program,
         }
     }

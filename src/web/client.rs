@@ -59,15 +59,26 @@ fn network_of(address: Ipv6Addr, bits: u32) -> String {
     format!("{}/{bits}", Ipv6Addr::from_bits(address.to_bits() & mask))
 }
 
+/// Whether a trusted proxy sent `request`.
+pub fn comes_from_proxy(request: &Request<'_>) -> bool {
+    let peer = request.remote().map(|peer| peer.ip().to_canonical());
+    peer.is_some_and(|peer| {
+        trusted(request)
+            .iter()
+            .any(|network| network.contains(peer))
+    })
+}
+
+fn trusted<'r>(request: &'r Request<'_>) -> &'r [Network] {
+    let settings = request.rocket().state::<Settings>();
+    settings.map_or(&[], |settings| &settings.trusted_proxies)
+}
+
 /// The address that `request` comes from, as far as it can be known.
 pub fn address_of(request: &Request<'_>) -> Option<IpAddr> {
     struct Address(Option<IpAddr>);
     let address = request.local_cache(|| {
-        let trusted = request
-            .rocket()
-            .state::<Settings>()
-            .map(|s| s.trusted_proxies.as_slice());
-        let trusted = trusted.unwrap_or_default();
+        let trusted = trusted(request);
         let forwarded: Vec<&str> = request.headers().get("X-Forwarded-For").collect();
         if trusted.is_empty() && !forwarded.is_empty() {
             FORWARDED_IN_VAIN.call_once(|| {

@@ -6,10 +6,14 @@ use rocket::http::{Cookie, SameSite};
 use crate::config::Settings;
 
 /// A cookie's name. With https it bears `__Host-`, by which browsers refuse one that another host,
-/// or a plain connection, has set (RFC 6265bis, 4.1.3.2).
+/// or a plain connection, has set (RFC 6265bis, 4.1.3.2). It ends with the origin's port, if it has an
+/// explicit one: browsers send the cookies of one port to all others of the host.
 pub fn name(settings: &Settings, of: &str) -> String {
     let prefix = if settings.is_https() { "__Host-" } else { "" };
-    format!("{prefix}multitoken_{of}")
+    match settings.port {
+        Some(port) => format!("{prefix}multitoken_{of}_{port}"),
+        None => format!("{prefix}multitoken_{of}"),
+    }
 }
 
 /// A cookie that scripts can't read, that ends with the browser's session and that is sent to this

@@ -13,9 +13,10 @@ use rocket::{Request, Response};
 use crate::config::Settings;
 
 /// What scripts may send beside what they always may.
-const ALLOWED_HEADERS: &str = "Authorization, Content-Type, X-Request-Id";
+const ALLOWED_HEADERS: &str = "Authorization, Content-Type, X-Request-Id, X-Requested-With, \
+                               X-CSRFToken, traceparent, tracestate";
 /// What scripts may read beside what they always may.
-const EXPOSED_HEADERS: &str = "Allow, Retry-After, WWW-Authenticate, X-Request-Id";
+const EXPOSED_HEADERS: &str = "Allow, Location, Retry-After, WWW-Authenticate, X-Request-Id";
 /// Seconds that a browser may remember a preflight's answer: Chromium's upper bound.
 const MAX_AGE: &str = "7200";
 
@@ -53,20 +54,17 @@ impl Fairing for Cors {
     }
 }
 
-/// A preflight asks with OPTIONS, which our paths refuse, with a list of what they take: that list
-/// is its answer.
+/// A preflight asks with OPTIONS. The other methods that `Allow` lists there are its answer.
 fn answer_preflight(request: &Request<'_>, response: &mut Response<'_>) {
     let asks = request.headers().contains("Access-Control-Request-Method");
-    if request.method() != Method::Options || response.status() != Status::MethodNotAllowed || !asks
-    {
+    if request.method() != Method::Options || response.status() != Status::NoContent || !asks {
         return;
     }
-    let Some(methods) = response.headers().get_one("Allow").map(str::to_owned) else {
+    let allowed = response.headers().get_one("Allow");
+    let Some(methods) = allowed.and_then(|methods| methods.strip_suffix(", OPTIONS")) else {
         return;
     };
-    *response.body_mut() = rocket::response::Body::default();
-    response.remove_header("Content-Type");
-    response.set_status(Status::NoContent);
+    let methods = methods.to_owned();
     response.set_raw_header("Access-Control-Allow-Methods", methods);
     response.set_raw_header("Access-Control-Allow-Headers", ALLOWED_HEADERS);
     response.set_raw_header("Access-Control-Max-Age", MAX_AGE);

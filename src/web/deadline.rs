@@ -8,7 +8,6 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use rocket::http::Status;
 use rocket::route::{Handler, Outcome, Route};
 use rocket::tokio::time::{Instant, timeout_at};
 use rocket::{Data, Request};
@@ -17,8 +16,8 @@ use crate::error::Error;
 
 /// A second less than promised, so that the answer arrives in time.
 const LIMIT: Duration = Duration::from_secs(11);
-/// How long a body may take to arrive.
-pub const BODY: Duration = Duration::from_secs(10);
+/// How long a body may take to arrive, from its first 14 bytes on: Rocket waits for those itself.
+const BODY: Duration = Duration::from_secs(10);
 
 /// Bounds the time that these routes take to answer. Wrap `routes![…]` in it before mounting. Leave
 /// it out only for work that may take long and makes progress.
@@ -77,18 +76,17 @@ fn clock<'r>(request: &'r Request<'_>) -> &'r Clock {
     })
 }
 
-/// Waits for a request's body with `read`, at most for [`BODY`]; the time limit counts from its
-/// arrival.
+/// Waits for the body that `reading` reads. The time limit for the answer counts from its arrival.
 ///
 /// # Errors
-/// 408, if it does not arrive in time.
-pub async fn read_body<T>(
+/// [`Error::BodyTimeout`], if it does not arrive within ten seconds.
+pub async fn arrival<T>(
     request: &Request<'_>,
-    read: impl Future<Output = T>,
-) -> Result<T, Status> {
+    reading: impl Future<Output = T>,
+) -> Result<T, Error> {
     let clock = clock(request);
-    let reading = *clock.reading.get_or_init(Instant::now);
-    let body = timeout_at(reading + BODY, read).await;
+    let start = *clock.reading.get_or_init(Instant::now);
+    let body = timeout_at(start + BODY, reading).await;
     let _ = clock.arrived.set(Instant::now());
-    body.map_err(|_| Status::RequestTimeout)
+    body.map_err(|_| Error::BodyTimeout(BODY.as_secs()))
 }

@@ -8,6 +8,7 @@ use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, Tex
 use rocket::Request;
 use rocket::http::Status;
 
+use super::methods::pattern_of;
 use crate::error::Error;
 
 /// What the name of every metric begins with.
@@ -96,7 +97,7 @@ impl Requests {
     /// Counts a request that was answered. Paths that nobody mounted are one, so that strangers can't
     /// make ever more of them.
     pub fn count(&self, request: &Request<'_>, status: Status, duration: Option<Duration>) {
-        let (method, route) = (request.method().as_str(), route_of(request));
+        let (method, route) = (request.method().as_str(), pattern_of(request));
         let status = status.code.to_string();
         (self.number)
             .with_label_values(&[method, route, &status])
@@ -112,9 +113,4 @@ impl Requests {
     pub fn gather(&self) -> Vec<MetricFamily> {
         self.metrics.gather()
     }
-}
-
-/// The pattern of the route that answers, `-` where there is none.
-pub fn route_of<'r>(request: &'r Request<'_>) -> &'r str {
-    request.route().map_or("-", |route| route.uri.path())
 }

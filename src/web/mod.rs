@@ -9,6 +9,7 @@ pub mod client;
 pub mod cookies;
 pub mod cors;
 pub mod deadline;
+pub mod drain;
 pub mod headers;
 pub mod log;
 pub mod methods;

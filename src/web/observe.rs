@@ -7,7 +7,8 @@ use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::Status;
 use rocket::{Data, Request, Response};
 
-use super::metrics::{Requests, route_of};
+use super::methods::pattern_of;
+use super::metrics::Requests;
 use super::{client, request_id};
 use crate::identity::UserId;
 
@@ -31,7 +32,7 @@ pub fn log(request: &Request<'_>, status: Status) {
     let asker = request.local_cache(|| Asker(OnceLock::new())).0.get();
     tracing::info!(
         method = request.method().as_str(),
-        route = route_of(request),
+        route = pattern_of(request),
         status = status.code,
         duration_ms = (duration_ms * 10.0).round() / 10.0,
         address = address.map(tracing::field::display),

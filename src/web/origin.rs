@@ -3,6 +3,7 @@
 use rocket::Request;
 
 use crate::config::Settings;
+use crate::error::Error;
 
 /// Whether the browser vouches that the request comes from a page of this origin.
 ///
@@ -15,31 +16,40 @@ pub fn is_same_origin(request: &Request<'_>) -> bool {
         Presence::One(site) => site == "same-origin",
         Presence::Many => false,
         Presence::None => match single(request, "Origin") {
-            Presence::One(origin) => request
-                .rocket()
-                .state::<Settings>()
-                .is_some_and(|settings| settings.origin(request.rocket().config()) == origin),
+            Presence::One(origin) => origin == own(request),
             Presence::Many | Presence::None => false,
         },
     }
 }
 
-/// Whether a browser says that the request comes from a page of another origin, one that has no leave
-/// to call the API. What is no browser says nothing.
+/// Whether a browser says that the request comes from a page of another origin, one that may not call
+/// the API. Clients that are no browsers send neither header.
 pub fn is_foreign_page(request: &Request<'_>) -> bool {
-    let other = match single(request, "Sec-Fetch-Site") {
-        Presence::One(site) => matches!(site, "cross-site" | "same-site"),
-        Presence::Many => true,
-        Presence::None => false,
+    let origin = single(request, "Origin");
+    let other = match (single(request, "Sec-Fetch-Site"), &origin) {
+        (Presence::One(site), _) => matches!(site, "cross-site" | "same-site"),
+        (Presence::Many, _) | (Presence::None, Presence::Many) => true,
+        (Presence::None, Presence::One(origin)) => *origin != own(request),
+        (Presence::None, Presence::None) => false,
     };
-    let allowed = match single(request, "Origin") {
-        Presence::One(origin) => request
-            .rocket()
-            .state::<Settings>()
-            .is_some_and(|settings| settings.may_call_api(origin)),
+    let settings = request.rocket().state::<Settings>();
+    let allowed = match origin {
+        Presence::One(origin) => settings.is_some_and(|settings| settings.may_call_api(origin)),
         Presence::Many | Presence::None => false,
     };
     other && !allowed
+}
+
+/// The refusal of a request that another origin's page sent.
+pub fn refusal(request: &Request<'_>) -> Error {
+    Error::CrossOrigin(own(request))
+}
+
+/// The origin that browsers see.
+fn own(request: &Request<'_>) -> String {
+    let rocket = request.rocket();
+    let settings = rocket.state::<Settings>();
+    settings.map_or_else(String::new, |settings| settings.origin(rocket.config()))
 }
 
 enum Presence<'r> {

@@ -3,15 +3,18 @@
 use rocket::Request;
 use uuid::Uuid;
 
+use super::client::comes_from_proxy;
+
 /// The header that carries a request's id, in both directions.
 pub const HEADER: &str = "X-Request-Id";
 
-/// The request's id: the one that a proxy gave it, if that is 1 to 64 letters, digits, `-`, `_` or
-/// `.`, else one of our own.
+/// The request's id: the one that a trusted proxy gave it, if that is 1 to 64 letters, digits, `-`, `_`
+/// or `.`, else one of our own. A stranger could give many requests the same id, or another's.
 pub fn of<'r>(request: &'r Request<'_>) -> &'r str {
     struct Id(String);
     let id = request.local_cache(|| {
-        let given = request.headers().get_one(HEADER).filter(|id| is_sane(id));
+        let given = comes_from_proxy(request).then(|| request.headers().get_one(HEADER));
+        let given = given.flatten().filter(|id| is_sane(id));
         Id(given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned))
     });
     &id.0

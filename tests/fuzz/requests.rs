@@ -17,6 +17,8 @@ const ROUTES: &[(&str, &str, u32)] = &[
     ("GET", "/", 1),
     ("POST", "/auth/login/", 1),
     ("POST", "/auth/logout/", 1),
+    ("POST", "/auth/obtain-token/", 1),
+    ("POST", "/auth/invalidate-token/", 1),
     ("POST", "/auth/logout/all/", 1),
     ("POST", "/auth/logout/others/", 4),
     ("GET", "/auth/me/", 9),
@@ -51,7 +53,7 @@ const HEADERS: &str = "Accept|Accept-Encoding|Access-Control-Request-Method|Auth
     Connection|Content-Encoding|Content-Type|Cookie|Expect|Forwarded|Host|If-Modified-Since|\
     If-None-Match|Origin|Range|Referer|Sec-Fetch-Site|TE|Upgrade|User-Agent|X-Forwarded-For|\
     X-HTTP-Method-Override|X-Real-IP|X-Request-Id";
-const TYPES: &str = "application/json; charset=utf-16|multipart/form-data; boundary=a|\
+const TYPES: &str = "application/json; charset=utf-16|application/json ;|multipart/form-data; boundary=\"a|multipart/form-data; boundary=a|\
     multipart/form-data|text/plain|*/*|json|\u{e9}|application/json, text/html";
 /// What may stand anywhere: in a path, a header, a field.
 const TEXTS: &str = "| |%00|%ff|%|%2|%zz|%2e%2e%2f|%0d%0aX:%20y|..|.|//|\\|;|?|#|&|=|[]|\0|\t|\u{7f}|\
@@ -70,6 +72,7 @@ pub struct Request {
 #[derive(Default)]
 pub struct Known {
     pub token: String,
+    /// The session's, from the port in its name on.
     pub cookie: String,
     pub user: String,
     pub ids: Vec<String>,
@@ -105,7 +108,7 @@ impl Known {
 
     fn credentials(&self) -> String {
         let Self { token, cookie, .. } = self;
-        format!("Authorization: Bearer {token}\r\nCookie: multitoken_admin={cookie}\r\n")
+        format!("Authorization: Bearer {token}\r\nCookie: multitoken_admin_{cookie}\r\n")
     }
 }
 

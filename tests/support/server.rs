@@ -187,10 +187,14 @@ impl Server {
     pub async fn log_up_to_now(&self) -> String {
         let client = reqwest::Client::new();
         let get = client.get(format!("{}/healthz", self.origin));
-        let answer = get.header("X-Request-Id", "the-last-one").send().await;
-        assert_eq!(answer.unwrap().status(), 200);
+        let answer = get.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let last = answer.headers()["X-Request-Id"]
+            .to_str()
+            .unwrap()
+            .to_owned();
         let start = Instant::now();
-        while !self.log().contains("the-last-one") {
+        while !self.log().contains(&last) {
             let patient = start.elapsed() < Duration::from_mins(1);
             assert!(patient, "the log has no such line");
             rocket::tokio::time::sleep(Duration::from_millis(50)).await;

@@ -64,10 +64,7 @@ impl Auth {
 }
 
 /// The budgets of an account that others may have used up: strangers', and those of known addresses.
-async fn keys(
-    db: &mut Conn,
-    user: UserId,
-) -> Result<Vec<(String, Option<String>)>, Error> {
+async fn keys(db: &mut Conn, user: UserId) -> Result<Vec<(String, Option<String>)>, Error> {
     let mut keys = vec![(of_strangers(user), None)];
     for network in known_address::networks(db, user).await? {
         keys.push((at_home(user, &network), Some(network)));
