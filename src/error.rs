@@ -85,6 +85,9 @@ pub enum Error {
     /// The user has as many tokens as `tokens_per_user` allows and `tokens_full` is `reject`.
     #[error("too many tokens")]
     TooManyTokens,
+    /// The user has the maximum of something; the text says of what.
+    #[error("{0}")]
+    LimitReached(&'static str),
     /// What was asked for does not exist, or not for this user.
     #[error("not found")]
     NotFound,
@@ -122,7 +125,7 @@ impl Error {
             Self::NoCredentials | Self::InvalidToken | Self::SignInRequired(_) => {
                 Status::Unauthorized
             }
-            Self::CrossOrigin | Self::TooManyTokens => Status::Forbidden,
+            Self::CrossOrigin | Self::TooManyTokens | Self::LimitReached(_) => Status::Forbidden,
             Self::NotFound => Status::NotFound,
             Self::MethodNotAllowed(_) => Status::MethodNotAllowed,
             Self::Conflict(_) => Status::Conflict,
@@ -149,7 +152,7 @@ impl Error {
             }
             Self::NotFound => "There is nothing here.".into(),
             Self::MethodNotAllowed(_) => "This path does not take that method.".into(),
-            Self::Conflict(how) => (*how).into(),
+            Self::Conflict(how) | Self::LimitReached(how) => (*how).into(),
             Self::TooLarge(limit) => format!("The body is longer than {limit} bytes."),
             Self::UnsupportedMediaType => {
                 "Send JSON or application/x-www-form-urlencoded, and say so in Content-Type.".into()

@@ -12,7 +12,7 @@ use super::page::{Frame, plain_query};
 use super::tokens::TokenView;
 use crate::auth::Auth;
 use crate::error::Error;
-use crate::identity::{UserId, canonical};
+use crate::identity::{UserId, key};
 use crate::models::event::{self, Event};
 use crate::models::now;
 use crate::models::token;
@@ -151,7 +151,7 @@ impl<'r> Asked<'r> {
 
     fn filter(&self) -> Filter {
         Filter {
-            name: canonical(plain_query(self.q)),
+            name: key(plain_query(self.q)),
             active: self.status().map(|word| word == "active"),
             role: self.role(),
         }

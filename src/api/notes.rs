@@ -124,7 +124,7 @@ impl Form for Written {
             ("change" = (operation_id = "change_note", parameters(("id" = "$response.body#/id")))),
             ("delete" = (operation_id = "delete_note", parameters(("id" = "$response.body#/id")))),
         ),
-    )),
+    ), (status = 403)),
 )]
 #[post("/", data = "<written>")]
 async fn create(
@@ -135,6 +135,7 @@ async fn create(
     let Body(Written { text }) = written;
     let mut tx = auth.pool().write().await?;
     let note = note::insert(&mut tx, user.user_id, &text, now()).await?;
+    let note = note.ok_or(Error::LimitReached(note::FULL))?;
     tx.commit().await?;
     let location = uri!("/notes", show(note.id)).to_string();
     Ok(Created::new(location).body(Json(note.into())))

@@ -7,6 +7,7 @@ use rocket::data::{Data, FromData, Outcome, ToByteUnit};
 use rocket::http::RawStr;
 use rocket::request::Request;
 use serde_json::{Map, Value};
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, FieldErrors};
 use crate::password::Password;
@@ -50,6 +51,7 @@ async fn read<T: Form>(request: &Request<'_>, data: Data<'_>) -> Result<T, Error
     if !bytes.is_complete() {
         return Err(Error::TooLarge(T::LIMIT));
     }
+    let bytes = Zeroizing::new(bytes.into_inner());
     let text = std::str::from_utf8(&bytes).map_err(|_| Error::Malformed("it is not UTF-8"))?;
     let (values, pairs) = if text.is_empty() {
         <(Map<_, _>, Vec<_>)>::default()
@@ -61,9 +63,11 @@ async fn read<T: Form>(request: &Request<'_>, data: Data<'_>) -> Result<T, Error
         pairs,
         errors: FieldErrors::default(),
     };
-    match T::read(&mut fields) {
-        Some(form) => fields.errors.into_result(form),
-        None => Err(Error::Invalid(fields.errors)),
+    let form = T::read(&mut fields);
+    let errors = std::mem::take(&mut fields.errors);
+    match form {
+        Some(form) => errors.into_result(form),
+        None => Err(Error::Invalid(errors)),
     }
 }
 
@@ -116,7 +120,8 @@ fn form(text: &str) -> Result<Parsed, Error> {
     Ok((values.collect(), pairs))
 }
 
-/// The fields of a body, with the complaints about those read so far.
+/// The fields of a body, with the complaints about those read so far. What was not taken out, which may
+/// be a password, is wiped from memory when they are dropped.
 pub struct Fields {
     values: Map<String, Value>,
     pairs: Vec<(String, String)>,
@@ -142,14 +147,17 @@ impl Fields {
 
     /// The field's text as a password, byte for byte.
     pub fn password(&mut self, name: &'static str) -> Option<Password> {
-        self.text(name, |text| match text.len() {
-            0 => Err("This field may not be blank.".into()),
-            length if length > Password::MAX => Err(format!(
-                "Ensure this field has no more than {} bytes.",
-                Password::MAX
-            )),
-            _ => Ok(Password::new(text)),
-        })
+        let password = Password::new(self.string(name)?);
+        match password.reveal().len() {
+            0 => self.errors.add(name, "This field may not be blank."),
+            length if length > Password::MAX => {
+                let max = Password::MAX;
+                let complaint = format!("Ensure this field has no more than {max} bytes.");
+                self.errors.add(name, complaint);
+            }
+            _ => return Some(password),
+        }
+        None
     }
 
     /// The field's text as it is, empty where there is none: for forms that say themselves what is
@@ -178,5 +186,18 @@ impl Fields {
             None => self.errors.add(name, "This field is required."),
         }
         None
+    }
+}
+
+impl Drop for Fields {
+    fn drop(&mut self) {
+        for (_, value) in &mut self.pairs {
+            value.zeroize();
+        }
+        for value in self.values.values_mut() {
+            if let Value::String(text) = value {
+                text.zeroize();
+            }
+        }
     }
 }
