@@ -225,34 +225,61 @@ fn a_wrong_clock_deletes_nothing() {
     });
 }
 
+/// Something of each kind that has had its time.
+const OLD: [&str; 4] = [
+    "UPDATE tokens SET ends_at = 1 WHERE client = 'old'",
+    "INSERT INTO attempts (key, failures, pending, ends_at) VALUES ('from:x', 1, 0, 1)",
+    "INSERT INTO events (id, at, action, via) VALUES ('0', 1, 'user.created', 'api')",
+    "INSERT INTO known_addresses (user_id, network, seen_at) SELECT id, 'x', 1 FROM users",
+];
+const LEFT: &str = "SELECT (SELECT COUNT(*) FROM tokens WHERE client = 'old')
+                         + (SELECT COUNT(*) FROM attempts WHERE key = 'from:x')
+                         + (SELECT COUNT(*) FROM events WHERE id = '0')
+                         + (SELECT COUNT(*) FROM known_addresses WHERE network = 'x')";
+
 #[test]
-fn what_has_expired_is_deleted_but_not_in_the_first_hour() {
+fn what_has_expired_is_deleted() {
     on_both(async |app| {
         app.user("alice", Role::User).await;
         let (old, new) = (
             app.login("alice", "old").await,
             app.login("alice", "new").await,
         );
-        for sql in [
-            "UPDATE tokens SET ends_at = 1 WHERE client = 'old'",
-            "INSERT INTO attempts (key, failures, pending, ends_at) VALUES ('from:x', 1, 0, 1)",
-            "INSERT INTO events (id, at, action, via) VALUES ('0', 1, 'user.created', 'api')",
-            "INSERT INTO known_addresses (user_id, network, seen_at) SELECT id, 'x', 1 FROM users",
-        ] {
+        for sql in OLD {
             app.execute(sql).await;
         }
-        let left = "SELECT (SELECT COUNT(*) FROM tokens WHERE client = 'old')
-                        + (SELECT COUNT(*) FROM attempts WHERE key = 'from:x')
-                        + (SELECT COUNT(*) FROM events WHERE id = '0')
-                        + (SELECT COUNT(*) FROM known_addresses WHERE network = 'x')";
-        assert_eq!(app.number(left).await, 4, "the server has just started");
-        // What it does after an hour.
+        assert_eq!(app.number(LEFT).await, 4);
+        // What the server does after an hour.
         app.auth().delete_expired().await.unwrap();
         app.auth().prune_attempts().await.unwrap();
-        assert_eq!(app.number(left).await, 0);
+        assert_eq!(app.number(LEFT).await, 0);
         assert!(!app.works(&old).await && app.works(&new).await);
         let told = "SELECT COUNT(*) FROM events
                     WHERE action = 'token.ended' AND reason = 'expired' AND via = 'server'";
         assert_eq!(app.number(told).await, 1);
+    });
+}
+
+#[test]
+fn nothing_is_deleted_right_after_a_start() {
+    on_each_url(async |url| {
+        let server = Server::start(&url).await;
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+        let old = server.login("alice", "old").await;
+        for sql in OLD {
+            server.execute(sql).await;
+        }
+        assert_eq!(server.terminate(), Some(0));
+        let server = Server::start(&url).await;
+        assert_eq!(server.me(&old).await, 401);
+        sleep(Duration::from_secs(1)).await;
+        let mut db = sqlx::AnyConnection::connect(&url).await.unwrap();
+        let left: i64 = sqlx::query_scalar(LEFT).fetch_one(&mut db).await.unwrap();
+        assert_eq!(left, 4);
+        assert!(
+            !server.log().contains("nothing is deleted"),
+            "the clock is right"
+        );
+        assert_eq!(server.terminate(), Some(0));
     });
 }
