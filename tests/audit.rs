@@ -179,7 +179,7 @@ fn no_cell_is_a_formula_or_more_than_one_line() {
                 .flexible(true)
                 .delimiter(separator);
             for line in reader.from_reader(file.as_bytes()).records() {
-                for cell in line.unwrap().iter() {
+                for cell in &line.unwrap() {
                     let begins = cell.trim_start_matches(['"', ' ']);
                     assert!(!begins.starts_with(['=', '+', '-', '@', '＝']), "{cell}");
                 }
