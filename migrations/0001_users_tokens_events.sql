@@ -14,11 +14,17 @@ CREATE TABLE users (
 
 -- `expires_at` is the absolute end (none: never), `ends_at` the lesser of it and of the end by
 -- disuse: a token is live while `ends_at` lies ahead.
+--
+-- A key is what a name is compared by. The application makes it: without case, compatibility forms and
+-- what shows nothing, and no longer than 255 bytes. A username never changes; a fork that lets it change
+-- has to change it in `tokens`, too.
 CREATE TABLE tokens (
     id           TEXT   NOT NULL PRIMARY KEY,
     user_id      TEXT   NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     kind         TEXT   NOT NULL CHECK (kind IN ('api', 'admin')),
+    username_key TEXT   NOT NULL,
     client       TEXT   NOT NULL,
+    client_key   TEXT   NOT NULL,
     digest       TEXT   NOT NULL UNIQUE,
     hint         TEXT   NOT NULL,
     created_at   BIGINT NOT NULL,
@@ -27,7 +33,7 @@ CREATE TABLE tokens (
     ends_at      BIGINT NOT NULL,
     last_address TEXT,
     user_agent   TEXT,
-    UNIQUE (user_id, kind, client)
+    UNIQUE (user_id, kind, client_key)
 );
 
 CREATE INDEX tokens_by_end ON tokens (ends_at);

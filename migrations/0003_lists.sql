@@ -1,9 +1,6 @@
--- What the admin's lists sort and search by. A key is a name with case and compatibility forms taken
--- away, as the application does it; LOWER comes near enough for what is there already.
+-- What the admin's lists sort and search by.
 
 ALTER TABLE users ADD COLUMN last_seen_at BIGINT;
-UPDATE users SET last_seen_at = COALESCE(
-    (SELECT MAX(last_used_at) FROM tokens WHERE tokens.user_id = users.id), last_login_at);
 
 -- An index holds what the lists filter by beside what it sorts by, so that a list reads the index alone
 -- however deep its page lies.
@@ -11,12 +8,6 @@ CREATE INDEX users_by_creation ON users (created_at, id, disabled_at, role);
 CREATE INDEX users_by_last_seen ON users ((COALESCE(last_seen_at, 0)), id, disabled_at, role);
 CREATE INDEX users_disabled ON users (username_key) WHERE disabled_at IS NOT NULL;
 CREATE INDEX users_admin ON users (username_key) WHERE role = 'admin';
-
--- A username never changes; a fork that lets it change has to change it here too.
-ALTER TABLE tokens ADD COLUMN client_key TEXT NOT NULL DEFAULT '';
-ALTER TABLE tokens ADD COLUMN username_key TEXT NOT NULL DEFAULT '';
-UPDATE tokens SET client_key = LOWER(client),
-                  username_key = (SELECT username_key FROM users WHERE users.id = tokens.user_id);
 
 DROP INDEX tokens_by_end;
 CREATE INDEX tokens_by_end ON tokens
@@ -39,10 +30,6 @@ CREATE INDEX tokens_by_disuse ON tokens
 ALTER TABLE events ADD COLUMN actor_key TEXT;
 ALTER TABLE events ADD COLUMN subject_key TEXT;
 ALTER TABLE events ADD COLUMN client_key TEXT;
-UPDATE events SET
-    actor_key = COALESCE((SELECT username_key FROM users WHERE users.id = actor_id), LOWER(actor_name)),
-    subject_key = COALESCE((SELECT username_key FROM users WHERE users.id = subject_id), LOWER(subject_name)),
-    client_key = LOWER(client);
 
 DROP INDEX events_by_time;
 DROP INDEX events_by_subject;

@@ -89,6 +89,9 @@ pub enum Error {
     /// The user has as many tokens as `tokens_per_user` allows and `tokens_full` is `reject`.
     #[error("too many tokens")]
     TooManyTokens,
+    /// The user has the maximum of something; the text says of what.
+    #[error("{0}")]
+    LimitReached(&'static str),
     /// What was asked for does not exist, or not for this user.
     #[error("not found")]
     NotFound,
@@ -139,7 +142,7 @@ impl Error {
             Self::NoCredentials | Self::InvalidToken | Self::SignInRequired(_) => {
                 Status::Unauthorized
             }
-            Self::CrossOrigin(_) | Self::TooManyTokens => Status::Forbidden,
+            Self::CrossOrigin(_) | Self::TooManyTokens | Self::LimitReached(_) => Status::Forbidden,
             Self::NotFound => Status::NotFound,
             Self::MethodNotAllowed(_) => Status::MethodNotAllowed,
             Self::Conflict(_) => Status::Conflict,
@@ -173,7 +176,7 @@ impl Error {
             }
             Self::NotFound => "There is nothing here.".into(),
             Self::MethodNotAllowed(_) => "This path does not take that method.".into(),
-            Self::Conflict(how) => (*how).into(),
+            Self::Conflict(how) | Self::LimitReached(how) => (*how).into(),
             Self::BodyTimeout(seconds) => {
                 format!("The whole body did not arrive within {seconds} seconds.")
             }

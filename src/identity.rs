@@ -4,10 +4,14 @@ use std::fmt;
 
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
 use rocket::http::impl_from_uri_param_identity;
 use rocket::http::uri::fmt::{Formatter, Path, UriDisplay};
 use rocket::request::FromParam;
+use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
+use zeroize::Zeroizing;
 
 const REQUIRED: &str = "This field may not be blank.";
 const CONTROL: &str = "Control characters are not allowed.";
@@ -101,19 +105,14 @@ impl Username {
     /// The most characters that a username has: as many as Django's `User` takes.
     pub const MAX: usize = 150;
 
-    /// Takes 1 to 150 characters without control or bidi-control characters; white space around
-    /// them is dropped.
+    /// Takes 1 to 150 characters that [`is_control`] allows, some of them visible. Surrounding white
+    /// space is dropped.
     ///
     /// # Errors
     /// What is wrong, as a sentence for the user.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let text = checked(text, Self::MAX)?;
-        // Normalising can make a text several times as long, and an index entry has its limits.
-        let key = checked(&canonical(text), Self::MAX)?.to_owned();
-        Ok(Self {
-            text: text.to_owned(),
-            key,
-        })
+        let (text, key) = named(text, Self::MAX)?;
+        Ok(Self { text, key })
     }
 
     /// As it was typed.
@@ -121,68 +120,121 @@ impl Username {
         &self.text
     }
 
-    /// What is compared: equal for names that differ only in case or in compatibility forms.
+    /// What is compared: see [`key`].
     pub fn key(&self) -> &str {
         &self.key
     }
 }
 
-/// NFKC and case folding, so that `Straße`, `STRASSE` and `ｓｔｒａｓｓｅ` are one name.
+/// A text after NFKC_Casefold (UAX #44): without case, compatibility forms and default ignorable code
+/// points, which show nothing. `Straße`, `STRASSE`, `ｓｔｒａｓｓｅ` and `Stra\u{200B}ße` become the same.
+/// Surrounding white space is dropped.
 ///
-/// Folding can undo a normal form and normalising can bring back capitals, so each is done twice:
-/// this is the Unicode Standard's compatibility caseless match (definition D146), composed.
-pub fn canonical(text: &str) -> String {
-    let nfd = DecomposingNormalizerBorrowed::new_nfd();
-    let nfkc = ComposingNormalizerBorrowed::new_nfkc();
-    let case = CaseMapper::new();
-    let once = nfkc
-        .normalize(&case.fold_string(&nfd.normalize(text)))
-        .into_owned();
-    // An accent that stands alone becomes one on a space.
-    let twice = nfkc.normalize(&case.fold_string(&once)).into_owned();
-    twice.trim().to_owned()
+/// Each step can make work for another: an accent that stands alone becomes one on a space, say. So they
+/// are repeated until the text is stable, as the property itself was derived. The text may be a
+/// password, so the copies in between are wiped.
+pub fn canonical(text: &str) -> Zeroizing<String> {
+    /// Two steps make any text stable that only has to be normalized and folded (definition D146).
+    const MAX_STEPS: usize = 8;
+    let mut folded = fold(text);
+    for _ in 0..MAX_STEPS {
+        let next = fold(&folded);
+        if next == folded {
+            break;
+        }
+        folded = next;
+    }
+    folded
 }
 
-/// The name of a client (a device, an app, a browser): a user has one token for each.
+fn fold(text: &str) -> Zeroizing<String> {
+    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    let nfd = DecomposingNormalizerBorrowed::new_nfd();
+    let nfkc = ComposingNormalizerBorrowed::new_nfkc();
+    let mut visible = Zeroizing::new(String::with_capacity(text.len()));
+    visible.extend(text.chars().filter(|char| !ignorable.contains(*char)));
+    let decomposed = Zeroizing::new(nfd.normalize(&visible).into_owned());
+    let folded = Zeroizing::new(CaseMapper::new().fold_string(&decomposed).into_owned());
+    let composed = Zeroizing::new(nfkc.normalize(&folded).into_owned());
+    Zeroizing::new(composed.trim().to_owned())
+}
+
+/// The maximum length of a [`key`], in bytes. A client's name in ASCII always fits. Normalizing can make a
+/// name 18 times as long, and several indexes hold its key.
+const KEY_MAX: usize = 255;
+/// The bytes of a SHA-256 in hexadecimal, and of a "…" before it.
+const DIGEST: usize = 64 + '…'.len_utf8();
+
+/// What names are compared, sorted and searched by: the [`canonical`] text. A long one is replaced by its
+/// beginning and a digest of the whole, so that it is found by either and still equals only itself.
+pub fn key(text: &str) -> String {
+    let text = canonical(text);
+    if text.len() <= KEY_MAX {
+        return text.to_string();
+    }
+    let beginning = &text[..text.floor_char_boundary(KEY_MAX - DIGEST)];
+    let digest = Sha256::digest(text.as_bytes());
+    // No canonical text has this character (NFKC makes three dots of it), so no name looks like a key.
+    let mut key = format!("{beginning}…");
+    key.extend(digest.iter().map(|byte| format!("{byte:02x}")));
+    key
+}
+
+/// A name, and its key.
+fn named(text: &str, max: usize) -> Result<(String, String), String> {
+    let text = checked(text, max)?;
+    let key = key(text);
+    if key.is_empty() {
+        return Err(REQUIRED.into());
+    }
+    Ok((text.to_owned(), key))
+}
+
+/// The name of a client (a device, an app, a browser): a user has one token for each. It is displayed as
+/// it was typed and compared by its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientName(String);
+pub struct ClientName {
+    text: String,
+    key: String,
+}
 
 impl ClientName {
     /// The most characters that a client's name has: as many as a `CharField` of Django's mostly takes.
     pub const MAX: usize = 255;
 
-    /// Takes 1 to 255 characters without control or bidi-control characters; white space around
-    /// them is dropped.
+    /// Takes 1 to 255 characters that [`is_control`] allows, some of them visible. Surrounding white
+    /// space is dropped.
     ///
     /// # Errors
     /// What is wrong, as a sentence for the user.
     pub fn parse(text: &str) -> Result<Self, String> {
-        checked(text, Self::MAX).map(|text| Self(text.to_owned()))
+        let (text, key) = named(text, Self::MAX)?;
+        Ok(Self { text, key })
     }
 
-    /// The name itself.
+    /// As it was typed.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
-    /// What it is searched by: equal for names that differ only in case or in compatibility forms.
-    /// To be told apart they need only be spelt differently.
-    pub fn key(&self) -> String {
-        canonical(&self.0)
+    /// What is compared: see [`key`].
+    pub fn key(&self) -> &str {
+        &self.key
     }
 }
 
 /// Whether the character can garble a line of text that it stands in: control characters
-/// (General_Category Cc), those that turn the writing direction (Bidi_Control, UAX #9), and the last of
-/// all, which is no character and marks the end of what begins alike.
+/// (General_Category Cc), line and paragraph separators (Zl, Zp), those that turn the writing direction
+/// (Bidi_Control, UAX #9), and the last of all, which is no character and marks the end of what begins
+/// alike.
 pub fn is_control(char: char) -> bool {
     char.is_control()
         || char == char::MAX
+        || matches!(char, '\u{2028}' | '\u{2029}')
         || matches!(char, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Takes 1 to `max` characters without control or bidi-control characters; white space around them
-/// counts, as it does for the `maxLength` of a JSON Schema, and is dropped.
+/// Takes 1 to `max` characters that [`is_control`] allows. Surrounding white space counts, as it does for the `maxLength` of a JSON Schema, and is dropped.
 ///
 /// # Errors
 /// What is wrong, as a sentence for the user.
@@ -216,6 +268,9 @@ mod tests {
         assert_eq!(key("re\u{301}mi"), key("RÉMI"));
         assert_eq!(key("ﬁona"), key("Fiona"));
         assert_ne!(key("alice"), key("alicé"));
+        let client = |text| ClientName::parse(text).unwrap().key().to_owned();
+        assert_eq!(client("Laptop"), client("lap\u{AD}top\u{FE0F}"));
+        assert_ne!(client("laptop"), client("lap-top"));
         assert_eq!(Username::parse(" Alice ").unwrap().as_str(), "Alice");
     }
 
@@ -224,6 +279,87 @@ mod tests {
         for text in ["ᾳͅ", "ǰ̣", "K", "ſ", "Å", "㎒", "ΐ", "İ", "ﷺ"] {
             assert_eq!(canonical(&canonical(text)), canonical(text), "{text}");
         }
+        // All characters take minutes. These blocks have nearly all that have case, forms or no shape.
+        let blocks = [
+            '\0'..'\u{2000}',
+            '\u{2000}'..'\u{3400}',
+            '\u{F900}'..'\u{FFFF}',
+        ];
+        let beyond = [
+            '\u{1D400}'..'\u{1D800}',
+            '\u{1E900}'..'\u{1EF00}',
+            '\u{E0000}'..'\u{E0200}',
+        ];
+        for char in blocks.into_iter().chain(beyond).flatten() {
+            let once = canonical(&format!("a{char}\u{301}"));
+            assert_eq!(fold(&once), once, "{char:?}");
+        }
+    }
+
+    /// A few of each kind that the Unicode Character Database lists (DerivedCoreProperties.txt).
+    const IGNORABLE: [char; 18] = [
+        '\u{AD}',
+        '\u{34F}',
+        '\u{115F}',
+        '\u{1160}',
+        '\u{17B4}',
+        '\u{180B}',
+        '\u{180E}',
+        '\u{200B}',
+        '\u{200D}',
+        '\u{2060}',
+        '\u{2065}',
+        '\u{3164}',
+        '\u{FE0F}',
+        '\u{FEFF}',
+        '\u{FFA0}',
+        '\u{1D173}',
+        '\u{E0041}',
+        '\u{E01EF}',
+    ];
+
+    #[test]
+    fn what_shows_nothing_makes_no_other_name_and_no_name_alone() {
+        let key = |text: &str| Username::parse(text).map(|name| name.key().to_owned());
+        for char in IGNORABLE {
+            for text in [format!("alice{char}"), format!("{char}AL{char}ice{char}")] {
+                assert_eq!(key(&text), key("alice"), "{text:?}");
+            }
+            // It does not keep an accent from its letter.
+            assert_eq!(key(&format!("re{char}\u{301}mi")), key("rémi"), "{char:?}");
+            for text in [format!("{char}"), format!("{char} {char}\u{200B}")] {
+                assert_eq!(key(&text), Err(REQUIRED.into()), "{text:?}");
+                let client = ClientName::parse(&text);
+                assert_eq!(client, Err(REQUIRED.into()), "{text:?}");
+            }
+        }
+        // What was typed is kept.
+        let name = Username::parse("ali\u{200B}ce").unwrap();
+        assert_eq!(name.as_str(), "ali\u{200B}ce");
+    }
+
+    #[test]
+    fn a_long_key_is_a_beginning_and_a_digest() {
+        let key = |text: &str| ClientName::parse(text).unwrap().key().to_owned();
+        // 4,590 characters once normalized, whose first 254 are those of the others, too.
+        let long = "ﷺ".repeat(255);
+        let others = ["ﷺ".repeat(254), "ﷺ".repeat(254) + "x", "é".repeat(128)];
+        for text in others.iter().chain([&long]) {
+            let key = key(text);
+            assert!(
+                (KEY_MAX - 3..=KEY_MAX).contains(&key.len()),
+                "{}",
+                key.len()
+            );
+            let (beginning, digest) = key.split_once('…').unwrap();
+            assert!(canonical(text).starts_with(beginning) && beginning.len() > 180);
+            assert_eq!(digest.len(), 64);
+            assert_eq!(*text == long, key == super::key(&long), "{text}");
+            // It belongs to no name but this one.
+            assert_ne!(super::key(&key), key);
+        }
+        assert_eq!(key(&"É".repeat(200)), key(&"é".repeat(200)));
+        assert_eq!(key(&"A".repeat(255)), "a".repeat(255));
     }
 
     #[test]
@@ -235,14 +371,15 @@ mod tests {
             "a\nb",
             "a\u{202E}b",
             "a\u{85}b",
+            "a\u{2028}b",
+            "a\u{2029}b",
             &"x".repeat(151),
         ] {
             assert!(Username::parse(text).is_err(), "{text:?}");
+            assert!(ClientName::parse(text).is_err() || text.len() == 151);
         }
-        assert!(
-            Username::parse(&"ﷺ".repeat(150)).is_err(),
-            "2,700 characters once normalised"
-        );
+        assert!(Username::parse(&"ﷺ".repeat(150)).is_ok());
+        assert!(Username::parse(&"ﷺ".repeat(151)).is_err());
         assert!(Username::parse(&"é".repeat(150)).is_ok());
         assert!(ClientName::parse(&"é".repeat(255)).is_ok());
         assert!(ClientName::parse(&"é".repeat(256)).is_err());
@@ -278,19 +415,24 @@ mod tests {
     proptest! {
         #[test]
         fn a_username_is_compared_by_a_key_that_is_its_own(
-            text in prop_oneof![any::<String>(), "\\PC{0,40}", "[A-Za-zß-ſǅ-ǳİıſK\u{300}-\u{345}ﬀ-ﬆ]{1,20}"],
+            text in prop_oneof![
+                any::<String>(), "\\PC{0,40}", "[A-Za-zß-ſǅ-ǳİıſK\u{300}-\u{345}ﬀ-ﬆ]{1,20}",
+                "[a-e´\u{301}\u{345}\u{200B}\u{3164}\u{FFA0}\u{AD}\u{1100}\u{1161} ]{1,20}",
+            ],
         ) {
             let once = canonical(&text);
             prop_assert_eq!(canonical(&once), once.clone(), "it is stable");
             if let Ok(name) = Username::parse(&text) {
                 prop_assert_eq!(name.as_str(), text.trim());
-                prop_assert!((1..=Username::MAX).contains(&name.key().chars().count()));
+                prop_assert!((1..=KEY_MAX).contains(&name.key().len()));
                 prop_assert!(!name.as_str().chars().any(is_control));
                 prop_assert!(!name.key().chars().any(is_control));
-                // Signing in by what is stored, or by its key, finds the same user.
-                for form in [name.as_str(), name.key()] {
-                    let again = Username::parse(form);
-                    prop_assert_eq!(again.as_ref().map(Username::key), Ok(name.key()));
+                // Signing in by what is stored, or by its canonical form, finds the same user.
+                for form in [name.as_str(), &canonical(&text)] {
+                    if form.chars().count() <= Username::MAX {
+                        let again = Username::parse(form);
+                        prop_assert_eq!(again.as_ref().map(Username::key), Ok(name.key()));
+                    }
                 }
             }
         }

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use flate2::read::GzDecoder;
 use rand::distr::{Alphanumeric, SampleString};
+use zeroize::Zeroizing;
 
 use crate::config::Settings;
 use crate::identity::{Username, canonical};
@@ -17,21 +18,22 @@ mod queue;
 pub use hashing::Verdict;
 pub use queue::{Hasher, Permit, Place, Rank};
 
-/// A password as it was given, byte for byte. It can't be printed.
-pub struct Password(String);
+/// A password as it was given, byte for byte. It can't be printed, and is wiped from memory when it is
+/// dropped.
+pub struct Password(Zeroizing<String>);
 
 impl Password {
     /// The most bytes that one has: enough for any passphrase, and a bound on the work of hashing.
     pub const MAX: usize = 1024;
 
-    /// Takes what was typed.
+    /// Takes what was typed. A `String` is taken as it is, without a copy that would stay behind.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(Zeroizing::new(text.into()))
     }
 
     /// Makes one of 24 characters: 142 random bits.
     pub fn generate() -> Self {
-        Self(Alphanumeric.sample_string(&mut rand::rng(), 24))
+        Self::new(Alphanumeric.sample_string(&mut rand::rng(), 24))
     }
 
     /// The password itself, for the one time that a made one is shown.
@@ -70,7 +72,7 @@ pub fn complaints(settings: &Settings, username: &Username, password: &Password)
     if COMMON.contains(folded.as_str()) {
         complaints.push("This password is too common.".into());
     }
-    if contains(username.key()) {
+    if contains(&canonical(username.as_str())) {
         complaints.push("This password contains the username.".into());
     }
     if contains(&canonical(settings.name.trim())) {
@@ -117,8 +119,18 @@ mod tests {
         }
         assert!(!complaints_about("alice", "seven77").is_empty());
         assert!(!complaints_about("alice", "my-name-is-ALICE").is_empty());
+        let name = "ﷺ".repeat(20);
+        assert!(!complaints_about(&name, &format!("i am {name}")).is_empty());
+        assert!(!complaints_about("alice", "pass\u{200B}word").is_empty());
         assert!(!complaints_about("alice", "i-like-harbour-a-lot").is_empty());
         assert!(!complaints_about("alice", &"x".repeat(1025)).is_empty());
+    }
+
+    #[test]
+    fn a_password_is_wiped_when_it_is_dropped() {
+        fn is_wiped(_: &impl zeroize::ZeroizeOnDrop) {}
+        is_wiped(&Password::generate().0);
+        is_wiped(&canonical("correct horse"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use rand::distr::{Alphanumeric, SampleString};
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 /// Random base62 characters: 43 of them are log2(62) × 43 = 256.03 bits.
 const RANDOM_LENGTH: usize = 43;
@@ -20,16 +21,21 @@ const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 /// The plaintext of a token: who holds it is let in.
 ///
 /// It exists where a token is issued and where one is presented, never in storage; printing it
-/// takes [`Secret::reveal`].
-pub struct Secret(String);
+/// takes [`Secret::reveal`]. It is wiped from memory when it is dropped.
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Draws a new token from the operating system's seeded generator (a CSPRNG).
     pub fn generate(prefix: &str) -> Self {
-        let random = Alphanumeric.sample_string(&mut rand::rng(), RANDOM_LENGTH);
-        let body = format!("{prefix}_{random}");
-        let checksum = checksum(&body);
-        Self(body + checksum.as_str())
+        let length = prefix.len() + 1 + RANDOM_LENGTH + CHECKSUM_LENGTH;
+        // All of it at once: a text that has to grow leaves a copy behind.
+        let mut text = Zeroizing::new(String::with_capacity(length));
+        text.push_str(prefix);
+        text.push('_');
+        Alphanumeric.append_string(&mut rand::rng(), &mut text, RANDOM_LENGTH);
+        let checksum = checksum(&text);
+        text.push_str(checksum.as_str());
+        Self(text)
     }
 
     /// What is stored in its place.
@@ -227,6 +233,14 @@ mod tests {
         ] {
             assert!(Digest::of_presented(text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_wiped_when_it_is_dropped_and_was_never_moved() {
+        fn is_wiped(_: &impl zeroize::ZeroizeOnDrop) {}
+        let secret = Secret::generate("mtk");
+        is_wiped(&secret.0);
+        assert_eq!(secret.0.capacity(), LENGTH);
     }
 
     #[test]

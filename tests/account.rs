@@ -57,11 +57,60 @@ fn an_admin_sets_a_password_which_ends_that_users_tokens_only() {
         // One's own password spares the session that one is in.
         let own = format!("/admin/users/{root}/password");
         let scripts = app.login("root", "script").await;
-        act(&app, &own, &cookie, &[("password", NEW)]).await;
+        let fields = [("password", NEW), ("current_password", PASSWORD)];
+        let cookie = act(&app, &own, &cookie, &fields).await.cookie();
         assert_eq!(app.page("/admin/", &cookie).await.status, Status::Ok);
         assert!(!app.works(&scripts).await);
         let reasons = "SELECT DISTINCT reason FROM events WHERE action = 'token.ended'";
         assert_eq!(app.texts(reasons).await, ["password changed"]);
+    });
+}
+
+#[test]
+fn ones_own_password_is_set_with_the_current_one_only() {
+    on_both(async |app| {
+        let root = app.user("root", Role::Admin).await;
+        let alice = app.user("alice", Role::User).await;
+        let cookie = app.admin_login("root").await;
+        let path = |user| format!("/admin/users/{user}/password");
+        let own = path(root);
+        let asks = |page: Answer| page.text.contains("name=\"current_password\"");
+        assert!(asks(app.page(&own, &cookie).await), "however fresh");
+        assert!(!asks(app.page(&path(alice), &cookie).await));
+        for (current, complaint) in [
+            ("", "Enter your current password, too."),
+            ("wrong", "not your current password"),
+            (NEW, "not your current password"),
+        ] {
+            let fields = [("password", NEW), ("current_password", current)];
+            let refused = act(&app, &own, &cookie, &fields).await;
+            assert_eq!(refused.status, Status::BadRequest, "{current}");
+            assert!(refused.text.contains(complaint), "{}", refused.text);
+            assert!(asks(refused));
+        }
+        let absent = act(&app, &own, &cookie, &[("password", NEW)]).await;
+        assert_eq!(absent.status, Status::BadRequest);
+        let refused = app.try_login("root", NEW, "x").await;
+        assert_eq!(
+            refused.status,
+            Status::BadRequest,
+            "nothing has changed so far"
+        );
+        // Having been asked for it does not make it fresh for this.
+        let fields = [("password", "short"), ("current_password", PASSWORD)];
+        let short = act(&app, &own, &cookie, &fields).await;
+        assert!(
+            short.text.contains("too short") && asks(short),
+            "the new one is refused"
+        );
+        let cookie = app.admin_login("root").await;
+        let fields = [("password", NEW), ("current_password", PASSWORD)];
+        let done = act(&app, &own, &cookie, &fields).await;
+        assert_eq!(done.status, Status::SeeOther, "{}", done.text);
+        let old = app.try_login("root", PASSWORD, "x").await;
+        assert_eq!(old.status, Status::BadRequest);
+        assert_eq!(app.try_login("root", NEW, "x").await.status, Status::Ok);
+        assert_eq!(app.page("/admin/", &done.cookie()).await.status, Status::Ok);
     });
 }
 
@@ -167,7 +216,7 @@ fn grave_actions_ask_for_the_own_password_after_a_quarter_of_an_hour() {
                 let refused = act(&app, &path(action), &cookie, &fields).await;
                 assert_eq!(refused.status, Status::BadRequest, "{action}");
                 let why = if wrong.is_empty() {
-                    "Give your own password too"
+                    "Enter your current password, too."
                 } else {
                     "not your current password"
                 };

@@ -2,10 +2,9 @@
 
 use multitoken::models::user::Role;
 use rocket::http::Status;
-use serde_json::json;
 
 use crate::support::app::form;
-use crate::support::{App, on_both, on_both_with};
+use crate::support::{App, on_both};
 
 /// Lines of CSV without the heading, cell by cell.
 async fn download(app: &App, cookie: &str, query: &str) -> Vec<Vec<String>> {
@@ -60,8 +59,7 @@ fn the_trail_says_who_did_what_to_whom_when_from_where_and_why() {
 
 #[test]
 fn filters_narrow_it_and_nonsense_counts_as_absent() {
-    // The upkeep would delete what is as old as the lines here.
-    on_both_with(json!({"events_ttl": "never"}), async |app| {
+    on_both(async |app| {
         app.user("root", Role::Admin).await;
         app.user("Älice", Role::User).await;
         app.user("bob", Role::User).await;
@@ -98,8 +96,7 @@ fn filters_narrow_it_and_nonsense_counts_as_absent() {
 
 #[test]
 fn it_streams_whole_and_pages_by_fifty() {
-    // The upkeep would delete what is as old as the lines here.
-    on_both_with(json!({"events_ttl": "never"}), async |app| {
+    on_both(async |app| {
         app.user("root", Role::Admin).await;
         let cookie = app.admin_login("root").await;
         let mut tx = app.auth().pool().write().await.unwrap();
@@ -147,6 +144,10 @@ fn no_cell_is_a_formula_or_more_than_one_line() {
             "@SUM(A1)",
             "＝1",
             "a,\"b\";c",
+            "x;=cmd|' /C calc'!A0",
+            "x; \"@y",
+            "x,+1;-2",
+            "a=b; c-d",
         ];
         for name in names {
             app.user(name, Role::User).await;
@@ -154,9 +155,12 @@ fn no_cell_is_a_formula_or_more_than_one_line() {
         }
         let lines = download(&app, &cookie, "action=token.issued&q=").await;
         for name in names {
-            let inert = match name.chars().next().unwrap() {
-                'a' => name.to_owned(),
-                _ => format!("'{name}"),
+            let inert = match name {
+                "x;=cmd|' /C calc'!A0" => "'x;'=cmd|' /C calc'!A0".to_owned(),
+                "x; \"@y" => "'x; \"'@y".to_owned(),
+                "x,+1;-2" => "'x,'+1;'-2".to_owned(),
+                name if name.starts_with('a') => name.to_owned(),
+                name => format!("'{name}"),
             };
             let told = lines.iter().filter(|line| line[3] == inert);
             assert_eq!(told.count(), 1, "{inert}");
@@ -164,6 +168,22 @@ fn no_cell_is_a_formula_or_more_than_one_line() {
         for cell in lines.iter().flatten() {
             assert!(!cell.starts_with(['=', '+', '-', '@', '＝']), "{cell}");
             assert!(!cell.contains(['\r', '\n', '\u{1b}']), "{cell}");
+        }
+        // Nor where a spreadsheet expects another separator, and blanks or quotes do not count.
+        let file = app.page("/admin/audit.csv", &cookie).await.text;
+        assert!(file.contains(";'=cmd"));
+        for separator in [b';', b'\t', b','] {
+            let mut reader = csv::ReaderBuilder::new();
+            let reader = reader
+                .has_headers(false)
+                .flexible(true)
+                .delimiter(separator);
+            for line in reader.from_reader(file.as_bytes()).records() {
+                for cell in &line.unwrap() {
+                    let begins = cell.trim_start_matches(['"', ' ']);
+                    assert!(!begins.starts_with(['=', '+', '-', '@', '＝']), "{cell}");
+                }
+            }
         }
     });
 }

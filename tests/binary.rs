@@ -3,9 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
-use rocket::tokio::time::sleep;
 use serde_json::Value;
 use sqlx::Connection;
 
@@ -93,51 +91,6 @@ fn it_serves_and_commands_beside_it_take_effect() {
             "asks"
         );
         assert!(server.run(&["token", "prune"], "").status.success());
-        assert_eq!(server.terminate(), Some(0));
-    });
-}
-
-#[test]
-fn it_deletes_what_has_expired_of_itself() {
-    on_each_url(async |url| {
-        let server = Server::start(&url).await;
-        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
-        let (old, new) = (
-            server.login("alice", "old").await,
-            server.login("alice", "new").await,
-        );
-        assert_eq!(server.terminate(), Some(0));
-        let mut db = sqlx::AnyConnection::connect(&url).await.unwrap();
-        for sql in [
-            "UPDATE tokens SET ends_at = 1 WHERE client = 'old'",
-            "INSERT INTO attempts (key, failures, ends_at, pending, pending_before, generation, run,
-                                   failed_at, kept_until)
-             VALUES ('from:x', 1, 1, 0, 0, 0, 0, 0, 1)",
-            "INSERT INTO events (id, at, action, via) VALUES ('0', 1, 'user.created', 'api')",
-        ] {
-            sqlx::query(sql).execute(&mut db).await.unwrap();
-        }
-        let server = Server::start(&url).await;
-        assert_eq!((server.me(&old).await, server.me(&new).await), (401, 200));
-        let left = "SELECT (SELECT COUNT(*) FROM tokens WHERE client = 'old')
-                        + (SELECT COUNT(*) FROM attempts WHERE key = 'from:x')
-                        + (SELECT COUNT(*) FROM events WHERE id = '0')";
-        let start = Instant::now();
-        loop {
-            let rows: i64 = sqlx::query_scalar(left).fetch_one(&mut db).await.unwrap();
-            if rows == 0 {
-                break;
-            }
-            assert!(
-                start.elapsed() < Duration::from_secs(20),
-                "{rows} rows left"
-            );
-            sleep(Duration::from_millis(50)).await;
-        }
-        let told = "SELECT COUNT(*) FROM events
-                    WHERE action = 'token.ended' AND reason = 'expired' AND via = 'server'";
-        let told: i64 = sqlx::query_scalar(told).fetch_one(&mut db).await.unwrap();
-        assert_eq!(told, 1);
         assert_eq!(server.terminate(), Some(0));
     });
 }

@@ -15,6 +15,7 @@ mod bulk;
 mod cache;
 mod check;
 mod clients;
+mod clocks;
 mod cookies;
 mod cors;
 mod deploy;
@@ -31,6 +32,7 @@ mod incident;
 mod lists;
 mod login;
 mod look;
+mod names;
 mod notes; // example: notes
 mod observe;
 mod openapi;

@@ -1,8 +1,14 @@
 //! Notes: whose they are, page by page, what is refused; and the admin's pages.
 
+use std::time::Duration;
+
+use multitoken::identity::UserId;
 use multitoken::models::event::Actor;
+use multitoken::models::note::{self, Text};
 use multitoken::models::user::Role;
+use rocket::futures::future::{join, join_all};
 use rocket::http::{Method, Status};
+use rocket::tokio::time::sleep;
 use serde_json::{Value, json};
 
 use crate::account::stale_session;
@@ -462,7 +468,7 @@ fn deleting_somebodys_note_asks_first_and_stays_in_the_trail() {
         assert!(question.text.contains("the-first") && question.text.contains("alice"));
         for (wrong, why) in [
             ("wrong", "not your current"),
-            ("", "Give your own password"),
+            ("", "Enter your current password, too."),
         ] {
             let refused = app
                 .submit(&path, &cookie, &[("current_password", wrong)])
@@ -501,5 +507,68 @@ fn deleting_somebodys_note_asks_first_and_stays_in_the_trail() {
             .page("/admin/audit?action=note.deleted&q=ali", &cookie)
             .await;
         assert_eq!(found.text.matches("note.deleted</span>").count(), 2);
+    });
+}
+
+#[test]
+fn a_user_has_a_thousand_notes_and_not_one_more_however_many_are_written_at_once() {
+    on_both(async |app| {
+        let [alice, bob] = two_users(&app).await;
+        app.execute(
+            "INSERT INTO notes (id, user_id, text, created_at)
+             WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 995)
+             SELECT 'old ' || n, id, 'old', 0 FROM users, numbers WHERE username = 'alice'",
+        )
+        .await;
+        let one = || app.post("/notes/", &alice, json!({"text": "one more"}));
+        let answers = join_all((0..12).map(|_| one())).await;
+        let (made, refused): (Vec<_>, Vec<_>) = answers
+            .iter()
+            .partition(|answer| answer.status == Status::Created);
+        assert_eq!(made.len(), 5);
+        for answer in refused {
+            assert_eq!(answer.status, Status::Forbidden, "{}", answer.text);
+            let detail = "You have 1,000 notes, the maximum. Delete one and try again.";
+            assert_eq!(answer.json()["detail"], detail);
+            assert_eq!(answer.json()["status"], 403);
+        }
+        assert_eq!(rows(&app).await.len(), 1000);
+        // Nobody else is concerned, and what is there can be changed and deleted.
+        write(&app, &bob, "his").await;
+        let id = made[0].json()["id"].as_str().unwrap().to_owned();
+        let path = format!("/notes/{id}/");
+        let put = r#"{"text": "changed"}"#;
+        let changed = ask(&app, Method::Put, &path, &alice, put).await;
+        assert_eq!(changed.status, Status::Ok);
+        let deleted = ask(&app, Method::Delete, &path, &alice, "").await;
+        assert_eq!(deleted.status, Status::NoContent);
+        // A note that is being stored counts.
+        let user = app
+            .texts("SELECT id FROM users WHERE username = 'alice'")
+            .await;
+        let user = UserId::parse(&user[0]).unwrap();
+        let mut tx = app.auth().pool().write().await.unwrap();
+        let text = Text::parse("room again").unwrap();
+        assert!(
+            note::insert(&mut tx, user, &text, 1)
+                .await
+                .unwrap()
+                .is_some()
+        );
+        let commit = async {
+            sleep(Duration::from_millis(300)).await;
+            tx.commit().await.unwrap();
+        };
+        let (refused, ()) = join(one(), commit).await;
+        assert_eq!(refused.status, Status::Forbidden, "{}", refused.text);
+        // The admin's form has the same limit.
+        app.execute("UPDATE users SET role = 'admin'").await;
+        let cookie = app.admin_login("alice").await;
+        let full = app
+            .submit("/admin/notes/new", &cookie, &[("text", "kept?")])
+            .await;
+        assert_eq!(full.status, Status::Forbidden);
+        assert!(full.text.contains("the maximum") && full.text.contains("kept?</textarea>"));
+        assert_eq!(rows(&app).await.len(), 1001);
     });
 }

@@ -104,12 +104,14 @@ async fn populate(url: &str) -> Cast {
     Cast::of(url).await
 }
 
-/// Starts the application, which looks for what has had its time, and uses all of it; then once more with
-/// tokens that are looked up each time.
+/// Starts the application, looks for what has had its time as the upkeep does after a while, and uses all of
+/// it; then once more with tokens that are looked up each time.
 async fn use_everything(url: &str, server: Option<Postgres>, mut cast: Cast) {
     let settings = json!({ "tokens_per_user": TOKENS_PER_USER, "events_ttl": "350d" });
     let app = App::start(url, &settings, tempdir().unwrap(), server.clone()).await;
     every_table_is_known(&app).await;
+    app.auth().delete_expired().await.unwrap();
+    app.auth().prune_attempts().await.unwrap();
     Tour::of(&app, &mut cast).await;
     app.auth().flush_usage().await.unwrap();
     let settings = json!({ "token_cache": false });

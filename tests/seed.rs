@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use multitoken::identity::{EventId, TokenId, UserId, canonical};
+use multitoken::identity::{self, EventId, TokenId, UserId};
 use multitoken::models::now;
 use rocket::tokio::time::sleep;
 use serde_json::Value;
@@ -243,7 +243,7 @@ fn tokens_are_such_as_could_have_been_issued() {
         for [id, user, client, key, hint, address, agent, digest] in texts::<8>(&mut db, sql).await
         {
             assert!(TokenId::parse(&id).is_some() && UserId::parse(&user).is_some());
-            assert_eq!(key, canonical(&client));
+            assert_eq!(key, identity::key(&client));
             assert_eq!((hint.len(), digest.len()), (4, 64));
             assert!(agent.contains('/'), "{agent}");
             documented(&address);
@@ -284,7 +284,7 @@ fn usernames_are_of_many_kinds_and_nobodys_address() {
         let mut db = open(&url).await;
         let (mut domains, mut longest, mut foreign) = (HashSet::new(), 0, 0);
         for [name, key] in texts::<2>(&mut db, "SELECT username, username_key FROM users").await {
-            assert_eq!(key, canonical(&name));
+            assert_eq!(key, identity::key(&name));
             assert_eq!(name.trim(), name);
             longest = longest.max(name.chars().count());
             foreign += usize::from(name.chars().all(|char| char > '\u{250}' || char == ' '));
@@ -416,7 +416,7 @@ async fn lines_are_whole(db: &mut AnyConnection) {
             (subject, subject_key),
             (client, client_key),
         ] {
-            assert_eq!(name.as_deref().map(canonical), *key);
+            assert_eq!(name.as_deref().map(identity::key), *key);
         }
         assert_eq!(address.is_some(), request.is_some());
         if let Some(address) = address {

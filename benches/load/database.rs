@@ -130,7 +130,7 @@ impl Place {
             fs::write(&list, known.join("\n"))?;
         }
         // Else the first servers do it, beside what is measured.
-        subcommand(&url, &["token", "prune"])?;
+        subcommand(&url, &["token", "prune", "--yes"])?;
         let lines = BufReader::new(File::open(&list)?).lines();
         Ok(Database {
             rows: Rows::count(&url).await?,
@@ -292,7 +292,7 @@ impl<'a> Maker<'a> {
     fn new(owner: &'a str, tokens: usize) -> Outcome<Self> {
         let client = |number| -> Outcome<Arc<Client>> {
             let name = ClientName::parse(&format!("client {number}"))?;
-            let key = name.key();
+            let key = name.key().to_owned();
             Ok(Arc::new(Client { name, key }))
         };
         Ok(Self {

@@ -76,6 +76,14 @@ impl Action {
             Self::Disable | Self::Enable | Self::Unlock | Self::Demote => false,
         }
     }
+
+    /// Whether to ask the admin's own password before this is done to that user. Before the admin gets
+    /// another one, it is always asked for: a browser that was left open for a minute must not become
+    /// somebody else's account (OWASP ASVS 5.0, 6.2.3).
+    fn asks_password(self, admin: &Admin, user: &User) -> bool {
+        let is_own_password = self == Self::SetPassword && user.id == admin.user_id;
+        is_own_password || self.is_grave() && !admin.password_is_fresh(now())
+    }
 }
 
 impl<'a> FromParam<'a> for Action {
@@ -136,7 +144,7 @@ async fn act(
         _ => Redirect::to(uri!("/admin", users::show(user.id))),
     };
     let admin = frame.admin();
-    let asks = action.is_grave() && !admin.password_is_fresh(now());
+    let asks = action.asks_password(admin, &user);
     if asks && let Some(errors) = confirm(auth, admin, cookies, &answer.current).await? {
         let page = question(auth, frame, user, action, &errors).await?;
         return Ok(Err((Status::BadRequest, page)));
@@ -225,7 +233,7 @@ async fn question(
         more: live.len() - clients.len(),
         clients,
         own_session,
-        asks_password: action.is_grave() && !admin.password_is_fresh(now()),
+        asks_password: action.asks_password(admin, &user),
         errors: errors.messages(),
         user: UserView::from(user),
     };

@@ -17,7 +17,7 @@ use super::users::Happened;
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
 use crate::error::Error;
-use crate::identity::canonical;
+use crate::identity::key;
 use crate::models::event::{self, Action, Event, Filter};
 use crate::models::place::{Key, Part, Place, Start};
 use crate::web::deadline::bounded;
@@ -26,7 +26,10 @@ use crate::web::time::rfc3339;
 /// Lines of CSV that are read, held and sent at once.
 const CHUNK: i64 = 500;
 /// What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection").
-const FORMULA: [char; 10] = ['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠'];
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+/// What a spreadsheet may split a line at, whatever is quoted: which one it expects depends on its
+/// language.
+const SEPARATORS: [char; 5] = [',', ';', '\t', '\r', '\n'];
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
@@ -57,9 +60,9 @@ impl Asked<'_> {
         };
         let actor = plain_query(self.actor);
         Filter {
-            name: canonical(q),
+            name: key(q),
             action: self.action.and_then(known),
-            actor: (!actor.is_empty()).then(|| canonical(actor)),
+            actor: (!actor.is_empty()).then(|| key(actor)),
             from: self.from.and_then(|day| midnight(day, 0)),
             // The last day is one of them.
             until: self.to.and_then(|day| midnight(day, 1)),
@@ -189,18 +192,58 @@ fn cells(event: Event) -> [Option<String>; 10] {
 
 /// A line of CSV in which no cell is a formula.
 fn record(cells: &[Option<String>; 10]) -> Vec<u8> {
-    let inert = cells.iter().map(|cell| {
-        let text = cell.as_deref().unwrap_or_default();
-        if text.starts_with(FORMULA) {
-            format!("'{text}")
-        } else {
-            text.to_owned()
-        }
-    });
+    let inert = cells
+        .iter()
+        .map(|cell| inert(cell.as_deref().unwrap_or_default()));
     let mut writer = csv::WriterBuilder::new()
         .quote_style(csv::QuoteStyle::Always)
         .from_writer(vec![]);
     // Memory takes whatever is written.
     let _ = writer.write_record(inert);
     writer.into_inner().unwrap_or_default()
+}
+
+/// The text with an apostrophe before every character that a formula could begin with: at the beginning, or
+/// after a separator, with nothing but separators, blanks and quotes in between. A text that needs one
+/// begins with one, too, so that it is seen to be changed.
+fn inert(text: &str) -> String {
+    let mut inert = String::with_capacity(text.len() + 2);
+    let mut begins = true;
+    for char in text.chars() {
+        if begins && FORMULA.contains(&char) {
+            inert.push('\'');
+        }
+        let goes_on = char.is_whitespace() || char == '"';
+        begins = SEPARATORS.contains(&char) || begins && goes_on;
+        inert.push(char);
+    }
+    let opens = text.starts_with(SEPARATORS);
+    if (opens || inert.len() > text.len()) && !inert.starts_with('\'') {
+        inert.insert(0, '\'');
+    }
+    inert
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_formula_begins_in_a_cell_however_it_is_split() {
+        for (text, wanted) in [
+            ("=1+1", "'=1+1"),
+            (" =1", "' '=1"),
+            ("x;=cmd|' /C calc'!A0", "'x;'=cmd|' /C calc'!A0"),
+            ("x; \"=1", "'x; \"'=1"),
+            ("x,@y;;+z", "'x,'@y;;'+z"),
+            ("x\t-1\r\n＝2", "'x\t'-1\r\n'＝2"),
+            ("\tx", "'\tx"),
+            ("a=b; c-d", "a=b; c-d"),
+            ("2026-03-03T12:00:00Z", "2026-03-03T12:00:00Z"),
+            ("x-ray (2); y", "x-ray (2); y"),
+            ("", ""),
+        ] {
+            assert_eq!(inert(text), wanted, "{text:?}");
+        }
+    }
 }

@@ -19,9 +19,9 @@ pub async fn confirm(
     cookies: &CookieJar<'_>,
     current: &Password,
 ) -> Result<Option<FieldErrors>, Error> {
-    // A page that was opened before the quarter of an hour was over has no field for it.
+    // A page that was opened while it was not asked for has no field for it.
     if current.reveal().is_empty() {
-        let what = "Give your own password too: it is over 15 minutes since you last did.";
+        let what = "Enter your current password, too.";
         return Ok(Some(FieldErrors::of("current_password", what)));
     }
     let confirmed = auth.confirm(admin.session(), current, admin.caller()).await;

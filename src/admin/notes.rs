@@ -123,7 +123,11 @@ async fn create(
         }
     };
     let mut tx = auth.pool().write().await?;
-    note::insert(&mut tx, frame.admin().user_id, &fit, now()).await?;
+    let note = note::insert(&mut tx, frame.admin().user_id, &fit, now()).await?;
+    if note.is_none() {
+        let page = form(frame, &text, &FieldErrors::of("text", note::FULL));
+        return Ok(Err((Status::Forbidden, page)));
+    }
     tx.commit().await?;
     Ok(Ok(Done::success(Redirect::to(LIST), "Your note is kept.")))
 }

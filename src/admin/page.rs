@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{HOME, flash};
 use crate::auth::guard::Admin;
 use crate::config::Settings;
-use crate::identity::{ClientName, is_control};
+use crate::identity::{ClientName, canonical, is_control};
 use crate::web::templates::grouped;
 use crate::web::theme::Theme;
 
@@ -132,6 +132,7 @@ pub fn plain_query(asked: Option<&str>) -> &str {
     asked
         .map(str::trim)
         .filter(|q| q.chars().count() <= ClientName::MAX && !q.chars().any(is_control))
+        .filter(|q| !canonical(q).is_empty())
         .unwrap_or_default()
 }
 

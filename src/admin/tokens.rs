@@ -18,7 +18,7 @@ use crate::auth::Auth;
 use crate::auth::guard::Admin;
 use crate::auth::sessions::{Reason, Which};
 use crate::error::Error;
-use crate::identity::{TokenId, UserId, canonical};
+use crate::identity::{TokenId, UserId, key};
 use crate::models::now;
 use crate::models::token::list::{Filter, Sort};
 use crate::models::token::{self, Kind, Token};
@@ -162,9 +162,9 @@ impl Filters {
 
     pub(super) fn filter(&self, now: i64) -> Filter {
         Filter {
-            name: canonical(self.q.as_deref().unwrap_or_default()),
-            user: self.user.as_deref().map(canonical),
-            client: self.client.as_deref().map(canonical),
+            name: key(self.q.as_deref().unwrap_or_default()),
+            user: self.user.as_deref().map(key),
+            client: self.client.as_deref().map(key),
             address: self.address.clone(),
             live: self.status.as_deref().map(|status| status == "live"),
             unused_since: self.unused.map(|days| now - days * DAY),

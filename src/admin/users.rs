@@ -13,7 +13,7 @@ use super::tokens::TokenView;
 use crate::auth::Auth;
 use crate::auth::throttle::Locks;
 use crate::error::Error;
-use crate::identity::{UserId, canonical};
+use crate::identity::{UserId, key};
 use crate::models::event::{self, Event};
 use crate::models::now;
 use crate::models::token;
@@ -173,7 +173,7 @@ impl<'r> Asked<'r> {
 
     fn filter(&self) -> Filter {
         Filter {
-            name: canonical(plain_query(self.q)),
+            name: key(plain_query(self.q)),
             active: self.status().map(|word| word == "active"),
             role: self.role(),
         }

@@ -138,6 +138,7 @@ async fn create(
     let Body(Written { text }) = written;
     let mut tx = auth.pool().write().await?;
     let note = note::insert(&mut tx, user.user_id, &text, now()).await?;
+    let note = note.ok_or(Error::LimitReached(note::FULL))?;
     tx.commit().await?;
     let location = uri!("/notes", show(note.id)).to_string();
     Ok(Created::new(location).body(Json(note.into())))

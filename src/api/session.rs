@@ -4,7 +4,7 @@
 use rocket::fairing::AdHoc;
 use rocket::serde::json::Json;
 use rocket::{State, post, routes};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::{OpenApi, ToSchema};
 
 use crate::auth::Auth;
@@ -13,6 +13,7 @@ use crate::auth::sessions::{Reason, Which};
 use crate::error::Error;
 use crate::identity::{ClientName, Username};
 use crate::password::Password;
+use crate::secret::Secret;
 use crate::web::body::{Body, Fields, Form};
 use crate::web::client::Caller;
 use crate::web::deadline::bounded;
@@ -76,10 +77,12 @@ impl Form for Login {
 struct LoggedIn {
     /// The token. It is shown only now: the server keeps just its digest.
     #[schema(
+        value_type = String,
         pattern = "^[a-z0-9]{1,12}_[0-9A-Za-z]{49}$",
         example = "mtk_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG000000"
     )]
-    auth_token: String,
+    #[serde(serialize_with = "revealed")]
+    auth_token: Secret,
     #[schema(inline)]
     token_type: TokenType,
     #[schema(example = "laptop")]
@@ -93,6 +96,11 @@ struct LoggedIn {
 #[derive(Serialize, ToSchema)]
 enum TokenType {
     Bearer,
+}
+
+/// A secret has no `Serialize` that could be used by accident.
+fn revealed<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(secret.reveal())
 }
 
 /// Sign in
@@ -123,7 +131,7 @@ async fn login(
     }) = login;
     let issued = auth.sign_in(&username, &password, client, &caller).await?;
     Ok(Json(LoggedIn {
-        auth_token: issued.secret.reveal().to_owned(),
+        auth_token: issued.secret,
         token_type: TokenType::Bearer,
         client: issued.client.as_str().to_owned(),
         expires_at: issued.expires_at.and_then(rfc3339),

@@ -77,11 +77,11 @@ impl Entry {
         }
     }
 
-    /// Whether a use at `now` is to be noted, the last that was being so many seconds old. Of several that
-    /// ask at once, one is told so.
+    /// Whether a use at `now` is to be noted, the last that was being so many seconds away: in the past, or in
+    /// the future if the clock was set back since. Of several that ask at once, one is told so.
     pub(super) fn is_due(&self, now: i64, spacing: i64) -> bool {
         let last = self.noted_at.load(Ordering::Relaxed);
-        now.saturating_sub(last) >= spacing
+        now.abs_diff(last) >= spacing.unsigned_abs()
             && (self.noted_at)
                 .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
@@ -377,7 +377,11 @@ mod tests {
     fn of_several_uses_at_once_one_is_noted() {
         let (entry, at) = (entry(UserId::new()), now());
         assert!(!entry.is_due(at + 58, 60));
+        assert!(!entry.is_due(at - 58, 60));
         let due = (0..10).filter(|_| entry.is_due(at + 61, 60)).count();
+        assert_eq!(due, 1);
+        // Now the clock is set back, and that use was in the future.
+        let due = (0..10).filter(|_| entry.is_due(at - 100_000, 60)).count();
         assert_eq!(due, 1);
     }
 }

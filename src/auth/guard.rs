@@ -182,7 +182,7 @@ async fn find_admin(request: &Request<'_>) -> Result<Admin, Error> {
     let name = cookies::name(auth.settings(), COOKIE);
     let token = cookies::sent(request, &name).ok_or_else(sign_in)?;
     let caller = Arc::new(Caller::of(request));
-    match auth.authenticate(Kind::Admin, &token, &caller).await {
+    match auth.authenticate(Kind::Admin, token, &caller).await {
         Ok(session) => {
             asked_by(request, session.user_id, &session.client);
             Ok(Admin { session, caller })

@@ -53,9 +53,10 @@ pub struct Session {
 const FRESH: i64 = 15 * 60;
 
 impl Session {
-    /// Whether the password was given so lately that a grave action need not ask for it.
+    /// Whether the password was given so lately that a grave action need not ask for it. A time in the
+    /// future, from before the clock was set back, is not.
     pub fn password_is_fresh(&self, now: i64) -> bool {
-        now - self.confirmed_at < FRESH
+        (0..FRESH).contains(&now.saturating_sub(self.confirmed_at))
     }
 
     /// Who signs what is done in this session.
@@ -433,7 +434,7 @@ impl Auth {
         Ok(ended)
     }
 
-    /// Ends every token that `filter` lets through and that was issued by now, and says how many.
+    /// Ends every token that `filter` lets through and that has been issued, and says how many.
     ///
     /// # Errors
     /// [`Error::Database`]; those that were ended before stay ended.
@@ -446,9 +447,14 @@ impl Auth {
         // What is in use is not unused.
         self.flush_usage().await?;
         let now = now();
-        // Whoever signs in again meanwhile is not asked for a second time.
+        let newest = {
+            let mut db = self.pool.read().await?;
+            token::newest(&mut db).await?
+        };
+        // Whoever signs in again meanwhile is not asked for a second time. A token may be of the future: of
+        // before the clock was set back.
         let filter = Filter {
-            issued_by: Some(now),
+            issued_by: newest.max(Some(now)),
             ..filter.clone()
         };
         let mut ended = 0;

@@ -11,7 +11,7 @@ use crate::config::Lifetime;
 use crate::error::Error;
 use crate::identity::{TokenId, UserId};
 use crate::models::token::{self, Use};
-use crate::models::user;
+use crate::models::{now, user};
 use crate::web::client::Caller;
 
 /// A token's last use is written at most once in this many seconds, and more often only where its
@@ -86,13 +86,14 @@ impl Auth {
             let at = seen.entry(last.user_id).or_insert(last.at);
             *at = last.at.max(*at);
         }
+        let now = now();
         let mut tx = self.pool.write_lightly().await?;
         // The users' rows first, as wherever both are locked.
         for (user, at) in seen {
-            user::note_seen(&mut tx, user, at).await?;
+            user::note_seen(&mut tx, user, at, now).await?;
         }
         for (id, last) in batch {
-            token::note_use(&mut tx, *id, last).await?;
+            token::note_use(&mut tx, *id, last, now).await?;
         }
         Ok(tx.commit().await?)
     }

@@ -38,7 +38,11 @@ pub enum Token {
         client: Option<String>,
     },
     /// Delete expired tokens
-    Prune,
+    Prune {
+        /// Delete them even if the clock may be wrong
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Serialize)]
@@ -87,7 +91,10 @@ impl Token {
             Self::Revoke { id, user, client } => {
                 revoke(auth, id.as_deref(), user.as_deref(), client.as_deref()).await
             }
-            Self::Prune => {
+            Self::Prune { yes } => {
+                if !yes {
+                    demand_right_clock(auth).await?;
+                }
                 let pruned = auth.prune(&Actor::command_line()).await?;
                 output::line(&format!(
                     "{} deleted",
@@ -176,6 +183,21 @@ async fn revoke(
     };
     output::line(&format!("{} revoked", output::count(revoked, "token")));
     Ok(())
+}
+
+/// Refuses where the clock is so far ahead of what was last stored that it may be wrong: live tokens would be
+/// deleted as expired.
+async fn demand_right_clock(auth: &Auth) -> Result<(), Failure> {
+    let Some(newest) = auth.left_behind(now()).await? else {
+        return Ok(());
+    };
+    let time = |at| rfc3339(at).unwrap_or_default();
+    Err(Failure::Refused(format!(
+        "it is {} by the clock, but the newest entry in the database is of {}. If the clock is wrong, live \
+         tokens would be deleted. Check it, and say --yes if it is right",
+        time(now()),
+        time(newest),
+    )))
 }
 
 fn parse_client(client: &str) -> Result<ClientName, Failure> {

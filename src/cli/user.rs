@@ -4,6 +4,7 @@ use std::io::{self, BufRead, IsTerminal, Read};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::{Failure, output};
 use crate::auth::Auth;
@@ -345,7 +346,8 @@ impl PasswordSource {
 fn from_stdin() -> Result<Password, Failure> {
     // A line end more than the longest password: what is longer is refused as too long.
     let limit = u64::try_from(Password::MAX + 3).unwrap_or(u64::MAX);
-    let mut text = String::new();
+    // With room for all of it: a text that has to grow leaves a copy behind.
+    let mut text = Zeroizing::new(String::with_capacity(2 * Password::MAX));
     io::stdin()
         .lock()
         .take(limit)
@@ -362,9 +364,10 @@ fn from_terminal() -> Result<Password, Failure> {
         rpassword::prompt_password(prompt)
             .map_err(|error| Failure::Refused(format!("the password can't be read: {error}")))
     };
-    let first = ask("Password: ")?;
-    if first == ask("Again: ")? {
-        Ok(Password::new(first))
+    let first = Password::new(ask("Password: ")?);
+    let again = Password::new(ask("Again: ")?);
+    if first.reveal() == again.reveal() {
+        Ok(first)
     } else {
         Err(Failure::Refused("the two passwords differ".into()))
     }

@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use super::place::{Order, Part, Place};
 use super::search::{Clause, Indexed, Search, Table, rows_of_any};
 use crate::db::{Conn, Engine};
-use crate::identity::{EventId, TokenId, UserId, canonical};
+use crate::identity::{EventId, TokenId, UserId, key};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,11 +191,11 @@ pub struct Event {
 /// Which lines of the trail; all of them where nothing is set.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// The beginning of the subject's name or of the client's, canonical.
+    /// The beginning of the subject's key or of the client's.
     pub name: String,
     /// What happened.
     pub action: Option<Action>,
-    /// Who did it, by the name at that time, canonical.
+    /// Who did it, by the key of the name at that time.
     pub actor: Option<String>,
     /// Not before this time, unix seconds.
     pub from: Option<i64>,
@@ -234,9 +234,9 @@ pub async fn insert(
     .bind(about.reason)
     .bind(actor.address.as_deref())
     .bind(actor.request_id.as_deref())
-    .bind(actor.user.as_ref().map(|(_, name)| canonical(name)))
-    .bind(about.subject.map(|(_, name)| canonical(name)))
-    .bind(about.client.map(canonical))
+    .bind(actor.user.as_ref().map(|(_, name)| key(name)))
+    .bind(about.subject.map(|(_, name)| key(name)))
+    .bind(about.client.map(key))
     .execute(db)
     .await?;
     Ok(id)

@@ -31,7 +31,8 @@ pub async fn networks(db: &mut Conn, user: UserId) -> sqlx::Result<Vec<String>> 
     .await
 }
 
-/// Notes that the user signed in from there, and forgets all but the `most` latest places.
+/// Notes that the user signed in from there, and forgets all but the `most` latest places: first those from
+/// the future, which would else push this one out.
 ///
 /// # Errors
 /// The database failed.
@@ -54,10 +55,11 @@ pub async fn note(
     sqlx::query(
         "DELETE FROM known_addresses WHERE user_id = $1 AND network NOT IN (
              SELECT network FROM known_addresses WHERE user_id = $1
-             ORDER BY seen_at DESC, network LIMIT $2)",
+             ORDER BY CASE WHEN seen_at > $3 THEN 0 ELSE seen_at END DESC, network LIMIT $2)",
     )
     .bind(user.to_string())
     .bind(most)
+    .bind(now)
     .execute(db)
     .await?;
     Ok(())

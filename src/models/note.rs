@@ -5,8 +5,9 @@ use sqlx::FromRow;
 
 use super::condition::Condition;
 use super::place::{Key, Order, Part, Place};
+use super::user;
 use crate::db::Conn;
-use crate::identity::{NoteId, UserId, canonical, checked};
+use crate::identity::{NoteId, UserId, checked, key};
 
 /// A note's text as it may be stored.
 #[derive(Debug, Clone)]
@@ -17,14 +18,15 @@ impl Text {
     pub const MAX: usize = 500;
 
     /// Takes 1 to 500 characters without control or bidi-control characters, but for tabs and ends of
-    /// lines; white space around them counts and is dropped.
+    /// lines and paragraphs; white space around them counts and is dropped.
     ///
     /// # Errors
     /// What is wrong, as a sentence for the user.
     pub fn parse(text: &str) -> Result<Self, String> {
         // Browsers end lines with both.
         let text = text.replace("\r\n", "\n");
-        checked(&text.replace(['\n', '\t'], " "), Self::MAX)?;
+        let line = text.replace(['\n', '\t', '\u{2028}', '\u{2029}'], " ");
+        checked(&line, Self::MAX)?;
         Ok(Self(text.trim().to_owned()))
     }
 }
@@ -56,20 +58,34 @@ pub struct Owned {
     pub username: String,
 }
 
-/// Adds a note of that user.
+/// The maximum number of notes of one user: nobody fills the disk with them.
+pub const MAX_NOTES: i64 = 1000;
+/// What the user is told then.
+pub const FULL: &str = "You have 1,000 notes, the maximum. Delete one and try again.";
+
+/// Adds a note of that user; none if the user has the maximum.
 ///
 /// # Errors
 /// The database failed, or has no such user any more.
-pub async fn insert(db: &mut Conn, user: UserId, text: &Text, now: i64) -> sqlx::Result<Note> {
+pub async fn insert(
+    db: &mut Conn,
+    user: UserId,
+    text: &Text,
+    now: i64,
+) -> sqlx::Result<Option<Note>> {
+    // Another request of the user waits here until this note is stored, and then counts it.
+    user::lock(&mut *db, user).await?;
     sqlx::query_as(
-        "INSERT INTO notes (id, user_id, text, created_at) VALUES ($1, $2, $3, $4)
+        "INSERT INTO notes (id, user_id, text, created_at) SELECT $1, $2, $3, $4
+         WHERE (SELECT COUNT(*) FROM notes WHERE user_id = $2) < $5
          RETURNING id, text, created_at, changed_at",
     )
     .bind(NoteId::new().to_string())
     .bind(user.to_string())
     .bind(text.0.as_str())
     .bind(now)
-    .fetch_one(db)
+    .bind(MAX_NOTES)
+    .fetch_optional(db)
     .await
 }
 
@@ -181,7 +197,7 @@ pub async fn list_any(
     let mut condition = Condition::default();
     if let Some(name) = username {
         let is_theirs = "n.user_id = (SELECT id FROM users WHERE username_key = ?)";
-        condition.and(is_theirs, [canonical(name).into()]);
+        condition.and(is_theirs, [key(name).into()]);
     }
     order.begin(part, &mut condition);
     let (clauses, order) = (condition.sql(), order.sql());

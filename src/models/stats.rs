@@ -51,6 +51,25 @@ pub async fn counts(db: &mut Conn, now: i64) -> sqlx::Result<Counts> {
     .await
 }
 
+/// The newest time that the application wrote, unix seconds; none in an empty database.
+///
+/// # Errors
+/// The database failed.
+pub async fn newest(db: &mut Conn) -> sqlx::Result<Option<i64>> {
+    // Each is read off the end of an index.
+    sqlx::query_scalar(
+        "SELECT MAX(at) FROM (
+             SELECT MAX(at) AS at FROM events
+             UNION ALL SELECT MAX(created_at) FROM tokens
+             UNION ALL SELECT MAX(COALESCE(last_used_at, 0)) FROM tokens
+             UNION ALL SELECT MAX(created_at) FROM users
+             UNION ALL SELECT MAX(COALESCE(last_seen_at, 0)) FROM users
+             UNION ALL SELECT MAX(seen_at) FROM known_addresses) AS times",
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// How often something happened on a day.
 #[derive(Debug, FromRow)]
 pub struct Daily {

@@ -311,13 +311,23 @@ pub async fn list(
         "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
                 t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
          FROM tokens t JOIN users u ON u.id = t.user_id
-         WHERE t.user_id = COALESCE($1, t.user_id) AND t.client = COALESCE($2, t.client)
+         WHERE t.user_id = COALESCE($1, t.user_id) AND t.client_key = COALESCE($2, t.client_key)
          ORDER BY u.username_key, t.client, t.kind",
     )
     .bind(user.map(|id| id.to_string()))
-    .bind(client.map(ClientName::as_str))
+    .bind(client.map(ClientName::key))
     .fetch_all(db)
     .await
+}
+
+/// When the newest token was issued, unix seconds; none if there is no token.
+///
+/// # Errors
+/// The database failed.
+pub async fn newest(db: &mut Conn) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar("SELECT MAX(created_at) FROM tokens")
+        .fetch_one(db)
+        .await
 }
 
 /// How many live tokens of that kind a user has.
@@ -349,15 +359,16 @@ pub async fn count_by_kind(db: &mut Conn, now: i64) -> sqlx::Result<[(Kind, i64)
     Ok([(Kind::Api, api), (Kind::Admin, all - api)])
 }
 
-/// Notes a use, if the last one that was noted (perhaps by another process) is old enough. A token
-/// that was ended meanwhile stays ended.
+/// Notes a use, if the last one that was noted (perhaps by another process) is old enough, or lies in the
+/// future: then the clock has been set back since. A token that was ended meanwhile stays ended.
 ///
 /// # Errors
 /// The database failed.
-pub async fn note_use(db: &mut Conn, id: TokenId, last: &Use) -> sqlx::Result<()> {
+pub async fn note_use(db: &mut Conn, id: TokenId, last: &Use, now: i64) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE tokens SET last_used_at = $2, ends_at = $3, last_address = $4, user_agent = $5
-         WHERE id = $1 AND ends_at > $2 AND (last_used_at IS NULL OR last_used_at <= $2 - $6)",
+         WHERE id = $1 AND ends_at > $2
+           AND (last_used_at IS NULL OR last_used_at <= $2 - $6 OR last_used_at > $7)",
     )
     .bind(id.to_string())
     .bind(last.at)
@@ -365,6 +376,7 @@ pub async fn note_use(db: &mut Conn, id: TokenId, last: &Use) -> sqlx::Result<()
     .bind(last.address.as_deref())
     .bind(last.user_agent.as_deref())
     .bind(last.spacing)
+    .bind(now)
     .execute(db)
     .await?;
     Ok(())
@@ -463,7 +475,8 @@ pub async fn delete_of_kind(db: &mut Conn, user: UserId, kind: Kind) -> sqlx::Re
     .await
 }
 
-/// Deletes a user's tokens of one client, of either kind or of one.
+/// Deletes a user's tokens of one client, of either kind or of one. Clients whose names have the same key
+/// are one.
 ///
 /// # Errors
 /// The database failed.
@@ -475,13 +488,13 @@ pub async fn delete_of_client(
 ) -> sqlx::Result<Vec<Ended>> {
     sqlx::query_as(
         "DELETE FROM tokens
-         WHERE user_id = $1 AND kind = COALESCE($2, kind) AND client = $3
+         WHERE user_id = $1 AND kind = COALESCE($2, kind) AND client_key = $3
          RETURNING id, user_id, client,
                    (SELECT username FROM users WHERE users.id = user_id) AS username",
     )
     .bind(user.to_string())
     .bind(kind.map(Kind::as_str))
-    .bind(client.as_str())
+    .bind(client.key())
     .fetch_all(db)
     .await
 }

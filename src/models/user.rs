@@ -201,7 +201,7 @@ pub async fn credentials(db: &mut Conn, id: UserId) -> sqlx::Result<Option<Crede
 /// Which users a list is narrowed to; all of them where nothing is set.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// The beginning of their names, canonical.
+    /// The beginning of their keys.
     pub name: String,
     /// Active ones, or disabled ones.
     pub active: Option<bool>,
@@ -233,7 +233,7 @@ impl Filter {
 /// What users are sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sort {
-    /// Their names, canonical.
+    /// The keys of their names.
     Name,
     /// When they were created.
     Created,
@@ -394,17 +394,19 @@ pub async fn lock(db: &mut Conn, id: UserId) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Notes that a token of the user's was used, if that is later than what is known.
+/// Notes that a token of the user's was used, if that is later than what is known, or if what is known lies
+/// in the future.
 ///
 /// # Errors
 /// The database failed.
-pub async fn note_seen(db: &mut Conn, id: UserId, at: i64) -> sqlx::Result<()> {
+pub async fn note_seen(db: &mut Conn, id: UserId, at: i64, now: i64) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE users SET last_seen_at = $2
-         WHERE id = $1 AND (last_seen_at IS NULL OR last_seen_at < $2)",
+         WHERE id = $1 AND (last_seen_at IS NULL OR last_seen_at < $2 OR last_seen_at > $3)",
     )
     .bind(id.to_string())
     .bind(at)
+    .bind(now)
     .execute(db)
     .await?;
     Ok(())

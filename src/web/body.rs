@@ -10,6 +10,7 @@ use rocket::data::{Data, FromData, Outcome};
 use rocket::http::RawStr;
 use rocket::request::Request;
 use serde_json::{Map, Value};
+use zeroize::{Zeroize, Zeroizing};
 
 use self::media::Media;
 use super::drain;
@@ -47,10 +48,10 @@ impl<'r, T: Form> FromData<'r> for Body<T> {
 
 async fn read<T: Form>(request: &Request<'_>, data: Data<'_>) -> Result<T, Error> {
     // Read first: what is refused for its type is read, too.
-    let bytes = drain::read(request, data, T::LIMIT).await?;
+    let bytes = Zeroizing::new(drain::read(request, data, T::LIMIT).await?);
     let media = Media::of(request, bytes.is_empty())?;
     let looks_like_json = media != Media::Json && bytes.trim_ascii_start().starts_with(b"{");
-    let form = parse(media, bytes).and_then(Fields::read);
+    let form = parse(media, &bytes).and_then(Fields::read);
     form.map_err(|error| match error {
         Error::Invalid(fields) if looks_like_json => Error::JsonAsForm(fields),
         Error::Malformed(_) if looks_like_json => Error::JsonAsForm(FieldErrors::default()),
@@ -58,14 +59,16 @@ async fn read<T: Form>(request: &Request<'_>, data: Data<'_>) -> Result<T, Error
     })
 }
 
-fn parse(media: Media, bytes: Vec<u8>) -> Result<Fields, Error> {
+fn parse(media: Media, bytes: &[u8]) -> Result<Fields, Error> {
     if bytes.is_empty() {
         return Ok(Fields::default());
     }
     match media {
-        Media::Json => json(text(&bytes)?),
-        Media::Form => form(text(&bytes)?),
-        Media::Multipart(boundary) => multipart::pairs(bytes, boundary).map(Fields::of_form),
+        Media::Json => json(text(bytes)?),
+        Media::Form => form(text(bytes)?),
+        Media::Multipart(boundary) => {
+            multipart::pairs(bytes.to_vec(), boundary).map(Fields::of_form)
+        }
     }
 }
 
@@ -77,7 +80,8 @@ fn json(text: &str) -> Result<Fields, Error> {
     match serde_json::from_str(text) {
         Ok(Value::Object(values)) => Ok(Fields {
             values,
-            ..Fields::default()
+            pairs: vec![],
+            errors: FieldErrors::default(),
         }),
         Ok(_) => Err(Error::Malformed("it is not a JSON object")),
         Err(_) => Err(Error::Malformed("it is not valid JSON")),
@@ -98,7 +102,8 @@ fn form(text: &str) -> Result<Fields, Error> {
     pairs.collect::<Result<_, Error>>().map(Fields::of_form)
 }
 
-/// The fields of a body, with the complaints about those read so far.
+/// The fields of a body, with the complaints about those read so far. What was not taken out, which may
+/// be a password, is wiped from memory when they are dropped.
 #[derive(Default)]
 pub struct Fields {
     values: Map<String, Value>,
@@ -119,9 +124,11 @@ impl Fields {
     }
 
     fn read<T: Form>(mut self) -> Result<T, Error> {
-        match T::read(&mut self) {
-            Some(form) => self.errors.into_result(form),
-            None => Err(Error::Invalid(self.errors)),
+        let form = T::read(&mut self);
+        let errors = std::mem::take(&mut self.errors);
+        match form {
+            Some(form) => errors.into_result(form),
+            None => Err(Error::Invalid(errors)),
         }
     }
 
@@ -143,14 +150,17 @@ impl Fields {
 
     /// The field's text as a password, byte for byte.
     pub fn password(&mut self, name: &'static str) -> Option<Password> {
-        self.text(name, |text| match text.len() {
-            0 => Err("This field may not be blank.".into()),
-            length if length > Password::MAX => Err(format!(
-                "Ensure this field has no more than {} bytes.",
-                Password::MAX
-            )),
-            _ => Ok(Password::new(text)),
-        })
+        let password = Password::new(self.string(name)?);
+        match password.reveal().len() {
+            0 => self.errors.add(name, "This field may not be blank."),
+            length if length > Password::MAX => {
+                let max = Password::MAX;
+                let complaint = format!("Ensure this field has no more than {max} bytes.");
+                self.errors.add(name, complaint);
+            }
+            _ => return Some(password),
+        }
+        None
     }
 
     /// The field's text as it is, empty where there is none: for forms that say themselves what is
@@ -179,5 +189,18 @@ impl Fields {
             None => self.errors.add(name, "This field is required."),
         }
         None
+    }
+}
+
+impl Drop for Fields {
+    fn drop(&mut self) {
+        for (_, value) in &mut self.pairs {
+            value.zeroize();
+        }
+        for value in self.values.values_mut() {
+            if let Value::String(text) = value {
+                text.zeroize();
+            }
+        }
     }
 }

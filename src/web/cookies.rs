@@ -34,14 +34,14 @@ pub fn cookie(settings: &Settings, of: &str, value: &str) -> Cookie<'static> {
 /// is a name without a prefix, which any host of the domain may set. The same goes for a name behind
 /// white space of Unicode's. And what else sets a cookie of the same name can't take the place of
 /// ours.
-pub fn sent(request: &Request<'_>, name: &str) -> Option<String> {
+pub fn sent<'r>(request: &'r Request<'_>, name: &str) -> Option<&'r str> {
     let headers = request.headers().get("Cookie");
     let mut values = headers
         .flat_map(|header| header.split(';'))
         .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
         .filter(|(other, _)| *other == name);
     match (values.next(), values.next()) {
-        (Some((_, value)), None) => Some(value.trim_matches('"').to_owned()),
+        (Some((_, value)), None) => Some(value.trim_matches('"')),
         _ => None,
     }
 }

@@ -46,7 +46,7 @@ impl Theme {
         let settings = request.rocket().state::<Settings>();
         let sent =
             settings.and_then(|settings| cookies::sent(request, &cookies::name(settings, COOKIE)));
-        sent.map_or(Self::System, |word| Self::named(&word))
+        sent.map_or(Self::System, Self::named)
     }
 
     /// Has the browser keep the choice.

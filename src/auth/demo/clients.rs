@@ -219,7 +219,7 @@ impl Clients {
             };
             SORTS.iter().filter_map(move |(sort, _, agents)| {
                 let name = ClientName::parse(&name(sort)).ok()?;
-                let key = name.key();
+                let key = name.key().to_owned();
                 Some((Arc::new(Client { name, key }), *agents))
             })
         });

@@ -297,7 +297,7 @@ impl<'m> Story<'m> {
             return;
         };
         let client = Arc::new(Client {
-            key: name.key(),
+            key: name.key().to_owned(),
             name,
         });
         let signed_in = self.moment(promoted + 1, promoted + 9 * DAY);

@@ -10,11 +10,11 @@ use crate::models::search::{Clause, Indexed, Search, Table, rows_of_any};
 /// Which tokens; all of them where nothing is set.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// The beginning of the user's name or of the client's, canonical.
+    /// The beginning of the user's key or of the client's.
     pub name: String,
-    /// Those of that user, canonical.
+    /// Those of that user, by the key.
     pub user: Option<String>,
-    /// Those of that client, canonical.
+    /// Those of that client, by the key.
     pub client: Option<String>,
     /// The beginning of the address that they were last used from.
     pub address: Option<String>,

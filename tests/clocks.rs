@@ -1,0 +1,285 @@
+//! Clocks that are wrong, or were: nothing is deleted for it, nothing counts that has yet to happen, and
+//! nothing waits until it has.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use multitoken::models::user::Role;
+use rocket::http::Status;
+use rocket::tokio::time::sleep;
+use serde_json::json;
+use sqlx::Connection;
+
+use crate::support::app::FOLLOWED;
+use crate::support::server::{Server, command, on_each_url, stderr, stdout};
+use crate::support::{PASSWORD, needs, on_both, on_both_with};
+
+/// Seconds between a time and now, whichever is later.
+const FROM_NOW: &str = "CAST(ABS($TIME - $NOW) AS BIGINT)";
+
+fn from_now(time: &str, from: &str) -> &'static str {
+    let now = multitoken::models::now().to_string();
+    let seconds = FROM_NOW.replace("$TIME", time).replace("$NOW", &now);
+    String::leak(format!("SELECT {seconds} FROM {from}"))
+}
+
+#[test]
+fn a_password_given_in_the_future_is_not_fresh() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let alice = app.user("alice", Role::User).await;
+        let path = format!("/admin/users/{alice}/delete");
+        let fields = [("confirm", "yes"), ("current_password", PASSWORD)];
+        for sql in [
+            "UPDATE tokens SET created_at = created_at + 172800",
+            "UPDATE tokens SET confirmed_at = created_at + 172800",
+            "UPDATE tokens SET confirmed_at = created_at + 60",
+        ] {
+            let cookie = app.admin_login("root").await;
+            assert!(
+                !app.page(&path, &cookie)
+                    .await
+                    .text
+                    .contains("current_password")
+            );
+            app.execute(sql).await;
+            assert!(
+                app.page(&path, &cookie)
+                    .await
+                    .text
+                    .contains("current_password"),
+                "{sql}"
+            );
+            let refused = app.submit(&path, &cookie, &fields[..1]).await;
+            assert_eq!(refused.status, Status::BadRequest, "{sql}");
+            app.execute("DELETE FROM tokens").await;
+        }
+        assert_eq!(app.number("SELECT COUNT(*) FROM users").await, 2);
+        // Given again, it counts.
+        let cookie = app.admin_login("root").await;
+        app.execute("UPDATE tokens SET created_at = created_at + 172800")
+            .await;
+        let done = app.submit(&path, &cookie, &fields).await;
+        assert_eq!(
+            done.header("Location"),
+            Some("/admin/users"),
+            "{}",
+            done.text
+        );
+        assert_eq!(app.number("SELECT COUNT(*) FROM users").await, 1);
+    });
+}
+
+#[test]
+fn a_use_is_noted_although_the_last_one_lies_in_the_future() {
+    for cache in [true, false] {
+        on_both_with(json!({"token_cache": cache}), async |app| {
+            app.user("alice", Role::User).await;
+            let token = app.login("alice", "laptop").await;
+            app.execute(
+                "UPDATE tokens SET created_at = created_at + 172800, ends_at = ends_at + 172800,
+                                   last_used_at = created_at + 172800",
+            )
+            .await;
+            app.execute("UPDATE users SET last_seen_at = last_seen_at + 172800")
+                .await;
+            assert!(app.works(&token).await);
+            app.auth().flush_usage().await.unwrap();
+            for sql in [
+                from_now("last_used_at", "tokens"),
+                from_now("last_seen_at", "users"),
+                from_now("ends_at - 30 * 86400", "tokens"),
+            ] {
+                assert!(app.number(sql).await < 30, "{sql}");
+            }
+        });
+    }
+}
+
+#[test]
+fn what_was_issued_in_the_future_is_revoked_with_all_that_matches() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        app.user("alice", Role::User).await;
+        let token = app.login("alice", "laptop").await;
+        let cookie = app.admin_login("root").await;
+        app.execute("UPDATE tokens SET created_at = created_at + 172800 WHERE kind = 'api'")
+            .await;
+        let fields = [
+            ("all", "1"),
+            ("client", "laptop"),
+            ("confirm", "yes"),
+            ("typed", "revoke"),
+        ];
+        let done = app.submit("/admin/tokens/revoke", &cookie, &fields).await;
+        assert_eq!(done.status, Status::SeeOther, "{}", done.text);
+        assert!(!app.works(&token).await);
+        assert_eq!(app.number("SELECT COUNT(*) FROM tokens").await, 1);
+    });
+}
+
+#[test]
+fn an_address_becomes_known_although_all_others_are_of_the_future() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        app.execute(
+            "INSERT INTO known_addresses (user_id, network, seen_at)
+             WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20)
+             SELECT id, '192.0.2.' || n, created_at + 172800 FROM users, numbers",
+        )
+        .await;
+        app.login("alice", "laptop").await;
+        let known = "SELECT COUNT(*) FROM known_addresses";
+        assert_eq!(app.number(known).await, 20);
+        assert_eq!(
+            app.number(from_now("MIN(seen_at)", "known_addresses"))
+                .await
+                / 30,
+            0
+        );
+    });
+}
+
+/// Variables that set the clock of a process ahead; none where that can't be done.
+fn ahead(days: u32) -> Option<[(&'static str, String); 3]> {
+    let library = |folder: PathBuf| {
+        let file = folder.join("faketime/libfaketimeMT.so.1");
+        file.is_file().then_some(file)
+    };
+    let folders = std::fs::read_dir("/usr/lib")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let Some(library) = folders.map(|entry| entry.path()).find_map(library) else {
+        needs::missing("libfaketime", "faketime");
+        return None;
+    };
+    Some([
+        ("LD_PRELOAD", text(&library)),
+        ("FAKETIME", format!("+{days}d")),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+    ])
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_wrong_clock_deletes_nothing() {
+    let Some(ahead) = ahead(400) else { return };
+    on_each_url(async |url| {
+        let server = Server::start(&url).await;
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+        let token = server.login("alice", "laptop").await;
+        assert_eq!(server.try_login("alice", "wrong").await, 400);
+        assert_eq!(server.terminate(), Some(0));
+        let mut db = sqlx::AnyConnection::connect(&url).await.unwrap();
+        let mut rows = async || -> i64 {
+            let rows = "SELECT (SELECT COUNT(*) FROM tokens) + (SELECT COUNT(*) FROM events)
+                             + (SELECT COUNT(*) FROM attempts) + (SELECT COUNT(*) FROM known_addresses)";
+            sqlx::query_scalar(rows).fetch_one(&mut db).await.unwrap()
+        };
+        let before = rows().await;
+        assert!(before > 5, "{before}");
+
+        let variables = ahead
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
+        let server = Server::start_with(&url, &variables).await;
+        assert_eq!(server.me(&token).await, 401, "it has expired by this clock");
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(rows().await, before);
+        let log = server.log_up_to_now().await;
+        assert_eq!(
+            log.matches("nothing is deleted for 24 hours").count(),
+            1,
+            "{log}"
+        );
+        assert!(log.contains("400 days ahead"), "{log}");
+        assert_eq!(server.terminate(), Some(0));
+
+        let prune = |more: &[&str]| {
+            let mut prune = command(&url, &[&["token", "prune"], more].concat());
+            prune.envs(variables).output().unwrap()
+        };
+        let refused = prune(&[]);
+        assert_eq!(refused.status.code(), Some(1));
+        let why = stderr(&refused);
+        assert!(
+            why.contains("--yes") && why.contains("clock is wrong"),
+            "{why}"
+        );
+        assert_eq!(rows().await, before);
+
+        // The clock is set right, and nothing was lost.
+        let server = Server::start(&url).await;
+        assert_eq!(server.me(&token).await, 200);
+        assert!(!server.log().contains("nothing is deleted"));
+        let pruned = server.run(&["token", "prune"], "");
+        assert_eq!(stdout(&pruned), "0 expired tokens deleted\n");
+        assert_eq!(stdout(&prune(&["--yes"])), "1 expired token deleted\n");
+        sleep(FOLLOWED).await;
+        assert_eq!(server.me(&token).await, 401);
+        assert_eq!(server.terminate(), Some(0));
+    });
+}
+
+/// Something of each kind that has had its time.
+const OLD: [&str; 4] = [
+    "UPDATE tokens SET ends_at = 1 WHERE client = 'old'",
+    "INSERT INTO attempts (key, failures, pending, ends_at) VALUES ('from:x', 1, 0, 1)",
+    "INSERT INTO events (id, at, action, via) VALUES ('0', 1, 'user.created', 'api')",
+    "INSERT INTO known_addresses (user_id, network, seen_at) SELECT id, 'x', 1 FROM users",
+];
+const LEFT: &str = "SELECT (SELECT COUNT(*) FROM tokens WHERE client = 'old')
+                         + (SELECT COUNT(*) FROM attempts WHERE key = 'from:x')
+                         + (SELECT COUNT(*) FROM events WHERE id = '0')
+                         + (SELECT COUNT(*) FROM known_addresses WHERE network = 'x')";
+
+#[test]
+fn what_has_expired_is_deleted() {
+    on_both(async |app| {
+        app.user("alice", Role::User).await;
+        let (old, new) = (
+            app.login("alice", "old").await,
+            app.login("alice", "new").await,
+        );
+        for sql in OLD {
+            app.execute(sql).await;
+        }
+        assert_eq!(app.number(LEFT).await, 4);
+        // What the server does after an hour.
+        app.auth().delete_expired().await.unwrap();
+        app.auth().prune_attempts().await.unwrap();
+        assert_eq!(app.number(LEFT).await, 0);
+        assert!(!app.works(&old).await && app.works(&new).await);
+        let told = "SELECT COUNT(*) FROM events
+                    WHERE action = 'token.ended' AND reason = 'expired' AND via = 'server'";
+        assert_eq!(app.number(told).await, 1);
+    });
+}
+
+#[test]
+fn nothing_is_deleted_right_after_a_start() {
+    on_each_url(async |url| {
+        let server = Server::start(&url).await;
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+        let old = server.login("alice", "old").await;
+        for sql in OLD {
+            server.execute(sql).await;
+        }
+        assert_eq!(server.terminate(), Some(0));
+        let server = Server::start(&url).await;
+        assert_eq!(server.me(&old).await, 401);
+        sleep(Duration::from_secs(1)).await;
+        let mut db = sqlx::AnyConnection::connect(&url).await.unwrap();
+        let left: i64 = sqlx::query_scalar(LEFT).fetch_one(&mut db).await.unwrap();
+        assert_eq!(left, 4);
+        assert!(
+            !server.log().contains("nothing is deleted"),
+            "the clock is right"
+        );
+        assert_eq!(server.terminate(), Some(0));
+    });
+}
