@@ -105,12 +105,12 @@ pub struct Settings {
     pub logins_per_account: u32,
     /// Whether `/metrics` is served, to whoever asks.
     pub metrics: bool,
-    /// The port of the origin that browsers see, unless it is the scheme's own.
-    #[serde(skip)]
-    pub port: Option<u16>,
     /// Made of `secret_key`: stands in for names that must not be written down.
     #[serde(skip)]
     pub name_key: NameKey,
+    /// The port of the origin that browsers see, unless it is the scheme's own.
+    #[serde(skip)]
+    pub port: Option<u16>,
 }
 
 impl Default for Settings {
@@ -139,8 +139,8 @@ impl Default for Settings {
             login_failures_per_address: 50,
             logins_per_account: 100,
             metrics: false,
-            port: None,
             name_key: NameKey::default(),
+            port: None,
         }
     }
 }

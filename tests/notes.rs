@@ -259,17 +259,17 @@ fn other_methods_are_refused_and_errors_are_what_who_asks_can_read() {
         let [alice, _] = two_users(&app).await;
         let id = write(&app, &alice, "hers").await;
         for (method, path, allowed) in [
-            (Method::Put, "/notes/", "GET, HEAD, POST"),
-            (Method::Delete, "/notes?after=x", "GET, HEAD, POST"),
+            (Method::Put, "/notes/", "GET, HEAD, POST, OPTIONS"),
+            (Method::Delete, "/notes?after=x", "GET, HEAD, POST, OPTIONS"),
             (
                 Method::Post,
                 &*format!("/notes/{id}/"),
-                "GET, HEAD, PUT, DELETE",
+                "GET, HEAD, PUT, DELETE, OPTIONS",
             ),
             (
                 Method::Patch,
                 &*format!("/notes/{id}"),
-                "GET, HEAD, PUT, DELETE",
+                "GET, HEAD, PUT, DELETE, OPTIONS",
             ),
         ] {
             let refused = ask(&app, method, path, &alice, "{}").await;
