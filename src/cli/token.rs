@@ -92,8 +92,7 @@ impl Token {
                 output::line(&format!(
                     "{} deleted",
                     output::count(pruned, "expired token")
-                ));
-                Ok(())
+                ))
             }
         }
     }
@@ -143,8 +142,7 @@ async fn list(
         "LAST USED",
         "EXPIRES",
     ];
-    output::table(heading, &rows);
-    Ok(())
+    output::table(heading, &rows)
 }
 
 async fn revoke(
@@ -174,8 +172,7 @@ async fn revoke(
         }
         (None, None) => return Err(Failure::Usage("name a token or a --user".into())),
     };
-    output::line(&format!("{} revoked", output::count(revoked, "token")));
-    Ok(())
+    output::line(&format!("{} revoked", output::count(revoked, "token")))
 }
 
 fn parse_client(client: &str) -> Result<ClientName, Failure> {
