@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rocket::Config;
 use rocket::figment::error::Kind;
 use rocket::figment::providers::{Env, Format, Serialized, Toml};
-use rocket::figment::{Figment, Profile};
+use rocket::figment::{Figment, Profile, Source};
 use serde::Deserialize;
 
 use self::variable::Variable;
@@ -341,10 +341,17 @@ pub(crate) fn one_line(
                 }
             }
         };
-        let place = error.metadata.as_ref().map(|data| &data.name);
-        match place {
-            Some(place) => format!("{key}: {what} (in {place})"),
-            None => format!("{key}: {what}"),
+        // A file that can't be read at all has no key.
+        let what = match key.as_str() {
+            "" => what,
+            key => format!("{key}: {what}"),
+        };
+        match error.metadata.as_ref() {
+            Some(data) => match data.source.as_ref().and_then(Source::file_path) {
+                Some(file) => format!("{what} (in {})", file.display()),
+                None => format!("{what} (in {})", data.name),
+            },
+            None => what,
         }
     };
     error

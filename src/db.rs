@@ -362,7 +362,9 @@ impl Pool {
     async fn from_settings(figment: &Figment) -> Result<Self, Fault> {
         let settings = PoolSettings::read(figment)?;
         let target = Target::parse(&settings.url)?;
-        target.create_and_migrate(settings.timeouts().connect).await?;
+        target
+            .create_and_migrate(settings.timeouts().connect)
+            .await?;
         Self::over(&target, &settings)
     }
 

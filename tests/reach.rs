@@ -3,10 +3,9 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use sqlx::migrate::Migrate;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 
 use crate::support::postgres::Postgres;
+use crate::support::relay::Relay;
 use crate::support::server::{
     Server, command, free_port, on_each_url, run, sqlite, stderr, stdout,
 };
@@ -265,7 +265,7 @@ fn another_process_that_migrates_is_waited_for_and_said_so() {
         // It only looks.
         waiting.retain(|running| running.args != ["check"] && running.args[1..] != ["--status"]);
         for running in waiting {
-            running.refused(&["waiting for another process", "migrating it", "within 8 s"]);
+            running.refused(&["waiting for another process", "migrating it", "within 7 s"]);
         }
 
         let waiting = Running::start(command(&url, &["user", "list"]));
@@ -327,7 +327,7 @@ fn a_server_that_falls_silent_is_given_up() {
             if args.contains(&"--status") {
                 assert!(run(&url, &["migrate"], "").status.success());
             }
-            let relay = relay(&url, word);
+            let relay = relayed(&url, word);
             let mut command = command(&relay, args);
             command.env(SOON.0, SOON.1);
             running.push(Running::start(command));
@@ -338,44 +338,16 @@ fn a_server_that_falls_silent_is_given_up() {
     });
 }
 
-/// The URL of a relay to the server at `url`: once somebody sends `word` it passes nothing on, and takes connections.
-fn relay(url: &str, word: &'static str) -> String {
-    let authority = url.split_once('@').unwrap().1.split('/').next().unwrap();
-    let there = authority.replace("localhost", "127.0.0.1");
-    let silent = Arc::new(AtomicBool::new(false));
-    let relayed = fake(move |client| {
-        let server = TcpStream::connect(&there).unwrap();
-        let (from, to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-        let other = Arc::clone(&silent);
-        thread::spawn(move || pass(from, to, "\0none\0", &other));
-        pass(client, server, word, &silent);
-    });
-    let rest = relayed
-        .split_once('@')
+/// The URL of a relay to the server at `url`, which goes silent once somebody sends these words.
+fn relayed(url: &str, words: &'static str) -> String {
+    let (_, rest) = url.split_once('@').unwrap();
+    let (authority, database) = rest.split_once('/').unwrap();
+    let server = authority
+        .to_socket_addrs()
         .unwrap()
-        .1
-        .split_once('/')
-        .unwrap()
-        .0;
-    url.replace(authority, rest)
-}
-
-fn pass(mut from: TcpStream, mut to: TcpStream, word: &str, silent: &AtomicBool) {
-    let mut bytes = [0; 64 * 1024];
-    while let Ok(read @ 1..) = from.read(&mut bytes) {
-        if bytes[..read]
-            .windows(word.len())
-            .any(|part| part == word.as_bytes())
-        {
-            silent.store(true, Ordering::Relaxed);
-        }
-        if silent.load(Ordering::Relaxed) {
-            thread::sleep(2 * LONGEST);
-        }
-        if to.write_all(&bytes[..read]).is_err() {
-            break;
-        }
-    }
+        .find(SocketAddr::is_ipv4);
+    let relay = Relay::until(server.unwrap(), Some(words));
+    format!("postgres://postgres@127.0.0.1:{}/{database}", relay.port)
 }
 
 #[test]

@@ -92,6 +92,7 @@ fn an_unknown_key_of_the_file_is_named() {
     let file_name = file.to_str().unwrap();
     for (lines, key) in [
         ("[default]\nprot = 1", "prot: "),
+        ("[default]\nprot = 1", "Rocket.toml"),
         ("[debug]\nprot = 1", "prot: "),
         ("[global]\nprot = 1", "prot: "),
         ("[default.application]\nname = \"x\"", "application: "),

@@ -1,8 +1,8 @@
 //! Which keys there are: Rocket ignores one that it does not know, and the operator believes it set.
 
 use rocket::Config;
-use rocket::figment::Figment;
 use rocket::figment::value::{Dict, Value};
+use rocket::figment::{Figment, Source};
 
 use super::{Unfit, holds_secrets, one_line};
 
@@ -46,10 +46,12 @@ pub(super) fn demand(figment: &Figment) -> Result<(), Unfit> {
 fn refusal(figment: &Figment, key: &str) -> Unfit {
     let place = figment.find_metadata(key).map(|data| {
         // Of a variable the message names what it is called.
-        if data.name.contains("ROCKET_") {
-            format!(", which ROCKET_{} sets", key.to_uppercase())
-        } else {
-            format!(" (in {})", data.name)
+        match data.source.as_ref().and_then(Source::file_path) {
+            Some(file) => format!(" (in {})", file.display()),
+            None if data.name.contains("ROCKET_") => {
+                format!(", which ROCKET_{} sets", key.to_uppercase())
+            }
+            None => format!(" (in {})", data.name),
         }
     });
     Unfit(format!(

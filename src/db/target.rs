@@ -27,7 +27,9 @@ use super::{Engine, Fault, MIGRATOR, PoolSettings, SETTINGS, Server};
 /// wait.
 const CONNECTING: Duration = Duration::from_secs(6);
 /// To lock the database for a migration takes no longer.
-const LOCKING: Duration = Duration::from_secs(8);
+const LOCKING: Duration = Duration::from_secs(7);
+/// A server that has not answered by then is frozen: its own limit for locks is over.
+const ANSWERING: Duration = Duration::from_secs(8);
 /// Another process's migration that takes longer than this is spoken of.
 const UNSPOKEN: Duration = Duration::from_millis(500);
 /// Between two attempts at SQLite's lock.
@@ -156,13 +158,18 @@ impl Target {
             .log_slow_statements(LevelFilter::Off, Duration::MAX))
     }
 
+    fn demand_no_folder(&self) -> Result<(), Fault> {
+        if !self.file().is_some_and(Path::is_dir) {
+            return Ok(());
+        }
+        let place = self.place();
+        let what = format!("the database's URL names the folder {place}; name a file in it");
+        Err(Fault::Settings(what))
+    }
+
     /// Connects once, to a database whose encoding will do. A pool would only say that it timed out.
     async fn connect(&self, mode: &str, patience: Duration) -> Result<AnyConnection, Fault> {
-        if self.file().is_some_and(Path::is_dir) {
-            let place = self.place();
-            let what = format!("the database's URL names the folder {place}; name a file in it");
-            return Err(Fault::Settings(what));
-        }
+        self.demand_no_folder()?;
         let options = self.options(mode)?;
         let fault = |source| Fault::Connect {
             place: self.place(),
@@ -170,7 +177,7 @@ impl Target {
         };
         // SQLite has a busy time-out of its own, and a better message when it is over.
         let patience = match self.engine() {
-            Engine::Sqlite => LOCKING,
+            Engine::Sqlite => ANSWERING,
             Engine::Postgres => patience.min(CONNECTING),
         };
         let connecting = async {
@@ -245,6 +252,7 @@ impl Target {
     }
 
     pub(super) async fn create_and_migrate(&self, patience: Duration) -> Result<(), Fault> {
+        self.demand_no_folder()?;
         // sqlx takes no lock for migrations on SQLite, and switching a fresh file to WAL fails beside others
         // that open it: one process at a time.
         let lock = match self {
@@ -300,7 +308,7 @@ impl Target {
         // Not prepared under a name, of which another session behind a pooler may have one.
         let backend =
             sqlx::query_scalar("SELECT CAST(pg_backend_pid() AS BIGINT)").persistent(false);
-        let backend = timeout(LOCKING, backend.fetch_one(connection)).await;
+        let backend = timeout(ANSWERING, backend.fetch_one(connection)).await;
         let backend = backend.map_err(|_| self.silent())?;
         backend.map_err(|source| self.failed(source))
     }
@@ -328,7 +336,7 @@ impl Target {
         let spoken = async {
             sleep(UNSPOKEN).await;
             self.say_that_it_waits();
-            sleep(LOCKING).await;
+            sleep(ANSWERING - UNSPOKEN).await;
         };
         let locked = select! {
             locked = connection.lock() => locked,
@@ -407,8 +415,8 @@ impl Target {
     pub(super) async fn applied(&self, patience: Duration) -> Result<Vec<i64>, Fault> {
         let mut connection = self.connect("rw", patience).await?;
         let listing = list_applied(self.engine(), &mut connection);
-        let listed = timeout(LOCKING, listing).await;
-        let listed = listed.unwrap_or_else(|_| Err(no_answer(LOCKING.as_secs())));
+        let listed = timeout(ANSWERING, listing).await;
+        let listed = listed.unwrap_or_else(|_| Err(no_answer(ANSWERING.as_secs())));
         part(connection).await;
         listed.map_err(|source| self.failed(source))
     }
