@@ -459,7 +459,7 @@ fn a_connection_to_another_machine_has_to_be_encrypted() {
         found(&url, &[], &[]).join("\n")
     };
     assert!(away("").contains("must fix databases.multitoken: the connection to 0.0.0.0"));
-    assert!(away("?sslmode=require").contains("must fix databases.multitoken: whoever stands"));
+    assert!(away("?sslmode=require").contains("must fix databases.multitoken: anyone on the way"));
     assert!(!away("?sslmode=verify-full").contains("sslrootcert"));
 }
 

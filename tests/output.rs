@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, Connection};
 use crate::support::PASSWORD;
 use crate::support::server::{command, on_each_url, run, sqlite, stderr, stdout};
 
-/// A command whose result nobody can read.
+/// A command whose result is lost.
 fn unread(url: &str, args: &[&str], how: &str) -> Output {
     let mut command = command(url, args);
     match how {
@@ -132,7 +132,7 @@ fn a_result_that_can_not_be_written_is_a_failure() {
         said.contains("stdout") && said.contains("No space left"),
         "{said}"
     );
-    // Who closes a pipe early (`| head`) is not told that it is closed.
+    // A reader that closes the pipe early (`| head`) is told nothing.
     let left = unread(&url, &["user", "list"], "left");
     assert_eq!((left.status.code(), stderr(&left).as_str()), (Some(1), ""));
 }

@@ -115,7 +115,7 @@ pub fn run() -> ExitCode {
             rocket::execute(execute(command, &figment, settings))
         }) {
         Ok(()) => ExitCode::SUCCESS,
-        // Who closes the pipe (`| head`) knows.
+        // A reader that closes the pipe early (`| head`) knows.
         Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::FAILURE,
         Err(failure) => {
             output::message(&format!("error: {failure}"));

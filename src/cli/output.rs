@@ -9,7 +9,7 @@ use super::Failure;
 /// A line of the result.
 ///
 /// # Errors
-/// [`Failure::Output`]: a result that nobody can read is no success.
+/// [`Failure::Output`]: a result that is lost is no success.
 pub fn line(text: &str) -> Result<(), Failure> {
     print(text).map_err(Failure::Output)
 }

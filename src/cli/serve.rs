@@ -23,7 +23,7 @@ const LAST: Duration = Duration::from_secs(1);
 pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> {
     // Rocket would only say that a fairing failed; opened here, the database says what is wrong.
     let pool = Pool::open_for_server(figment).await?;
-    warn_of_strangers(figment).await?;
+    warn_of_unverified_database(figment).await?;
     if figment.profile() != Config::DEBUG_PROFILE && !settings.is_https() {
         tracing::warn!(
             "app.public_url is not https: cookies go without Secure and browsers may come by http"
@@ -73,16 +73,15 @@ pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> 
     }
 }
 
-/// Warns where others may stand between here and the database.
-async fn warn_of_strangers(figment: &Figment) -> Result<(), Failure> {
+/// Warns of a connection to the database that others may read or change.
+async fn warn_of_unverified_database(figment: &Figment) -> Result<(), Failure> {
     let target = Target::of(figment)?;
     let server = target.server().map(Server::options).transpose()?;
     if let Some(server) = server
         && db::may_be_posed_as(&server).await
     {
         tracing::warn!(
-            "nothing proves that the database at {} is yours: whoever stands on the way can read and change what \
-             goes there; add ?sslmode=verify-full to its URL",
+            "nothing proves that the database at {} is yours: anyone on the way can read and change what goes there; add ?sslmode=verify-full to its URL",
             server.get_host()
         );
     }

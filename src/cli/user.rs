@@ -314,7 +314,7 @@ impl PasswordSource {
         }
     }
 
-    /// Prints a password that was made here, which nobody sees again: call it before the password is set.
+    /// Prints a generated password, which is shown this once: call it before the password is set.
     fn show(&self, password: &Password) -> Result<(), Failure> {
         if self.generate_password {
             output::once(password.reveal())

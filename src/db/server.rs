@@ -258,8 +258,8 @@ impl Server {
 /// How long a name's addresses are looked up.
 const LOOKING_UP: Duration = Duration::from_secs(2);
 
-/// Whether others may stand between here and the server and pose as it: it is on another machine, and no
-/// certificate of its is checked.
+/// Whether another machine may pose as the server: it is reached by a network, and its certificate is not
+/// checked.
 pub async fn may_be_posed_as(server: &PgConnectOptions) -> bool {
     if matches!(
         server.get_ssl_mode(),

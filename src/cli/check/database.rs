@@ -105,10 +105,10 @@ async fn connection(server: &PgConnectOptions, pool: Option<&Pool>, found: &mut 
     };
     let host = server.get_host();
     let what = if is_encrypted {
-        format!("whoever stands on the way to {host} can pose as the server")
+        format!("anyone on the way to {host} can pose as the server")
     } else {
         format!(
-            "the connection to {host} is not encrypted, and anybody on the way can read and change it"
+            "the connection to {host} is not encrypted, and anyone on the way can read and change it"
         )
     };
     found.must_fix(
@@ -137,7 +137,7 @@ mod files {
     const LITTLE: u64 = 1024 * MIB;
     const TOO_LITTLE: u64 = 100 * MIB;
 
-    /// Who may get at an SQLite database beside the user that it belongs to, and whether there is room for it.
+    /// Other users that may get at an SQLite database, and whether there is room for it.
     pub(super) fn judge(file: &Path, found: &mut Findings) {
         for part in ["", "-wal", "-shm"] {
             let mut path = OsString::from(file);
@@ -190,14 +190,14 @@ mod files {
             found.must_fix(
                 KEY,
                 format!(
-                    "{left} MiB are free for {folder}; on a full disk nobody can sign in: make room, {} MiB at least",
+                    "{left} MiB are free for {folder}; with a full disk all sign-ins fail: make room, {} MiB at least",
                     TOO_LITTLE / MIB
                 ),
             );
         } else if free < LITTLE {
             found.advise(
                 KEY,
-                format!("{left} MiB are free for {folder}; see to it that it does not run full"),
+                format!("{left} MiB are free for {folder}; make room before it runs full"),
             );
         }
     }
