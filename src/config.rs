@@ -6,13 +6,17 @@ use std::path::{Path, PathBuf};
 use rocket::Config;
 use rocket::figment::error::Kind;
 use rocket::figment::providers::{Env, Format, Serialized, Toml};
-use rocket::figment::{Figment, Profile};
+use rocket::figment::{Figment, Profile, Source};
 use serde::Deserialize;
+
+use self::variable::Variable;
 
 use crate::secret::{self, NameKey};
 
 mod key;
+mod known;
 mod value;
+mod variable;
 
 pub use key::{check_secret_key, secret_key_complaint};
 pub use value::{Lifetime, Network, WebOrigin};
@@ -20,13 +24,17 @@ pub use value::{Lifetime, Network, WebOrigin};
 /// More than any hash should take; a number with a digit too many would end the process at the first
 /// login.
 const MOST_MEMORY_KIB: u32 = 4 * 1024 * 1024;
+/// Threads that serve. An operating system refuses to make any number of them, and then the process panics.
+const MOST_WORKERS: usize = 1024;
+/// Threads for what blocks, which are made as they are needed.
+const MOST_BLOCKING: usize = 65_536;
 /// Where the database is when nothing says otherwise.
 const DEFAULT_DATABASE: &str = "sqlite:data/multitoken.db";
 
 /// The settings of Rocket and of the application, from the least to the most specific: built-in
-/// defaults, `Rocket.toml` (or the file that `ROCKET_CONFIG` names), `ROCKET_*`, `DATABASE_URL`.
+/// defaults, `Rocket.toml` (or the file that `ROCKET_CONFIG` names), `PORT`, `ROCKET_*`, `DATABASE_URL`.
 pub fn figment() -> Figment {
-    let figment = Figment::from(Config::default())
+    Figment::from(Config::default())
         // Who sends `X-Real-IP` may claim any address, and the server's name helps only attackers.
         .merge(Serialized::default("ip_header", false))
         .merge(Serialized::default("ident", false))
@@ -40,17 +48,14 @@ pub fn figment() -> Figment {
             DEFAULT_DATABASE,
         ))
         .merge(Toml::file(Env::var_or("ROCKET_CONFIG", "Rocket.toml")).nested())
+        // What platforms that assign a port call it.
+        .merge(Variable::read("PORT", "port"))
         .merge(Env::prefixed("ROCKET_").ignore(&["PROFILE"]).global())
         .select(Profile::from_env_or(
             "ROCKET_PROFILE",
             Config::DEFAULT_PROFILE,
-        ));
-    match Env::var("DATABASE_URL") {
-        Some(url) if !url.is_empty() => {
-            figment.merge(Serialized::global("databases.multitoken.url", url))
-        }
-        _ => figment,
-    }
+        ))
+        .merge(Variable::text("DATABASE_URL", "databases.multitoken.url"))
 }
 
 /// The settings of the application: each field is a key of the `app` table.
@@ -185,13 +190,16 @@ impl Settings {
     pub fn load(figment: &Figment) -> Result<Self, Unfit> {
         let unfit = |error: rocket::figment::Error| Unfit(one_line(&error, holds_secrets));
         demand_file()?;
+        variable::demand_utf8()?;
         // Rocket would serve plain http without a word.
         if figment.contains("tls") {
             return Err(Unfit(
                 "tls: this build speaks plain http; let a reverse proxy speak https for it".into(),
             ));
         }
+        known::demand(figment)?;
         let config: Config = figment.extract().map_err(unfit)?;
+        demand_threads(&config)?;
         let Tables { app: mut settings } = figment.extract().map_err(unfit)?;
         settings.check()?;
         settings.port = match &settings.public_url {
@@ -294,6 +302,19 @@ impl Settings {
     }
 }
 
+/// Refuses numbers of threads with which the runtime would panic.
+fn demand_threads(rocket: &Config) -> Result<(), Unfit> {
+    for (key, threads, most) in [
+        (Config::WORKERS, rocket.workers, MOST_WORKERS),
+        (Config::MAX_BLOCKING, rocket.max_blocking, MOST_BLOCKING),
+    ] {
+        if !(1..=most).contains(&threads) {
+            return Err(Unfit(format!("{key}: takes a number from 1 to {most}")));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a file that `ROCKET_CONFIG` names and that is not there: it is looked for here and in the
 /// folders above.
 fn demand_file() -> Result<(), Unfit> {
@@ -336,10 +357,17 @@ pub(crate) fn one_line(
                 }
             }
         };
-        let place = error.metadata.as_ref().map(|data| &data.name);
-        match place {
-            Some(place) => format!("{key}: {what} (in {place})"),
-            None => format!("{key}: {what}"),
+        // A file that can't be read at all has no key.
+        let what = match key.as_str() {
+            "" => what,
+            key => format!("{key}: {what}"),
+        };
+        match error.metadata.as_ref() {
+            Some(data) => match data.source.as_ref().and_then(Source::file_path) {
+                Some(file) => format!("{what} (in {})", file.display()),
+                None => format!("{what} (in {})", data.name),
+            },
+            None => what,
         }
     };
     error
@@ -413,6 +441,41 @@ mod tests {
         ] {
             let error = load(key, value).expect_err(key).to_string();
             assert!(error.contains(key), "{key} is not named in: {error}");
+        }
+    }
+
+    #[test]
+    fn keys_that_nothing_reads_are_refused_by_name() {
+        let load = |lines: &str| {
+            let figment = Figment::from(Config::debug_default());
+            Settings::load(&figment.merge(Toml::string(lines).nested()))
+        };
+        for (lines, key) in [
+            ("[default]\nprot = 1", "prot"),
+            ("[debug]\nenv = \"x\"", "env"),
+            ("[global]\nlog = \"x\"", "log"),
+            ("[default.shutdown]\ngarce = 1", "shutdown.garce"),
+            ("[default.database]\nurl = \"x\"", "database"),
+            (
+                "[default.databases.multitokens]\nurl = \"x\"",
+                "databases.multitokens",
+            ),
+            ("[default]\nworkers = 0", "workers"),
+            ("[default]\nworkers = 100000", "workers"),
+            ("[default]\nworkers = -1", "workers"),
+            ("[default]\nmax_blocking = 0", "max_blocking"),
+            ("[default]\nlimits = 1", "limits"),
+            ("[default.limits]\njson = \"much\"", "limits.json"),
+        ] {
+            let error = load(lines).expect_err(lines).to_string();
+            assert!(error.starts_with(&format!("{key}: ")), "{lines}: {error}");
+        }
+        for lines in [
+            "[default.limits]\nmy-own = \"1MiB\"",
+            "[default.shutdown]\nctrlc = true\nsignals = []\ngrace = 1\nmercy = 1\nforce = true",
+            "[another]\nprot = 1",
+        ] {
+            assert!(load(lines).is_ok(), "{lines}");
         }
     }
 

@@ -1,11 +1,14 @@
 //! The database: one pool over SQLite or PostgreSQL, its migrations, its transactions.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use rocket::Config;
+use rocket::fairing::AdHoc;
 use rocket::figment::Figment;
+use rocket::figment::providers::Serialized;
 use rocket::futures::future::join_all;
 use rocket::tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use rocket::tokio::time::timeout;
@@ -19,15 +22,24 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Executor};
 use self::conn::Limit;
 use crate::config::one_line;
 
+mod cause;
 mod conn;
+mod server;
 mod target;
 mod write;
 
+use self::cause::Cause;
 pub use self::conn::Conn;
+pub use self::server::{Server, may_be_posed_as};
 pub use self::target::Target;
 pub use self::write::Write;
 
-static MIGRATOR: Migrator = sqlx::migrate!();
+static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!();
+    // `Target` takes the lock, and says so while it waits.
+    migrator.set_locking(false);
+    migrator
+});
 
 /// The application's database, as Rocket manages it. Add `db: &Db` (through `&State<Db>`) or a
 /// [`rocket_db_pools::Connection<Db>`] to a handler to use it.
@@ -124,7 +136,7 @@ pub enum Fault {
     #[error("there is no database at {0}; `multitoken migrate` makes it")]
     Missing(String),
     /// No connection could be made.
-    #[error("cannot connect to {place}: {source}; is it running, and is DATABASE_URL right?")]
+    #[error("cannot connect to {place}: {}", Cause::of_connecting(.source))]
     Connect {
         /// Where to, without the password.
         place: String,
@@ -142,20 +154,66 @@ pub enum Fault {
         version: i64,
     },
     /// A migration failed.
-    #[error("cannot migrate {place}: {source}")]
+    #[error("cannot migrate {place}: {}", Cause::of_migrating(.source))]
     Migrate {
         /// Which database.
         place: String,
         /// Why.
         source: MigrateError,
     },
+    /// Another process migrates the database, or holds the lock for it.
+    #[error(
+        "{place}: another process is migrating it and has not finished within {seconds} s; try again when it has, or \
+         end it if it hangs"
+    )]
+    Migrating {
+        /// Which database.
+        place: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// A pooler shares sessions between connections.
+    #[error(
+        "{place}: a pooler such as PgBouncer is in between and shares sessions between connections; set pool_mode = \
+         session there (docs/deploying.md)"
+    )]
+    Pooler {
+        /// Which database.
+        place: String,
+    },
+    /// The server stopped answering during a migration.
+    #[error("cannot migrate {place}: it has stopped answering")]
+    Silent {
+        /// Which database.
+        place: String,
+    },
+    /// The database can't hold every text, or sorts texts in an order that searches do not expect.
+    #[error(
+        "{place} is encoded in {encoding}, and only UTF-8 stores and sorts every name; create another with {remedy}, \
+         move the data and name it in DATABASE_URL"
+    )]
+    Encoding {
+        /// Which database.
+        place: String,
+        /// What it has.
+        encoding: String,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// The database answered with an error.
-    #[error("database: {0}")]
+    #[error("{place}: {}", Cause::of(.source))]
+    Failed {
+        /// Which database.
+        place: String,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// The database answered with an error.
+    #[error("database: {}", Cause::of(.0))]
     Query(#[from] sqlx::Error),
 }
 
-/// What `databases.multitoken` takes. In the server, rocket_db_pools fills in four connections a
-/// worker.
+/// What `databases.multitoken` takes. [`Pool::open_for_server`] fills in four connections a worker.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PoolSettings {
@@ -218,6 +276,9 @@ impl PoolSettings {
                 )));
             }
         }
+        if settings.max_connections == 0 {
+            return Err(Fault::Settings("max_connections takes 1 or more".into()));
+        }
         Ok(settings)
     }
 
@@ -275,6 +336,18 @@ impl Pool {
         Self::from_settings(&figment.focus(SETTINGS)).await
     }
 
+    /// As [`Pool::open`], with four connections for each of the server's workers by default.
+    ///
+    /// # Errors
+    /// As [`Pool::open`].
+    pub async fn open_for_server(figment: &Figment) -> Result<Self, Fault> {
+        let workers: usize = figment
+            .extract_inner(Config::WORKERS)
+            .unwrap_or_else(|_| Config::default().workers);
+        let connections = Serialized::default("max_connections", workers.saturating_mul(4));
+        Self::from_settings(&figment.focus(SETTINGS).join(connections)).await
+    }
+
     /// Opens the database that `figment` names as it is: it is neither created nor migrated.
     ///
     /// # Errors
@@ -289,7 +362,9 @@ impl Pool {
     async fn from_settings(figment: &Figment) -> Result<Self, Fault> {
         let settings = PoolSettings::read(figment)?;
         let target = Target::parse(&settings.url)?;
-        target.create_and_migrate().await?;
+        target
+            .create_and_migrate(settings.timeouts().connect)
+            .await?;
         Self::over(&target, &settings)
     }
 
@@ -615,6 +690,35 @@ impl rocket_db_pools::Pool for Pool {
     async fn close(&self) {}
 }
 
+/// Manages [`Db`]. Opens it unless it is managed already: `serve` opens it first, so that a failure is reported
+/// with its cause, which Rocket does not pass on.
+pub fn stage() -> AdHoc {
+    AdHoc::try_on_ignite("database", |rocket| async {
+        if rocket.state::<Db>().is_some() {
+            return Ok(rocket);
+        }
+        match Pool::open_for_server(rocket.figment()).await {
+            Ok(pool) => Ok(rocket.manage(Db::from(pool))),
+            Err(fault) => {
+                tracing::error!("{fault}");
+                Err(rocket)
+            }
+        }
+    })
+}
+
+/// A query's error, with the place it comes from and, where the pool only says that it timed out, the cause.
+pub async fn explain(figment: &Figment, error: sqlx::Error) -> Fault {
+    let settings = match PoolSettings::read(&figment.focus(SETTINGS)) {
+        Ok(settings) => settings,
+        Err(fault) => return fault,
+    };
+    match Target::parse(&settings.url) {
+        Ok(target) => target.explain(error, settings.timeouts().connect).await,
+        Err(fault) => fault,
+    }
+}
+
 /// A migration: applied, or pending.
 pub struct MigrationState {
     /// The number that orders it.
@@ -641,12 +745,13 @@ pub fn newest_migration() -> i64 {
 /// # Errors
 /// The database exists and can't be read.
 pub async fn migrations(figment: &Figment) -> Result<Vec<MigrationState>, Fault> {
-    let target = Target::of(figment)?;
+    let settings = PoolSettings::read(&figment.focus(SETTINGS))?;
+    let target = Target::parse(&settings.url)?;
     let missing = target.file().is_some_and(|file| !file.exists());
     let applied = if missing {
         vec![]
     } else {
-        target.applied().await?
+        target.applied(settings.timeouts().connect).await?
     };
     let known = MIGRATOR.iter().map(|migration| MigrationState {
         version: migration.version,

@@ -8,10 +8,8 @@
 use rocket::figment::Figment;
 use rocket::shield::Shield;
 use rocket::{Build, Rocket};
-use rocket_db_pools::Database;
 
 use crate::config::{Settings, Unfit};
-use crate::db::Db;
 use crate::web::assets::Assets;
 
 pub mod admin;
@@ -50,7 +48,7 @@ pub fn rocket(figment: Figment) -> Result<Rocket<Build>, Unfit> {
 
     Ok(rocket::custom(figment)
         .manage(settings)
-        .attach(Db::init())
+        .attach(db::stage())
         .attach(web::templates::fairing(assets.clone()))
         .attach(web::methods::AsItCame)
         // What is observed is the answer as it goes out, so the observer comes last.

@@ -443,8 +443,8 @@ fn a_connection_to_another_machine_has_to_be_encrypted() {
         let plain = found(&elsewhere, &[], &[]);
         assert_one(
             &plain,
-            "must fix databases.multitoken: ",
-            "not encrypted; add ?sslmode=verify-full",
+            "must fix databases.multitoken: the connection to 0.0.0.0 is not encrypted",
+            "add ?sslmode=verify-full",
         );
         let refused = found(&format!("{elsewhere}?sslmode=verify-full"), &[], &[]);
         assert_one(
@@ -459,7 +459,7 @@ fn a_connection_to_another_machine_has_to_be_encrypted() {
         found(&url, &[], &[]).join("\n")
     };
     assert!(away("").contains("must fix databases.multitoken: the connection to 0.0.0.0"));
-    assert!(away("?sslmode=require").contains("advice databases.multitoken: whoever stands"));
+    assert!(away("?sslmode=require").contains("must fix databases.multitoken: anyone on the way"));
     assert!(!away("?sslmode=verify-full").contains("sslrootcert"));
 }
 
@@ -500,4 +500,55 @@ fn accounts_that_open_a_door_are_named() {
         .await;
         assert_eq!(found(&url, &[], &[]), [""; 0]);
     });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn little_space_for_an_sqlite_database_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = sqlite(folder.path());
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    set_mode(&data, 0o700);
+    // A file system of a certain size, which goes with the process.
+    let check = |size: &str| {
+        let binary = fit(&url, &["check", "--json"]);
+        let mut shell = Command::new("unshare");
+        let mount = "mount -t tmpfs -o mode=700,size=$1 none \"$2\" && \"$0\" migrate >&2 && exec \"$0\" check --json";
+        shell.args(["--mount", "sh", "-c", mount]);
+        shell.arg(binary.get_program()).arg(size).arg(&data);
+        shell.envs(
+            binary
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        shell.output().unwrap()
+    };
+    let probe = Command::new("unshare")
+        .args(["--mount", "mount", "-t", "tmpfs", "none"])
+        .arg(&data)
+        .output();
+    if !probe.is_ok_and(|probe| probe.status.success()) {
+        return crate::support::needs::lacks(
+            "a file system can't be mounted here, which takes root",
+        );
+    }
+    let about_space = |output: &Output| -> Found {
+        let found = read(output);
+        found
+            .into_iter()
+            .filter(|line| line.contains("MiB are free"))
+            .collect()
+    };
+    assert_one(
+        &about_space(&check("30m")),
+        "must fix databases.multitoken: ",
+        "make room",
+    );
+    assert_one(
+        &about_space(&check("300m")),
+        "advice databases.multitoken: ",
+        "run full",
+    );
+    assert_eq!(about_space(&check("1200m")), [""; 0]);
 }

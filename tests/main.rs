@@ -36,16 +36,20 @@ mod names;
 mod notes; // example: notes
 mod observe;
 mod openapi;
+mod output;
 #[cfg(target_os = "linux")]
 mod overload;
 mod plans;
+mod pooler;
 #[cfg(target_os = "linux")]
 mod proxy;
 mod races;
+mod reach;
 mod routes;
 mod secrets;
 mod seed;
 mod session;
+mod settings;
 mod shutdown;
 mod speech;
 mod support;

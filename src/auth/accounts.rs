@@ -17,7 +17,8 @@ use crate::secret::Secret;
 use crate::web::client::Caller;
 
 const LAST_ADMIN: &str = "This is the last active admin. Make another one first.";
-const NAME_TAKEN: &str = "A user with that username already exists.";
+/// What is said where a new user's name belongs to another.
+pub const NAME_TAKEN: &str = "A user with that username already exists.";
 
 /// What becomes of a user's tokens when somebody else sets the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use rocket::tokio::select;
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 use super::{Failure, output};
-use crate::db::{self, Pool, Target};
+use crate::db::{self, Pool, Server, Target};
 use crate::models::copy;
 
 /// Copy a running SQLite database into a file
@@ -28,6 +28,12 @@ pub struct Backup {
 
 impl Backup {
     pub async fn run(self, figment: &Figment) -> Result<(), Failure> {
+        if self.file == Path::new("-") {
+            return Err(self.refused(
+                "a copy is whole and on the disk, or there is none, which stdout can't promise; name a file \
+                 (./- if that is its name)",
+            ));
+        }
         let target = Target::of(figment)?;
         let Some(database) = target.file() else {
             return Err(self.for_postgres(&target));
@@ -50,8 +56,7 @@ impl Backup {
             database.display(),
             self.file.display(),
             HumanCount(bytes)
-        ));
-        Ok(())
+        ))
     }
 
     /// The whole path of the file, if it can be made and is not the database itself.
@@ -117,7 +122,8 @@ impl Backup {
     }
 
     fn for_postgres(&self, target: &Target) -> Failure {
-        let url = target.url_for_tools().unwrap_or_default();
+        let url = target.server().map(Server::url_for_tools);
+        let url = url.unwrap_or_default();
         Failure::Refused(format!(
             "PostgreSQL has a tool of its own for this; it asks for the password, or takes it from \
              ~/.pgpass or PGPASSWORD:\n\n    pg_dump --format=custom --file={} --dbname={}\n",

@@ -89,7 +89,7 @@ impl Check {
         if self.json {
             output::json(&findings)?;
         } else {
-            print(&findings);
+            print(&findings)?;
         }
         let is_grave = |finding: &&Finding| finding.severity == Severity::MustFix;
         match findings.iter().filter(is_grave).count() {
@@ -102,7 +102,7 @@ impl Check {
     }
 }
 
-fn print(findings: &[Finding]) {
+fn print(findings: &[Finding]) -> Result<(), Failure> {
     for Finding {
         severity,
         about,
@@ -111,9 +111,10 @@ fn print(findings: &[Finding]) {
     {
         // A line each, whatever a database has to say.
         let message = message.replace(['\r', '\n'], " ");
-        output::line(&format!("{:8}  {about}: {message}", severity.words()));
+        output::line(&format!("{:8}  {about}: {message}", severity.words()))?;
     }
     if findings.is_empty() {
-        output::line("Nothing found.");
+        output::line("Nothing found.")?;
     }
+    Ok(())
 }

@@ -39,8 +39,7 @@ impl Migrate {
             0 => "Nothing to apply: the schema is up to date.".to_owned(),
             1 => "Applied 1 migration.".to_owned(),
             _ => format!("Applied {pending} migrations."),
-        });
-        Ok(())
+        })
     }
 
     async fn list(&self, figment: &Figment) -> Result<(), Failure> {
@@ -65,7 +64,6 @@ impl Migrate {
             ]
         };
         let rows: Vec<_> = rows.iter().map(cells).collect();
-        output::table(["VERSION", "STATE", "DESCRIPTION"], &rows);
-        Ok(())
+        output::table(["VERSION", "STATE", "DESCRIPTION"], &rows)
     }
 }

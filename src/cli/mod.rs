@@ -13,15 +13,18 @@ mod serve;
 mod token;
 mod user;
 
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use rocket::config::LogLevel;
 use rocket::figment::Figment;
+use rocket::tokio::time::timeout;
 
 use crate::auth::Auth;
 use crate::config::{self, Settings};
-use crate::db::Pool;
+use crate::db::{self, Pool};
 use crate::error::Error;
 use crate::web::log;
 
@@ -67,27 +70,37 @@ enum Failure {
     #[error(transparent)]
     Settings(#[from] config::Unfit),
     #[error(transparent)]
-    Database(#[from] crate::db::Fault),
+    Database(#[from] db::Fault),
+    /// The result can't be written.
+    #[error("the result can't be written to stdout: {0}")]
+    Output(io::Error),
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Refused(match &error {
-            Error::Invalid(errors) => errors.messages().join(" "),
-            other => other.to_string(),
-        })
+        match error {
+            Error::Invalid(errors) => Self::Refused(errors.messages().join(" ")),
+            Error::Database(error) => error.into(),
+            other => Self::Refused(other.to_string()),
+        }
     }
 }
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        Error::from(error).into()
+        Self::Database(error.into())
     }
 }
 
+/// For connections to close at the end.
+const PARTING: Duration = Duration::from_secs(2);
+
 /// Runs the command that the process's arguments name.
 pub fn run() -> ExitCode {
-    let command = Cli::parse().command.unwrap_or(Command::Serve);
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command.unwrap_or(Command::Serve),
+        Err(other) => return said(&other),
+    };
     let figment = config::figment();
     match Settings::load(&figment)
         .map_err(Failure::from)
@@ -102,6 +115,8 @@ pub fn run() -> ExitCode {
             rocket::execute(execute(command, &figment, settings))
         }) {
         Ok(()) => ExitCode::SUCCESS,
+        // A reader that closes the pipe early (`| head`) knows.
+        Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::FAILURE,
         Err(failure) => {
             output::message(&format!("error: {failure}"));
             ExitCode::from(if matches!(failure, Failure::Usage(_)) {
@@ -113,6 +128,15 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// What is said instead of a command that runs: help, the version, or what is wrong with the arguments.
+fn said(other: &clap::Error) -> ExitCode {
+    let printed = other.print().and_then(|()| io::stdout().flush());
+    match (printed, u8::try_from(other.exit_code())) {
+        (Ok(()), Ok(code)) => ExitCode::from(code),
+        _ => ExitCode::FAILURE,
+    }
+}
+
 async fn execute(command: Command, figment: &Figment, settings: Settings) -> Result<(), Failure> {
     match command {
         Command::Serve => serve::run(figment, &settings).await,
@@ -121,32 +145,33 @@ async fn execute(command: Command, figment: &Figment, settings: Settings) -> Res
         Command::Backup(backup) => backup.run(figment).await,
         Command::Check(check) => check.run(figment, settings).await,
         Command::User(user) => {
-            let auth = open(figment, settings).await?;
-            let done = user.run(&auth).await;
-            close(&auth).await;
-            done
+            with_auth(figment, settings, async |auth| user.run(auth).await).await
         }
         Command::Token(token) => {
-            let auth = open(figment, settings).await?;
-            let done = token.run(&auth).await;
-            close(&auth).await;
-            done
+            with_auth(figment, settings, async |auth| token.run(auth).await).await
         }
         Command::Seed(seed) => {
-            let auth = open(figment, settings).await?;
-            let done = seed.run(&auth).await;
-            close(&auth).await;
-            done
+            with_auth(figment, settings, async |auth| seed.run(auth).await).await
         }
     }
 }
 
-/// When a command is done, it is done everywhere.
-async fn close(auth: &Auth) {
+/// Runs a command on the database, whose errors name the place and the cause.
+async fn with_auth(
+    figment: &Figment,
+    settings: Settings,
+    command: impl AsyncFnOnce(&Auth) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let auth = Auth::new(Pool::open(figment).await?, settings)?;
+    let done = command(&auth).await;
+    // When a command is done, it is done everywhere.
     auth.followed().await;
-    auth.pool().shut().await;
-}
-
-async fn open(figment: &Figment, settings: Settings) -> Result<Auth, Failure> {
-    Ok(Auth::new(Pool::open(figment).await?, settings)?)
+    // A server that has stopped answering is not waited for.
+    let _ = timeout(PARTING, auth.pool().shut()).await;
+    match done {
+        Err(Failure::Database(db::Fault::Query(error))) => {
+            Err(db::explain(figment, error).await.into())
+        }
+        done => done,
+    }
 }

@@ -5,6 +5,5 @@ use crate::api::description;
 use crate::config::Settings;
 
 pub fn run(settings: &Settings) -> Result<(), Failure> {
-    output::line(&description::json(settings)?);
-    Ok(())
+    output::line(&description::json(settings)?)
 }

@@ -6,9 +6,55 @@ use serde::Serialize;
 
 use super::Failure;
 
-/// A line of the result. Who closes the pipe early (`| head`) has read enough: that is no error.
-pub fn line(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
+/// A line of the result.
+///
+/// # Errors
+/// [`Failure::Output`]: a result that is lost is no success.
+pub fn line(text: &str) -> Result<(), Failure> {
+    print(text).map_err(Failure::Output)
+}
+
+/// A line of the result that is printed this once: print it before the change that makes it count.
+///
+/// # Errors
+/// It can't be printed; the message says that nothing was changed.
+pub fn once(text: &str) -> Result<(), Failure> {
+    let printed = if is_closed() {
+        Err(io::Error::other("it is closed"))
+    } else {
+        print(text)
+    };
+    printed.map_err(|error| {
+        Failure::Refused(format!(
+            "nothing was changed, for what is printed only once can't be written to stdout: {error}"
+        ))
+    })
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
+}
+
+/// Whether stdout was closed when the process began. Rust opens `/dev/null` in its place, for reading and
+/// writing, where a shell's `> /dev/null` is for writing only.
+#[cfg(unix)]
+fn is_closed() -> bool {
+    use rustix::fs::{OFlags, fcntl_getfl, fstat, stat};
+    let (Ok(flags), Ok(own), Ok(null)) = (
+        fcntl_getfl(io::stdout()),
+        fstat(io::stdout()),
+        stat("/dev/null"),
+    ) else {
+        return true;
+    };
+    flags & OFlags::RWMODE == OFlags::RDWR && own.st_rdev == null.st_rdev
+}
+
+#[cfg(not(unix))]
+fn is_closed() -> bool {
+    false
 }
 
 /// A line about what is going on.
@@ -29,12 +75,11 @@ pub fn count(number: u64, what: &str) -> String {
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text =
         serde_json::to_string_pretty(value).map_err(|error| Failure::Refused(error.to_string()))?;
-    line(&text);
-    Ok(())
+    line(&text)
 }
 
 /// Rows under a heading, in columns as wide as their widest cell.
-pub fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
+pub fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> Result<(), Failure> {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells
@@ -48,10 +93,11 @@ pub fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) {
             .iter()
             .zip(widths)
             .map(|(cell, width)| format!("{cell:width$}"));
-        line(padded.collect::<Vec<_>>().join("  ").trim_end());
+        line(padded.collect::<Vec<_>>().join("  ").trim_end())
     };
-    print(heading);
+    print(heading)?;
     for row in rows {
-        print(std::array::from_fn(|column| row[column].as_str()));
+        print(std::array::from_fn(|column| row[column].as_str()))?;
     }
+    Ok(())
 }

@@ -46,11 +46,11 @@ impl Seed {
             "Seeded {} and {}.",
             count(made.users, "user"),
             count(made.tokens, "token")
-        ));
-        if let Some(admin) = made.first_admin {
-            output::line(&format!("Sign in to the admin as {admin}."));
+        ))?;
+        match made.first_admin {
+            Some(admin) => output::line(&format!("Sign in to the admin as {admin}.")),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

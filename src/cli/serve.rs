@@ -14,7 +14,7 @@ use super::{Failure, output};
 use crate::auth::Auth;
 use crate::auth::setup::Setup;
 use crate::config::Settings;
-use crate::db::Pool;
+use crate::db::{self, Db, Pool, Server, Target};
 use crate::web::under_way::UnderWay;
 
 /// The part of `shutdown.mercy` in which last uses are written and connections closed, at least.
@@ -22,7 +22,8 @@ const LAST: Duration = Duration::from_secs(1);
 
 pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> {
     // Rocket would only say that a fairing failed; opened here, the database says what is wrong.
-    Pool::open(figment).await?.shut().await;
+    let pool = Pool::open_for_server(figment).await?;
+    warn_of_unverified_database(figment).await?;
     if figment.profile() != Config::DEBUG_PROFILE && !settings.is_https() {
         tracing::warn!(
             "app.public_url is not https: cookies go without Secure and browsers may come by http"
@@ -34,6 +35,7 @@ pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> 
         .map_err(|error| Failure::Refused(error.to_string()))?;
     let under_way = UnderWay::default();
     let ignited = crate::rocket(figment.clone())?
+        .manage(Db::from(pool))
         .attach(under_way.clone())
         .attach(AdHoc::on_liftoff("greeting", |rocket| {
             Box::pin(greet(rocket))
@@ -43,7 +45,7 @@ pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> 
         .map_err(|error| not_started(&error, &config))?;
     let auth = ignited.state::<Auth>().cloned();
     let Config { shutdown, .. } = &config;
-    let allowed = Duration::from_secs((shutdown.grace + shutdown.mercy).into());
+    let allowed = Duration::from_secs(u64::from(shutdown.grace) + u64::from(shutdown.mercy));
     let told = told(ignited.shutdown()).shared();
     let answered = answered(told.clone(), &under_way, allowed.saturating_sub(LAST));
     let served = select! {
@@ -69,6 +71,21 @@ pub async fn run(figment: &Figment, settings: &Settings) -> Result<(), Failure> 
             _ => Err(not_started(&error, &config)),
         },
     }
+}
+
+/// Warns of a connection to the database that others may read or change.
+async fn warn_of_unverified_database(figment: &Figment) -> Result<(), Failure> {
+    let target = Target::of(figment)?;
+    let server = target.server().map(Server::options).transpose()?;
+    if let Some(server) = server
+        && db::may_be_posed_as(&server).await
+    {
+        tracing::warn!(
+            "nothing proves that the database at {} is yours: anyone on the way can read and change what goes there; add ?sslmode=verify-full to its URL",
+            server.get_host()
+        );
+    }
+    Ok(())
 }
 
 /// When the server was told to end.
@@ -133,10 +150,13 @@ fn not_started(error: &rocket::Error, config: &Config) -> Failure {
         ErrorKind::Collisions(collisions) => format!("routes collide: {collisions:?}"),
         ErrorKind::FailedFairings(failed) => {
             let names: Vec<_> = failed.iter().map(|fairing| fairing.name).collect();
-            format!(
-                "cannot start: {} failed; is a template broken?",
-                names.join(", ")
-            )
+            let templates = names.iter().any(|name| name.contains("Templat"));
+            let hint = if templates {
+                "; is a template broken?"
+            } else {
+                ""
+            };
+            format!("cannot start: {} failed{hint}", names.join(", "))
         }
         other => format!("cannot start: {other}"),
     })

@@ -99,8 +99,7 @@ impl Token {
                 output::line(&format!(
                     "{} deleted",
                     output::count(pruned, "expired token")
-                ));
-                Ok(())
+                ))
             }
         }
     }
@@ -150,8 +149,7 @@ async fn list(
         "LAST USED",
         "EXPIRES",
     ];
-    output::table(heading, &rows);
-    Ok(())
+    output::table(heading, &rows)
 }
 
 async fn revoke(
@@ -181,8 +179,7 @@ async fn revoke(
         }
         (None, None) => return Err(Failure::Usage("name a token or a --user".into())),
     };
-    output::line(&format!("{} revoked", output::count(revoked, "token")));
-    Ok(())
+    output::line(&format!("{} revoked", output::count(revoked, "token")))
 }
 
 /// Refuses where the clock is so far ahead of what was last stored that it may be wrong: live tokens would be

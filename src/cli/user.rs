@@ -1,5 +1,6 @@
 //! `multitoken user …`.
 
+use std::fmt::Display;
 use std::io::{self, BufRead, IsTerminal, Read};
 
 use clap::{Args, Subcommand};
@@ -8,7 +9,8 @@ use zeroize::Zeroizing;
 
 use super::{Failure, output};
 use crate::auth::Auth;
-use crate::auth::accounts::Tokens;
+use crate::auth::accounts::{NAME_TAKEN, Tokens};
+use crate::error::Error;
 use crate::identity::Username;
 use crate::models::event::Actor;
 use crate::models::now;
@@ -92,7 +94,7 @@ pub enum User {
 #[derive(Args)]
 #[group(multiple = false)]
 pub struct PasswordSource {
-    /// Read the password from stdin; one line end is dropped
+    /// Read the password from stdin; a byte order mark and one line end are dropped
     #[arg(long)]
     password_stdin: bool,
     /// Make a password and print it, once
@@ -141,11 +143,16 @@ impl User {
                 password,
             } => {
                 let name = parse(&name)?;
+                // Before a password is printed that would count for nothing.
+                if look_up(auth, &name).await?.is_some() {
+                    return Err(Failure::Refused(NAME_TAKEN.into()));
+                }
                 let made = password.take()?;
                 let role = if admin { Role::Admin } else { Role::User };
-                auth.create_user(&name, &made, role, &actor).await?;
+                password.show(&made)?;
+                let created = auth.create_user(&name, &made, role, &actor).await;
+                created.map_err(|error| password.void(error))?;
                 output::message(&format!("User {} created.", name.as_str()));
-                password.show(&made);
             }
             Self::List { json } => list(auth, json).await?,
             Self::Show { name, json } => show(auth, &name, json).await?,
@@ -189,9 +196,10 @@ impl User {
                 } else {
                     Tokens::EndAllBut(None)
                 };
-                let ended = auth.set_password(&user, &made, tokens, &actor).await?;
+                password.show(&made)?;
+                let set = auth.set_password(&user, &made, tokens, &actor).await;
+                let ended = set.map_err(|error| password.void(error))?;
                 output::message(&format!("Password of {name} set, {ended} tokens ended."));
-                password.show(&made);
             }
         }
         Ok(())
@@ -234,8 +242,7 @@ async fn list(auth: &Auth, json: bool) -> Result<(), Failure> {
             "LAST LOGIN",
         ],
         &rows,
-    );
-    Ok(())
+    )
 }
 
 /// One user's record, with what failed logins have closed.
@@ -284,7 +291,7 @@ async fn show(auth: &Auth, name: &str, json: bool) -> Result<(), Failure> {
             locked_until.unwrap_or_else(|| "not locked".into()),
         ),
     ] {
-        output::line(&format!("{name:12} {value}"));
+        output::line(&format!("{name:12} {value}"))?;
     }
     Ok(())
 }
@@ -296,10 +303,13 @@ fn parse(name: &str) -> Result<Username, Failure> {
 /// The user with that name.
 pub async fn find(auth: &Auth, name: &str) -> Result<user::User, Failure> {
     let username = parse(name)?;
+    let found = look_up(auth, &username).await?;
+    found.ok_or_else(|| Failure::Refused(format!("there is no user {}", username.as_str())))
+}
+
+async fn look_up(auth: &Auth, username: &Username) -> Result<Option<user::User>, Failure> {
     let mut db = auth.pool().read().await?;
-    user::find_by_name(&mut db, &username)
-        .await?
-        .ok_or_else(|| Failure::Refused(format!("there is no user {}", username.as_str())))
+    Ok(user::find_by_name(&mut db, username).await?)
 }
 
 fn confirm(name: &str) -> Result<(), Failure> {
@@ -335,29 +345,49 @@ impl PasswordSource {
         }
     }
 
-    /// A password that was made here is seen by nobody else and never again.
-    fn show(&self, password: &Password) {
+    /// Prints a generated password, which is shown this once: call it before the password is set.
+    fn show(&self, password: &Password) -> Result<(), Failure> {
         if self.generate_password {
-            output::line(password.reveal());
+            output::once(password.reveal())
+        } else {
+            Ok(())
         }
+    }
+
+    /// Why the password was not set.
+    fn void(&self, error: Error) -> Failure {
+        if self.generate_password {
+            output::message("The password that was printed is void: it was not set.");
+        }
+        error.into()
     }
 }
 
 fn from_stdin() -> Result<Password, Failure> {
-    // A line end more than the longest password: what is longer is refused as too long.
-    let limit = u64::try_from(Password::MAX + 3).unwrap_or(u64::MAX);
-    // With room for all of it: a text that has to grow leaves a copy behind.
-    let mut text = Zeroizing::new(String::with_capacity(2 * Password::MAX));
-    io::stdin()
-        .lock()
-        .take(limit)
-        .read_to_string(&mut text)
-        .map_err(|error| Failure::Refused(format!("the password can't be read: {error}")))?;
-    let text = text.strip_suffix('\n').map_or(text.as_str(), |text| {
-        text.strip_suffix('\r').unwrap_or(text)
-    });
+    let unreadable =
+        |why: &dyn Display| Failure::Refused(format!("the password can't be read: {why}"));
+    // Room for a mark and a line end beside the longest password, and a byte more to tell a longer one by.
+    let most = MARK.len() + Password::MAX + "\r\n".len();
+    let limit = u64::try_from(most + 1).unwrap_or(u64::MAX);
+    // With room for all of it: bytes that have to move leave a copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most + 2));
+    let read = io::stdin().lock().take(limit).read_to_end(&mut bytes);
+    read.map_err(|error| unreadable(&error))?;
+    if bytes.len() > most {
+        let limit = Password::MAX;
+        return Err(unreadable(&format!("it has more than {limit} bytes")));
+    }
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| unreadable(&"it is no UTF-8 (a file that Windows wrote may be UTF-16)"))?;
+    let text = text.strip_prefix(MARK).unwrap_or(text);
+    let text = text
+        .strip_suffix('\n')
+        .map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
     Ok(Password::new(text))
 }
+
+/// UTF-8's byte order mark, with which some editors begin a file.
+const MARK: &str = "\u{feff}";
 
 fn from_terminal() -> Result<Password, Failure> {
     let ask = |prompt| {

@@ -5,7 +5,7 @@ use std::net::{AddrParseError, IpAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Deserializer, de};
 use url::{Host, Url};
 
@@ -82,8 +82,23 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.parse()
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-            .map(Self)
+            .map(|network| Self(canonical(network)))
     }
+}
+
+/// An IPv4-mapped network as the IPv4 network that it stands for: the addresses that are compared with it are
+/// canonical, too.
+fn canonical(network: IpNet) -> IpNet {
+    const MAPPED: u8 = 96;
+    let IpNet::V6(mapped) = network else {
+        return network;
+    };
+    let length = mapped.prefix_len().checked_sub(MAPPED);
+    let address = mapped.addr().to_ipv4_mapped();
+    let (Some(length), Some(address)) = (length, address) else {
+        return network;
+    };
+    Ipv4Net::new(address, length).map_or(network, IpNet::V4)
 }
 
 impl<'de> Deserialize<'de> for Network {
@@ -149,5 +164,25 @@ impl WebOrigin {
 impl fmt::Display for WebOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.origin().ascii_serialization())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv4_mapped_network_is_an_ipv4_network() {
+        for (network, inside, outside) in [
+            ("::ffff:127.0.0.1", "127.0.0.1", "127.0.0.2"),
+            ("::ffff:10.0.0.0/104", "10.255.0.1", "11.0.0.1"),
+            ("::ffff:c0a8:0/112", "192.168.255.1", "192.169.0.1"),
+            ("2001:db8::/32", "2001:db8::1", "2001:db9::1"),
+        ] {
+            let network: Network = network.parse().unwrap();
+            assert!(network.contains(inside.parse().unwrap()), "{network}");
+            assert!(!network.contains(outside.parse().unwrap()), "{network}");
+        }
+        assert!("::ffff:0:0/96".parse::<Network>().unwrap().is_vast());
     }
 }

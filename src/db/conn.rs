@@ -54,6 +54,8 @@ pub(super) enum Limit {
 pub(super) struct Watch {
     options: AnyConnectOptions,
     process: i64,
+    /// Whether there may be a moment between two statements.
+    over_several: bool,
 }
 
 #[derive(Default)]
@@ -103,7 +105,11 @@ impl Conn {
             Engine::Postgres => {
                 let process = sqlx::query_scalar("SELECT CAST(pg_backend_pid() AS BIGINT)");
                 let process = process.fetch_one(&mut *self).await?;
-                Limit::Long(Some(Watch { options, process }))
+                Limit::Long(Some(Watch {
+                    options,
+                    process,
+                    over_several: false,
+                }))
             }
         };
         Ok(())
@@ -260,7 +266,20 @@ impl Watched<'_> {
 }
 
 impl Watch {
-    async fn over<T>(&self, step: impl Future<Output = T>) -> sqlx::Result<T> {
+    /// One over several statements of that process at the server.
+    pub(super) fn over_several(options: AnyConnectOptions, process: i64) -> Self {
+        Self {
+            options,
+            process,
+            over_several: true,
+        }
+    }
+
+    /// Waits for what the process works on as long as it does.
+    ///
+    /// # Errors
+    /// The server has stopped answering.
+    pub(super) async fn over<T>(&self, step: impl Future<Output = T>) -> sqlx::Result<T> {
         let mut step = pin!(step);
         loop {
             if let Ok(done) = timeout(LOOK, &mut step).await {
@@ -281,9 +300,10 @@ impl Watch {
             let mut other = AnyConnection::connect_with(&self.options).await?;
             let running: i64 = sqlx::query_scalar(
                 "SELECT COUNT(*) FROM pg_stat_activity
-                 WHERE pid = $1 AND state IN ('active', 'fastpath function call')",
+                 WHERE pid = $1 AND ($2 = 1 OR state IN ('active', 'fastpath function call'))",
             )
             .bind(self.process)
+            .bind(i64::from(self.over_several))
             .fetch_one(&mut other)
             .await?;
             other.close().await?;

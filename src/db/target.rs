@@ -1,7 +1,10 @@
 //! Where the database is: reading its URL, creating it, connecting to it.
+//!
+//! Every wait is bounded, for servers that accept a connection and say nothing, and for locks that others hold: a
+//! command that can't reach or lock the database ends within 15 seconds. Only a migration that is under way may take
+//! as long as it needs.
 
-use std::borrow::Cow;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -9,14 +12,30 @@ use std::time::Duration;
 
 use log::LevelFilter;
 use rocket::figment::Figment;
-use rocket::tokio::time::timeout;
+use rocket::tokio::select;
+use rocket::tokio::time::{Instant, sleep, timeout};
 use sqlx::any::AnyConnectOptions;
+use sqlx::error::DatabaseError;
 use sqlx::migrate::{Migrate, MigrateError};
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Connection};
-use url::{Position, Url};
 
-use super::{Engine, Fault, MIGRATOR, PoolSettings, SETTINGS};
+use super::cause::no_answer;
+use super::conn::Watch;
+use super::{Engine, Fault, MIGRATOR, PoolSettings, SETTINGS, Server};
+
+/// To connect takes no longer, whatever `connect_timeout` says: it is there for a pool, behind which requests
+/// wait.
+const CONNECTING: Duration = Duration::from_secs(6);
+/// To lock the database for a migration takes no longer.
+const LOCKING: Duration = Duration::from_secs(7);
+/// A server that has not answered by then is frozen: its own limit for locks is over.
+const ANSWERING: Duration = Duration::from_secs(8);
+/// Another process's migration that takes longer than this is spoken of.
+const UNSPOKEN: Duration = Duration::from_millis(500);
+/// Between two attempts at SQLite's lock.
+const PAUSE: Duration = Duration::from_millis(20);
+/// A connection that is no longer needed is given this long to say so to the server.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// The database that a URL names.
 pub enum Target {
@@ -26,10 +45,7 @@ pub enum Target {
         path: PathBuf,
     },
     /// A database of a server.
-    Postgres {
-        /// The URL as it is written; a password may stand in it.
-        url: Url,
-    },
+    Postgres(Server),
 }
 
 impl Target {
@@ -47,6 +63,9 @@ impl Target {
                 "the database's URL {what}; write sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE"
             ))
         };
+        if url.is_empty() {
+            return Err(unfit("is empty (an empty DATABASE_URL counts, unset it)"));
+        }
         if let Some(path) = url.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             if path.is_empty() || path == ":memory:" {
@@ -55,21 +74,27 @@ impl Target {
             if path.contains('?') {
                 return Err(unfit("has parameters, which are ours to set"));
             }
+            if path.starts_with("file:") {
+                return Err(unfit("has a URL in a URL"));
+            }
+            if path.starts_with('~') {
+                return Err(unfit(
+                    "begins with `~`, which only a shell expands, at the beginning of a word: write the whole \
+                     path, or \"sqlite:$HOME/…\" (or ./~… if the name is meant)",
+                ));
+            }
+            if path.ends_with('/') {
+                return Err(unfit("names a folder, not a file in it"));
+            }
             return Ok(Self::Sqlite { path: path.into() });
         }
-        let parsed = Url::parse(url).ok();
-        let postgres = parsed
-            .filter(|url| matches!(url.scheme(), "postgres" | "postgresql") && url.has_authority());
-        match postgres {
-            // A password with a `/` or the like in it ends up where the database's name should be.
-            Some(url)
-                if url[Position::BeforePath..].contains('@')
-                    || url.path().contains(':')
-                    || url.path().matches('/').count() > 1 =>
-            {
-                Err(unfit("has a password that must be percent-encoded"))
-            }
-            Some(url) => Ok(Self::Postgres { url }),
+        let rest = ["postgres://", "postgresql://"]
+            .iter()
+            .find_map(|scheme| url.strip_prefix(scheme));
+        match rest {
+            Some(rest) => Server::parse(rest)
+                .map(Self::Postgres)
+                .map_err(|what| unfit(&what)),
             None => Err(unfit("is of no known kind")),
         }
     }
@@ -78,56 +103,22 @@ impl Target {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::Sqlite { path } => Some(path),
-            Self::Postgres { .. } => None,
+            Self::Postgres(_) => None,
         }
     }
 
-    /// How the server is spoken to, if there is one: what the URL says, and for the rest `PGHOST`,
-    /// `PGSSLMODE` and their like.
-    ///
-    /// # Errors
-    /// The URL has a parameter that can't be read.
-    pub fn server(&self) -> Result<Option<PgConnectOptions>, Fault> {
+    /// The server, if there is one.
+    pub fn server(&self) -> Option<&Server> {
         match self {
-            Self::Sqlite { .. } => Ok(None),
-            Self::Postgres { url } => PgConnectOptions::from_str(url.as_str())
-                .map(Some)
-                .map_err(|_| unreadable()),
+            Self::Sqlite { .. } => None,
+            Self::Postgres(server) => Some(server),
         }
-    }
-
-    /// The URL of a server's database as PostgreSQL's own tools take it: without the password, and without
-    /// the parameters that only sqlx knows.
-    pub fn url_for_tools(&self) -> Option<String> {
-        let Self::Postgres { url } = self else {
-            return None;
-        };
-        let mut bare = url.clone();
-        // It fails where there is no host, and then there is no password either.
-        let _ = bare.set_password(None);
-        bare.set_query(None);
-        let known = |(name, value): (Cow<'_, str>, Cow<'_, str>)| {
-            let name = match &*name {
-                "ssl-mode" => "sslmode",
-                "ssl-root-cert" | "ssl-ca" => "sslrootcert",
-                "ssl-cert" => "sslcert",
-                "ssl-key" => "sslkey",
-                _ if TOOLS_KNOW.contains(&&*name) => &*name,
-                _ => return None,
-            };
-            Some((name.to_owned(), value.into_owned()))
-        };
-        let pairs: Vec<_> = url.query_pairs().filter_map(known).collect();
-        if !pairs.is_empty() {
-            bare.query_pairs_mut().extend_pairs(pairs);
-        }
-        Some(bare.into())
     }
 
     pub(super) fn engine(&self) -> Engine {
         match self {
             Self::Sqlite { .. } => Engine::Sqlite,
-            Self::Postgres { .. } => Engine::Postgres,
+            Self::Postgres(_) => Engine::Postgres,
         }
     }
 
@@ -135,12 +126,7 @@ impl Target {
     pub fn place(&self) -> String {
         match self {
             Self::Sqlite { path } => path.display().to_string(),
-            Self::Postgres { url } => format!(
-                "PostgreSQL at {}:{}{}",
-                url.host_str().unwrap_or("localhost"),
-                url.port().unwrap_or(5432),
-                url.path()
-            ),
+            Self::Postgres(server) => server.place(),
         }
     }
 
@@ -156,7 +142,14 @@ impl Target {
                     .replace('#', "%23");
                 format!("sqlite://{path}?mode={mode}")
             }
-            Self::Postgres { url } => url.to_string(),
+            Self::Postgres(server) => {
+                if let Some((name, file)) = server.files().find(|(_, file)| !file.exists()) {
+                    let file = file.display();
+                    let what = format!("{name} in the database's URL: there is no file {file}");
+                    return Err(Fault::Settings(what));
+                }
+                server.url()
+            }
         };
         let options = AnyConnectOptions::from_str(&url).map_err(|_| unreadable())?;
         // The log leaves them out; a test listens, to have the database explain each.
@@ -165,97 +158,302 @@ impl Target {
             .log_slow_statements(LevelFilter::Off, Duration::MAX))
     }
 
-    async fn connect(&self, mode: &str) -> Result<AnyConnection, Fault> {
-        self.options(mode)?
-            .connect()
-            .await
-            .map_err(|source| Fault::Connect {
-                place: self.place(),
-                source,
-            })
+    fn demand_no_folder(&self) -> Result<(), Fault> {
+        if !self.file().is_some_and(Path::is_dir) {
+            return Ok(());
+        }
+        let place = self.place();
+        let what = format!("the database's URL names the folder {place}; name a file in it");
+        Err(Fault::Settings(what))
     }
 
-    /// Connects once, and creates nothing. A pool would only say that it timed out.
+    /// Connects once, to a database whose encoding will do. A pool would only say that it timed out.
+    async fn connect(&self, mode: &str, patience: Duration) -> Result<AnyConnection, Fault> {
+        self.demand_no_folder()?;
+        let options = self.options(mode)?;
+        let fault = |source| Fault::Connect {
+            place: self.place(),
+            source,
+        };
+        // SQLite has a busy time-out of its own, and a better message when it is over.
+        let patience = match self.engine() {
+            Engine::Sqlite => ANSWERING,
+            Engine::Postgres => patience.min(CONNECTING),
+        };
+        let connecting = async {
+            let mut connection = options.connect().await.map_err(fault)?;
+            self.prepare(&mut connection).await?;
+            Ok(connection)
+        };
+        let connected = timeout(patience, connecting).await;
+        connected.unwrap_or_else(|_| Err(fault(no_answer(patience.as_secs()))))
+    }
+
+    /// Refuses another encoding than UTF-8, and bounds the waits for locks.
+    async fn prepare(&self, connection: &mut AnyConnection) -> Result<(), Fault> {
+        // SQLite compares texts as they are stored: in UTF-16 what begins alike need not stand together.
+        let (sql, remedy) = match self.engine() {
+            Engine::Sqlite => ("PRAGMA encoding", "PRAGMA encoding = 'UTF-8'"),
+            Engine::Postgres => (
+                "SELECT current_setting('server_encoding')",
+                "CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'",
+            ),
+        };
+        let encoding: String = sqlx::query_scalar(sql)
+            .persistent(false)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|source| self.failed(source))?;
+        if !["UTF8", "UTF-8"].contains(&encoding.as_str()) {
+            return Err(Fault::Encoding {
+                place: self.place(),
+                encoding,
+                remedy,
+            });
+        }
+        if self.engine() == Engine::Postgres {
+            // Of a role's or a database's own settings one could cut a migration short.
+            let limits = format!(
+                "SET lock_timeout = {}; SET statement_timeout = 0",
+                LOCKING.as_millis()
+            );
+            sqlx::raw_sql(AssertSqlSafe(limits))
+                .execute(&mut *connection)
+                .await
+                .map_err(|source| self.failed(source))?;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, source: sqlx::Error) -> Fault {
+        Fault::Failed {
+            place: self.place(),
+            source,
+        }
+    }
+
+    /// Connects once, and creates nothing.
     pub(super) async fn demand(&self, patience: Duration) -> Result<(), Fault> {
         if self.file().is_some_and(|file| !file.exists()) {
             return Err(Fault::Missing(self.place()));
         }
-        let connection = match timeout(patience, self.connect("rw")).await {
-            Ok(connection) => connection?,
-            Err(_) => {
-                return Err(Fault::Connect {
-                    place: self.place(),
-                    source: io::Error::from(io::ErrorKind::TimedOut).into(),
-                });
-            }
-        };
-        connection.close().await?;
+        part(self.connect("rw", patience).await?).await;
         Ok(())
     }
 
-    pub(super) async fn create_and_migrate(&self) -> Result<(), Fault> {
-        // sqlx takes no lock for migrations on SQLite (on PostgreSQL it does), and switching a
-        // fresh file to WAL fails beside others that open it: one process at a time.
+    /// Why a query failed: where a pool only says that it timed out, as another attempt to connect does.
+    pub(super) async fn explain(&self, source: sqlx::Error, patience: Duration) -> Fault {
+        if matches!(source, sqlx::Error::PoolTimedOut)
+            && let Err(fault) = self.demand(patience).await
+        {
+            return fault;
+        }
+        self.failed(source)
+    }
+
+    pub(super) async fn create_and_migrate(&self, patience: Duration) -> Result<(), Fault> {
+        self.demand_no_folder()?;
+        // sqlx takes no lock for migrations on SQLite, and switching a fresh file to WAL fails beside others
+        // that open it: one process at a time.
         let lock = match self {
-            Self::Sqlite { path } => Some(lock_beside(path)?),
-            Self::Postgres { .. } => None,
+            Self::Sqlite { path } => Some(self.lock_beside(path).await?),
+            Self::Postgres(_) => None,
         };
-        let mut connection = self.connect("rwc").await?;
-        if self.engine() == Engine::Sqlite {
-            sqlx::query("PRAGMA journal_mode = WAL")
-                .execute(&mut connection)
-                .await?;
+        let mut connection = self.connect("rwc", patience).await?;
+        match self.engine() {
+            Engine::Sqlite => {
+                sqlx::query("PRAGMA journal_mode = WAL")
+                    .execute(&mut connection)
+                    .await
+                    .map_err(|source| self.failed(source))?;
+                self.migrate(&mut connection).await?;
+            }
+            Engine::Postgres => {
+                let backend = self.backend(&mut connection).await?;
+                self.demand_session(backend, patience).await?;
+                self.lock(&mut connection).await?;
+                let watch = Watch::over_several(self.options("rw")?, backend);
+                let migrated = watch.over(self.migrate(&mut connection)).await;
+                migrated.map_err(|_| self.silent())??;
+                // Closing the connection ends it, too; a pooler might keep it open.
+                let _ = timeout(PARTING, connection.unlock()).await;
+            }
         }
-        MIGRATOR
-            .run_direct(None, &mut connection, false)
-            .await
-            .map_err(|source| match source {
-                MigrateError::VersionMissing(version) => Fault::Newer {
-                    place: self.place(),
-                    version,
-                },
-                source => Fault::Migrate {
-                    place: self.place(),
-                    source,
-                },
-            })?;
-        if self.engine() == Engine::Postgres {
-            sort_by_bytes(&mut connection).await?;
-        }
-        connection.close().await?;
+        part(connection).await;
         drop(lock);
         Ok(())
     }
 
-    pub(super) async fn applied(&self) -> Result<Vec<i64>, Fault> {
-        let mut connection = self.connect("rw").await?;
-        let table = "_sqlx_migrations";
-        // Listing fails where the table is missing: nothing was applied then.
-        let applied = connection
-            .list_applied_migrations(table)
-            .await
-            .unwrap_or_default();
-        connection.close().await?;
-        Ok(applied.iter().map(|migration| migration.version).collect())
+    async fn migrate(&self, connection: &mut AnyConnection) -> Result<(), Fault> {
+        let migrated = MIGRATOR.run_direct(None, connection, false).await;
+        migrated.map_err(|source| match source {
+            MigrateError::VersionMissing(version) => Fault::Newer {
+                place: self.place(),
+                version,
+            },
+            source => Fault::Migrate {
+                place: self.place(),
+                source,
+            },
+        })?;
+        if self.engine() == Engine::Postgres {
+            let sorted = sort_by_bytes(connection).await;
+            sorted.map_err(|source| self.failed(source))?;
+        }
+        Ok(())
+    }
+
+    /// The id of the process at the server that a connection speaks to.
+    async fn backend(&self, connection: &mut AnyConnection) -> Result<i64, Fault> {
+        // Not prepared under a name, of which another session behind a pooler may have one.
+        let backend =
+            sqlx::query_scalar("SELECT CAST(pg_backend_pid() AS BIGINT)").persistent(false);
+        let backend = timeout(ANSWERING, backend.fetch_one(connection)).await;
+        let backend = backend.map_err(|_| self.silent())?;
+        backend.map_err(|source| self.failed(source))
+    }
+
+    /// Refuses a pooler that shares sessions between connections, to which locks and limits of time belong: it
+    /// lends another connection the process that serves this one.
+    async fn demand_session(&self, backend: i64, patience: Duration) -> Result<(), Fault> {
+        // The role may have one connection only, or the server.
+        let Ok(mut other) = self.connect("rw", patience).await else {
+            return Ok(());
+        };
+        let lent = self.backend(&mut other).await;
+        part(other).await;
+        match lent {
+            Ok(lent) if lent == backend => Err(Fault::Pooler {
+                place: self.place(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes PostgreSQL's lock for migrations, which is the one that sqlx's own tool takes.
+    async fn lock(&self, connection: &mut AnyConnection) -> Result<(), Fault> {
+        // The server's own limit comes first; a frozen one has none.
+        let spoken = async {
+            sleep(UNSPOKEN).await;
+            self.say_that_it_waits();
+            sleep(ANSWERING - UNSPOKEN).await;
+        };
+        let locked = select! {
+            locked = connection.lock() => locked,
+            () = spoken => return Err(self.silent()),
+        };
+        let is_held = |error: &sqlx::Error| {
+            let code = error.as_database_error().and_then(DatabaseError::code);
+            code.is_some_and(|code| code == "55P03")
+        };
+        locked.map_err(|source| match source {
+            MigrateError::Execute(error) if is_held(&error) => self.migrating(),
+            MigrateError::Execute(error) => self.failed(error),
+            source => Fault::Migrate {
+                place: self.place(),
+                source,
+            },
+        })
+    }
+
+    fn say_that_it_waits(&self) {
+        let place = self.place();
+        tracing::warn!("waiting for another process that migrates {place}");
+    }
+
+    fn migrating(&self) -> Fault {
+        Fault::Migrating {
+            place: self.place(),
+            seconds: LOCKING.as_secs(),
+        }
+    }
+
+    fn silent(&self) -> Fault {
+        Fault::Silent {
+            place: self.place(),
+        }
+    }
+
+    /// Makes the database's folder and holds a lock on a file beside it until dropped.
+    async fn lock_beside(&self, database: &Path) -> Result<File, Fault> {
+        let fault = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Fault::File { path, source }
+        };
+        if let Some(folder) = database.parent() {
+            make_private(folder).map_err(fault(folder))?;
+        }
+        let mut path = database.as_os_str().to_owned();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let file = open_private(&path).map_err(fault(&path))?;
+        let start = Instant::now();
+        let mut spoken = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(error)) => return Err(fault(&path)(error)),
+                Err(TryLockError::WouldBlock) if start.elapsed() > LOCKING => {
+                    return Err(self.migrating());
+                }
+                Err(TryLockError::WouldBlock) => {
+                    if !spoken && start.elapsed() > UNSPOKEN {
+                        self.say_that_it_waits();
+                        spoken = true;
+                    }
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+        // SQLite would make it readable by everybody on the machine; what it puts beside it takes
+        // after it.
+        open_private(database).map_err(fault(database))?;
+        Ok(file)
+    }
+
+    /// The migrations that the database has.
+    pub(super) async fn applied(&self, patience: Duration) -> Result<Vec<i64>, Fault> {
+        let mut connection = self.connect("rw", patience).await?;
+        let listing = list_applied(self.engine(), &mut connection);
+        let listed = timeout(ANSWERING, listing).await;
+        let listed = listed.unwrap_or_else(|_| Err(no_answer(ANSWERING.as_secs())));
+        part(connection).await;
+        listed.map_err(|source| self.failed(source))
     }
 }
 
-/// The parameters of a URL that PostgreSQL's own tools and sqlx take alike, but for the password.
-const TOOLS_KNOW: [&str; 11] = [
-    "application_name",
-    "dbname",
-    "host",
-    "hostaddr",
-    "options",
-    "port",
-    "sslcert",
-    "sslkey",
-    "sslmode",
-    "sslrootcert",
-    "user",
-];
+/// None if there is no table of them yet. If it is there and can't be read, or nothing can, that is an error.
+async fn list_applied(engine: Engine, connection: &mut AnyConnection) -> sqlx::Result<Vec<i64>> {
+    let tables = match engine {
+        Engine::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+        // NULL, which is no number, where the role may use no schema at all.
+        Engine::Postgres => {
+            "SELECT CASE WHEN current_schema() IS NULL THEN NULL
+                         WHEN to_regclass('_sqlx_migrations') IS NULL THEN 0 ELSE 1 END"
+        }
+    };
+    let tables: Option<i64> = sqlx::query_scalar(tables)
+        .fetch_one(&mut *connection)
+        .await?;
+    match tables {
+        None => Err(sqlx::Error::Configuration(
+            "the role may use no schema of its search_path; grant it the right".into(),
+        )),
+        Some(0) => Ok(vec![]),
+        Some(_) => {
+            sqlx::query_scalar("SELECT version FROM _sqlx_migrations ORDER BY version")
+                .fetch_all(connection)
+                .await
+        }
+    }
+}
 
-fn unreadable() -> Fault {
+/// Closes a connection that is no longer needed.
+async fn part(connection: AnyConnection) {
+    let _ = timeout(PARTING, connection.close()).await;
+}
+
+pub(super) fn unreadable() -> Fault {
     Fault::Settings("the database's URL can't be read".into())
 }
 
@@ -268,7 +466,7 @@ const SEARCHED: [(&str, &[&str]); 3] = [
 
 /// Has PostgreSQL compare the columns that are searched byte by byte, as SQLite does: in the order of
 /// a language, which it takes by default, what begins alike need not stand together.
-async fn sort_by_bytes(connection: &mut AnyConnection) -> Result<(), Fault> {
+async fn sort_by_bytes(connection: &mut AnyConnection) -> sqlx::Result<()> {
     for (table, columns) in SEARCHED {
         let done: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation
@@ -290,26 +488,6 @@ async fn sort_by_bytes(connection: &mut AnyConnection) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-/// Makes the database's folder and holds a lock on a file beside it until dropped.
-fn lock_beside(database: &Path) -> Result<File, Fault> {
-    let fault = |path: &Path| {
-        let path = path.to_owned();
-        move |source| Fault::File { path, source }
-    };
-    if let Some(folder) = database.parent() {
-        make_private(folder).map_err(fault(folder))?;
-    }
-    let mut path = database.as_os_str().to_owned();
-    path.push(".lock");
-    let path = PathBuf::from(path);
-    let file = open_private(&path).map_err(fault(&path))?;
-    file.lock().map_err(fault(&path))?;
-    // SQLite would make it readable by everybody on the machine; what it puts beside it takes
-    // after it.
-    open_private(database).map_err(fault(database))?;
-    Ok(file)
 }
 
 /// Makes a folder, and those that it stands in, that only this process's user may enter; one that is

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::Once;
+use std::sync::{Mutex, PoisonError};
 
 use rocket::request::{FromRequest, Outcome, Request};
 
@@ -22,8 +22,10 @@ pub struct Caller {
     pub request_id: String,
 }
 
-/// Whoever runs this behind a proxy and does not say so is told once.
-static FORWARDED_IN_VAIN: Once = Once::new();
+/// The peers whose `X-Forwarded-For` was not believed and that the log names. Strangers may send that header,
+/// too, so there are several, and not any number.
+static REPORTED: Mutex<Vec<IpAddr>> = Mutex::new(vec![]);
+const MOST_REPORTED: usize = 16;
 
 impl Caller {
     /// The network that the caller counts as: an IPv4 address, or the /64 network of an IPv6 one,
@@ -80,17 +82,29 @@ pub fn address_of(request: &Request<'_>) -> Option<IpAddr> {
     let address = request.local_cache(|| {
         let trusted = trusted(request);
         let forwarded: Vec<&str> = request.headers().get("X-Forwarded-For").collect();
-        if trusted.is_empty() && !forwarded.is_empty() {
-            FORWARDED_IN_VAIN.call_once(|| {
-                tracing::warn!(
-                    "a request came with X-Forwarded-For, which is not believed; if a proxy stands \
-                     in front, name it in app.trusted_proxies, or all its clients count as one"
-                );
-            });
+        let peer = request.remote().map(|peer| peer.ip().to_canonical());
+        if !forwarded.is_empty()
+            && let Some(peer) = peer
+            && !trusted.iter().any(|network| network.contains(peer))
+        {
+            report(peer);
         }
-        Address((request.remote()).map(|peer| client_address(peer.ip(), &forwarded, trusted)))
+        Address(peer.map(|peer| client_address(peer, &forwarded, trusted)))
     });
     address.0
+}
+
+/// Tells the operator of a proxy that is not listed, once.
+fn report(peer: IpAddr) {
+    let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if reported.len() < MOST_REPORTED && !reported.contains(&peer) {
+        reported.push(peer);
+        tracing::warn!(
+            %peer,
+            "a request came with X-Forwarded-For from an address that app.trusted_proxies does not name; if it \
+             is a proxy in front, name it there, or all its clients count as one"
+        );
+    }
 }
 
 #[rocket::async_trait]

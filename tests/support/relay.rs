@@ -16,6 +16,11 @@ pub struct Relay {
 
 impl Relay {
     pub fn to(server: SocketAddr) -> Self {
+        Self::until(server, None)
+    }
+
+    /// One that goes silent by itself when a client sends these words.
+    pub fn until(server: SocketAddr, words: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let silent = Arc::new(AtomicBool::new(false));
@@ -28,8 +33,8 @@ impl Relay {
                 let Ok(server) = TcpStream::connect(server) else {
                     continue;
                 };
-                pass(&client, &server, &silent);
-                pass(&server, &client, &silent);
+                pass(&client, &server, words, &silent);
+                pass(&server, &client, None, &silent);
             }
         });
         relay
@@ -45,12 +50,19 @@ impl Relay {
     }
 }
 
-fn pass(from: &TcpStream, to: &TcpStream, silent: &Arc<AtomicBool>) {
+fn pass(from: &TcpStream, to: &TcpStream, words: Option<&'static str>, silent: &Arc<AtomicBool>) {
     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
     let silent = silent.clone();
     thread::spawn(move || {
         let mut bytes = [0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut bytes) {
+            let holds = |words: &str| {
+                let mut parts = bytes[..count].windows(words.len());
+                parts.any(|part| part == words.as_bytes())
+            };
+            if words.is_some_and(holds) {
+                silent.store(true, Ordering::SeqCst);
+            }
             while silent.load(Ordering::SeqCst) {
                 thread::sleep(Duration::from_millis(20));
             }

@@ -82,9 +82,16 @@ impl Server {
 
     /// Starts one on that port.
     pub async fn start_on(port: u16, url: &str, variables: &[(&str, &str)]) -> Self {
-        let mut process = command(url, &[])
+        let mut command = command(url, &[]);
+        command
             .env("ROCKET_PORT", port.to_string())
-            .envs(variables.iter().copied())
+            .envs(variables.iter().copied());
+        Self::start_as(command, port, url).await
+    }
+
+    /// Starts one by that command, which has it listen on that port.
+    pub async fn start_as(mut command: Command, port: u16, url: &str) -> Self {
+        let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -1,17 +1,15 @@
 //! What the database says, and how it is reached.
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use rocket::figment::Figment;
-use rocket::tokio::net::lookup_host;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::{Findings, accounts};
 use crate::auth::Auth;
 use crate::cli::{Failure, output};
 use crate::config::Settings;
-use crate::db::{self, Pool, Target};
+use crate::db::{self, Pool, Server, Target};
 
 const KEY: &str = "databases.multitoken";
 
@@ -31,10 +29,10 @@ pub(super) async fn judge(figment: &Figment, settings: Settings, found: &mut Fin
             None
         }
     };
-    match target.server() {
-        Ok(Some(server)) => connection(&server, pool.as_ref(), found).await,
-        Ok(None) => {}
-        Err(fault) => found.must_fix(KEY, unprefixed(&fault)),
+    match target.server().map(Server::options) {
+        Some(Ok(server)) => connection(&server, pool.as_ref(), found).await,
+        Some(Err(fault)) => found.must_fix(KEY, unprefixed(&fault)),
+        None => {}
     }
     if let Some(pool) = pool {
         if let Err(failure) = contents(figment, settings, &pool, found).await {
@@ -94,82 +92,32 @@ async fn contents(
     Ok(())
 }
 
-/// Whether others can listen in between here and the server.
+/// Whether others can listen in between here and the server, or pose as it.
 async fn connection(server: &PgConnectOptions, pool: Option<&Pool>, found: &mut Findings) {
-    const MEND: &str =
-        "add ?sslmode=verify-full to its URL, and &sslrootcert=FILE if the authority is your own";
-    let distance = distance(server).await;
-    let mode = server.get_ssl_mode();
-    if distance == Distance::None || matches!(mode, PgSslMode::VerifyCa | PgSslMode::VerifyFull) {
+    if !db::may_be_posed_as(server).await {
         return;
     }
-    let is_demanded = matches!(mode, PgSslMode::Require);
+    let is_demanded = matches!(server.get_ssl_mode(), PgSslMode::Require);
     let is_encrypted = match pool {
         // What can't tell may not do it.
         Some(pool) => pool.is_encrypted().await.unwrap_or(is_demanded),
         None => is_demanded,
     };
     let host = server.get_host();
-    if is_encrypted {
-        found.advise(
-            KEY,
-            format!("whoever stands on the way to {host} can pose as the server; {MEND}"),
-        );
-    } else if distance == Distance::PrivateNetwork {
-        found.advise(
-            KEY,
-            format!(
-                "the connection to {host} is not encrypted; if others are on that network, {MEND}"
-            ),
-        );
+    let what = if is_encrypted {
+        format!("anyone on the way to {host} can pose as the server")
     } else {
-        found.must_fix(
-            KEY,
-            format!("the connection to {host} is not encrypted; {MEND}"),
-        );
-    }
-}
-
-/// How far away a server is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Distance {
-    /// On this machine.
-    None,
-    /// On a network that the internet does not reach (RFC 1918, RFC 4193).
-    PrivateNetwork,
-    /// Anywhere.
-    Any,
-}
-
-async fn distance(server: &PgConnectOptions) -> Distance {
-    let host = server.get_host();
-    if server.get_socket().is_some() || host.starts_with('/') {
-        return Distance::None;
-    }
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let Ok(addresses) = lookup_host((host, server.get_port())).await else {
-        return Distance::Any;
+        format!(
+            "the connection to {host} is not encrypted, and anyone on the way can read and change it"
+        )
     };
-    let addresses: Vec<IpAddr> = addresses
-        .map(|address| address.ip().to_canonical())
-        .collect();
-    if addresses.iter().all(IpAddr::is_loopback) {
-        Distance::None
-    } else if addresses
-        .iter()
-        .all(|address| address.is_loopback() || is_private(*address))
-    {
-        Distance::PrivateNetwork
-    } else {
-        Distance::Any
-    }
-}
-
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_private(),
-        IpAddr::V6(address) => address.is_unique_local(),
-    }
+    found.must_fix(
+        KEY,
+        format!(
+            "{what}; add ?sslmode=verify-full to its URL, and &sslrootcert=FILE if the authority is your own, \
+             or reach a server on this machine by its socket or 127.0.0.1"
+        ),
+    );
 }
 
 #[cfg(unix)]
@@ -184,7 +132,12 @@ mod files {
     const OTHERS: u32 = 0o007;
     const WRITE: u32 = 0o022;
 
-    /// Who may get at an SQLite database beside the user that it belongs to.
+    const MIB: u64 = 1024 * 1024;
+    /// Of free space. A busy server's `-wal` alone takes tens of MiB, and what was not written was not done.
+    const LITTLE: u64 = 1024 * MIB;
+    const TOO_LITTLE: u64 = 100 * MIB;
+
+    /// Other users that may get at an SQLite database, and whether there is room for it.
     pub(super) fn judge(file: &Path, found: &mut Findings) {
         for part in ["", "-wal", "-shm"] {
             let mut path = OsString::from(file);
@@ -207,6 +160,7 @@ mod files {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
+        room(folder, found);
         let Some(mode) = mode(folder) else { return };
         let (folder, mend) = (folder.display(), "chmod 700 is what it needs");
         if mode & OTHERS & WRITE != 0 {
@@ -222,6 +176,28 @@ mod files {
                 format!(
                     "{folder} is open to others ({mode:o}), and a copy that is left there may be, too; {mend}"
                 ),
+            );
+        }
+    }
+
+    fn room(folder: &Path, found: &mut Findings) {
+        let Ok(system) = rustix::fs::statvfs(folder) else {
+            return;
+        };
+        let free = system.f_bavail.saturating_mul(system.f_frsize);
+        let (folder, left) = (folder.display(), free / MIB);
+        if free < TOO_LITTLE {
+            found.must_fix(
+                KEY,
+                format!(
+                    "{left} MiB are free for {folder}; with a full disk all sign-ins fail: make room, {} MiB at least",
+                    TOO_LITTLE / MIB
+                ),
+            );
+        } else if free < LITTLE {
+            found.advise(
+                KEY,
+                format!("{left} MiB are free for {folder}; make room before it runs full"),
             );
         }
     }

@@ -1,0 +1,218 @@
+//! Settings of the real binary: what is invalid or unknown is named, nothing panics, and each source overrides the
+//! one before.
+
+use std::fs;
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::support::PASSWORD;
+use crate::support::server::{Server, command, free_port, run, sqlite, stderr, stdout};
+
+/// A start with these variables, which is refused.
+fn refused(url: &str, variables: &[(&str, &str)]) -> String {
+    let mut command = command(url, &["serve"]);
+    // Where a value is taken after all, the start fails at the address instead of going on.
+    command
+        .env("ROCKET_ADDRESS", "192.0.2.1")
+        .envs(variables.iter().copied());
+    let output: Output = command.output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{variables:?}: {said}");
+    assert!(!said.contains("panicked"), "{variables:?}: {said}");
+    said
+}
+
+#[test]
+fn an_invalid_value_or_an_unknown_key_of_the_environment_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = sqlite(folder.path());
+    for (name, value, key) in [
+        ("ROCKET_WORKERS", "0", "workers: "),
+        ("ROCKET_WORKERS", "-1", "workers: "),
+        ("ROCKET_WORKERS", "100000", "workers: "),
+        ("ROCKET_WORKERS", "99999999999999999999", "workers: "),
+        ("ROCKET_WORKERS", "many", "workers: "),
+        ("ROCKET_MAX_BLOCKING", "0", "max_blocking: "),
+        ("ROCKET_MAX_BLOCKING", "99999999", "max_blocking: "),
+        ("ROCKET_KEEP_ALIVE", "-1", "keep_alive: "),
+        ("ROCKET_LIMITS", "1", "limits: "),
+        ("ROCKET_LIMITS", "{json=\"much\"}", "limits.json: "),
+        ("ROCKET_PORT", "99999", "port: "),
+        ("ROCKET_PORT", "", "port: "),
+        ("ROCKET_ADDRESS", "nonsense", "address: "),
+        ("ROCKET_LOG_LEVEL", "nonsense", "log_level: "),
+        ("ROCKET_CLI_COLORS", "perhaps", "cli_colors: "),
+        ("ROCKET_IDENT", "a\nb", "ident: "),
+        ("ROCKET_IP_HEADER", "no header", "ip_header: "),
+        ("ROCKET_SHUTDOWN", "{grace=-1}", "shutdown.grace: "),
+        ("ROCKET_SHUTDOWN", "{force=\"perhaps\"}", "shutdown.force: "),
+        ("ROCKET_SHUTDOWN", "{garce=1}", "shutdown.garce: "),
+        ("ROCKET_PROT", "1", "prot: "),
+        ("ROCKET_PROT", "1", "ROCKET_PROT"),
+        ("ROCKET_ENV", "production", "env: "),
+        (
+            "ROCKET_DATABASES",
+            "{other={url=\"x\"}}",
+            "databases.other: ",
+        ),
+        (
+            "ROCKET_DATABASES",
+            "{multitoken={pool=1}}",
+            "databases.multitoken: ",
+        ),
+        (
+            "ROCKET_DATABASES",
+            "{multitoken={max_connections=0}}",
+            "max_connections",
+        ),
+        (
+            "ROCKET_DATABASES",
+            "{multitoken={connect_timeout=0}}",
+            "connect_timeout",
+        ),
+        ("ROCKET_APP", "{tokne_ttl=\"1d\"}", "tokne_ttl"),
+        ("PORT", "99999", "PORT"),
+        ("PORT", "-1", "PORT"),
+        ("PORT", "http", "PORT"),
+        ("PORT", "", "PORT"),
+        ("DATABASE_URL", "", "DATABASE_URL"),
+    ] {
+        let said = refused(&url, &[(name, value)]);
+        assert!(said.contains(key), "{name}={value}: {said}");
+    }
+    assert!(!folder.path().join("data").exists());
+}
+
+#[test]
+fn an_unknown_key_of_the_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = sqlite(folder.path());
+    let file = folder.path().join("Rocket.toml");
+    let file_name = file.to_str().unwrap();
+    for (lines, key) in [
+        ("[default]\nprot = 1", "prot: "),
+        ("[default]\nprot = 1", "Rocket.toml"),
+        ("[debug]\nprot = 1", "prot: "),
+        ("[global]\nprot = 1", "prot: "),
+        ("[default.application]\nname = \"x\"", "application: "),
+        (
+            "[default.databases.multitokens]\nurl = \"x\"",
+            "databases.multitokens: ",
+        ),
+        ("[default.shutdown]\ngarce = 1", "shutdown.garce: "),
+        ("[default]\nworkers = 0", "workers: "),
+        ("[default", "Rocket.toml"),
+    ] {
+        fs::write(&file, lines).unwrap();
+        let said = refused(&url, &[("ROCKET_CONFIG", file_name)]);
+        assert!(said.contains(key), "{lines}: {said}");
+    }
+    // What other profiles have is for those, and a fork's own limits are its own.
+    fs::write(
+        &file,
+        "[other]\nprot = 1\n[default.limits]\nmine = \"1MiB\"",
+    )
+    .unwrap();
+    let mut command = command(&url, &["migrate"]);
+    let output = command.env("ROCKET_CONFIG", file_name).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn port_overrides_the_file_and_is_overridden_by_rocket_port() {
+    rocket::async_test(async {
+        let folder = tempfile::tempdir().unwrap();
+        let url = sqlite(folder.path());
+        let [in_file, assigned, chosen] = [free_port(), free_port(), free_port()];
+        let file = folder.path().join("Rocket.toml");
+        fs::write(
+            &file,
+            format!("[default]\nport = {in_file}\n[debug]\nport = {in_file}"),
+        )
+        .unwrap();
+        let config = ("ROCKET_CONFIG", file.to_str().unwrap());
+        let server =
+            Server::start_on(chosen, &url, &[config, ("PORT", &assigned.to_string())]).await;
+        assert_eq!(server.terminate(), Some(0));
+
+        let mut command = command(&url, &["serve"]);
+        command
+            .env("ROCKET_LOG_LEVEL", "normal")
+            .env(config.0, config.1)
+            .env("PORT", format!(" {assigned} "));
+        let server = Server::start_as(command, assigned, &url).await;
+        // Only the port: strangers still can't reach it.
+        let listening = format!("listening on 127.0.0.1:{assigned},");
+        assert!(
+            server.log_up_to_now().await.contains(&listening),
+            "{}",
+            server.log()
+        );
+        assert_eq!(server.terminate(), Some(0));
+    });
+}
+
+/// Signs in as if behind a proxy, and gives the address that counts.
+async fn address_behind(server: &Server, url: &str, client: &str) -> String {
+    let body = json!({"username": "alice", "password": PASSWORD, "client": client});
+    let post = reqwest::Client::new().post(format!("{}/auth/login/", server.origin));
+    let post = post.header("X-Forwarded-For", "203.0.113.9").json(&body);
+    assert_eq!(post.send().await.unwrap().status(), 200);
+    let list = run(url, &["token", "list", "--client", client, "--json"], "");
+    let list: Value = serde_json::from_str(&stdout(&list)).unwrap();
+    list[0]["last_address"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_proxy_is_trusted_in_any_spelling_and_reported_if_it_is_not_listed() {
+    rocket::async_test(async {
+        let folder = tempfile::tempdir().unwrap();
+        let url = sqlite(folder.path());
+        let made = run(
+            &url,
+            &["user", "create", "alice", "--password-stdin"],
+            PASSWORD,
+        );
+        assert!(made.status.success(), "{}", stderr(&made));
+        for (number, (trusted, is_listed)) in [
+            ("\"127.0.0.1\"", true),
+            ("\"::ffff:127.0.0.1\"", true),
+            ("\"::ffff:127.0.0.0/104\"", true),
+            ("", false),
+            ("\"10.0.0.1\"", false),
+            ("\"::ffff:10.0.0.0/104\", \"fd00::/8\"", false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let app =
+                format!("{{hash_memory_kib=8,hash_iterations=1,trusted_proxies=[{trusted}]}}");
+            let server = Server::start_with(&url, &[("ROCKET_APP", &app)]).await;
+            let expected = if is_listed {
+                "203.0.113.9"
+            } else {
+                "127.0.0.1"
+            };
+            for time in ["first", "second"] {
+                let client = format!("{time}{number}");
+                assert_eq!(
+                    address_behind(&server, &url, &client).await,
+                    expected,
+                    "{trusted}"
+                );
+            }
+            let log = server.log_up_to_now().await;
+            let reports = log
+                .lines()
+                .filter(|line| line.contains("app.trusted_proxies"));
+            let reports: Vec<_> = reports.collect();
+            assert_eq!(reports.len(), usize::from(!is_listed), "{trusted}: {log}");
+            assert!(
+                reports.iter().all(|line| line.contains("127.0.0.1")),
+                "{log}"
+            );
+            assert_eq!(server.terminate(), Some(0));
+        }
+    });
+}
