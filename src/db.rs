@@ -55,6 +55,8 @@ pub struct Pool {
     light: Option<AnyPool>,
     /// For work that may take long: exports, bulk actions, pruning.
     long: AnyPool,
+    /// What `connections` are for.
+    usual: Session,
     engine: Engine,
     timeouts: Timeouts,
     /// The queue for writing, on SQLite.
@@ -326,17 +328,18 @@ const LONG_CONNECTIONS: u32 = 4;
 const LONG_IDLE: Duration = Duration::from_mins(1);
 
 impl Pool {
-    /// Opens the database that `figment` names, creating (SQLite) and migrating it.
+    /// Opens the database that `figment` names for a command, creating (SQLite) and migrating it. Its
+    /// statements may take as long as the database works on them.
     ///
     /// Any number of processes may do so at once.
     ///
     /// # Errors
     /// A [`Fault`] that names the place and the cause.
     pub async fn open(figment: &Figment) -> Result<Self, Fault> {
-        Self::from_settings(&figment.focus(SETTINGS)).await
+        Self::from_settings(&figment.focus(SETTINGS), Session::Long).await
     }
 
-    /// As [`Pool::open`], with four connections for each of the server's workers by default.
+    /// Opens it for the server, with four connections for each of its workers by default.
     ///
     /// # Errors
     /// As [`Pool::open`].
@@ -345,7 +348,8 @@ impl Pool {
             .extract_inner(Config::WORKERS)
             .unwrap_or_else(|_| Config::default().workers);
         let connections = Serialized::default("max_connections", workers.saturating_mul(4));
-        Self::from_settings(&figment.focus(SETTINGS).join(connections)).await
+        let settings = figment.focus(SETTINGS).join(connections);
+        Self::from_settings(&settings, Session::Usual).await
     }
 
     /// Opens the database that `figment` names as it is: it is neither created nor migrated.
@@ -356,19 +360,19 @@ impl Pool {
         let settings = PoolSettings::read(&figment.focus(SETTINGS))?;
         let target = Target::parse(&settings.url)?;
         target.demand(settings.timeouts().connect).await?;
-        Self::over(&target, &settings)
+        Self::over(&target, &settings, Session::Long)
     }
 
-    async fn from_settings(figment: &Figment) -> Result<Self, Fault> {
+    async fn from_settings(figment: &Figment, session: Session) -> Result<Self, Fault> {
         let settings = PoolSettings::read(figment)?;
         let target = Target::parse(&settings.url)?;
         target
             .create_and_migrate(settings.timeouts().connect)
             .await?;
-        Self::over(&target, &settings)
+        Self::over(&target, &settings, session)
     }
 
-    fn over(target: &Target, settings: &PoolSettings) -> Result<Self, Fault> {
+    fn over(target: &Target, settings: &PoolSettings, usual: Session) -> Result<Self, Fault> {
         let engine = target.engine();
         let timeouts = settings.timeouts();
         let most = match engine {
@@ -385,7 +389,7 @@ impl Pool {
                     Box::pin(prepare(connection, engine, timeouts, session))
                 })
         };
-        let connections = pool(Session::Usual)
+        let connections = pool(usual)
             .min_connections(settings.min_connections)
             .max_connections(most)
             .connect_lazy_with(options.clone());
@@ -398,6 +402,7 @@ impl Pool {
             connections,
             light: (engine == Engine::Sqlite).then(|| light().connect_lazy_with(options.clone())),
             long: long.connect_lazy_with(options),
+            usual,
             engine,
             timeouts,
             writer: Arc::new(Semaphore::new(1)),
@@ -418,7 +423,15 @@ impl Pool {
     /// # Errors
     /// There is none to be had within `connect_timeout`.
     pub async fn read(&self) -> sqlx::Result<Conn> {
-        self.acquire(&self.connections).await
+        self.usual().await
+    }
+
+    async fn usual(&self) -> sqlx::Result<Conn> {
+        let mut conn = self.acquire(&self.connections).await?;
+        if self.usual == Session::Long {
+            conn.watch(self.options()).await?;
+        }
+        Ok(conn)
     }
 
     /// A connection for reading that may take long.
@@ -482,7 +495,7 @@ impl Pool {
     /// not free within `lock_timeout`.
     pub async fn write(&self) -> sqlx::Result<Write> {
         let permit = self.queue().await?;
-        let conn = self.acquire(&self.connections).await?;
+        let conn = self.usual().await?;
         self.begin(conn, permit).await
     }
 
@@ -518,7 +531,7 @@ impl Pool {
         match self.engine {
             Engine::Sqlite => self.write().await,
             Engine::Postgres => {
-                let mut conn = self.acquire(&self.connections).await?;
+                let mut conn = self.usual().await?;
                 conn.begin_with("BEGIN ISOLATION LEVEL SERIALIZABLE")
                     .await?;
                 Ok(self.begun(conn, None))
@@ -678,7 +691,7 @@ impl rocket_db_pools::Pool for Pool {
     type Error = Fault;
 
     async fn init(figment: &Figment) -> Result<Self, Fault> {
-        Self::from_settings(figment).await
+        Self::from_settings(figment, Session::Usual).await
     }
 
     async fn get(&self) -> Result<Self::Connection, Fault> {

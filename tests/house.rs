@@ -69,6 +69,17 @@ fn holds_sql(code: &str) -> bool {
 }
 
 #[test]
+fn every_route_has_a_time_limit_but_bulk_actions() {
+    for (room, path, code) in sources() {
+        if ["api", "admin"].contains(&room.as_str()) && !path.ends_with("admin/bulk.rs") {
+            let count = |what: &str| code.matches(what).count();
+            let path = path.display();
+            assert_eq!(count("routes!["), count("bounded(routes"), "{path}");
+        }
+    }
+}
+
+#[test]
 fn sql_stands_in_models_and_in_the_pools_own_set_up_only() {
     for (room, path, code) in sources() {
         let may = ["models", "db"].contains(&room.as_str());

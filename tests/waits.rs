@@ -91,7 +91,8 @@ fn a_full_disk_stops_writes_while_it_is_full_and_no_longer() {
     };
     rocket::async_test(async {
         let url = format!("sqlite:{}/test.db", disk.path().display());
-        let server = Server::start(&url).await;
+        let many = "{hash_memory_kib=8,hash_iterations=1,logins_per_account=1000}";
+        let server = Server::start_with(&url, &[("ROCKET_APP", many)]).await;
         server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
         let token = server.login("alice", "kept").await;
         let filler = disk.fill();

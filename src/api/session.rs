@@ -23,15 +23,15 @@ use crate::web::time::rfc3339;
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("api: session", |rocket| async {
-        let routes = routes![
+        let routes = bounded(routes![
             login,
             obtain_token,
             logout,
             invalidate_token,
             logout_all,
             logout_others,
-        ];
-        rocket.mount("/auth", bounded(routes))
+        ]);
+        rocket.mount("/auth", routes)
     })
 }
 
