@@ -26,7 +26,8 @@ def before_load_schema(context, schema):
     for operation in (operation for item in schema["paths"].values() for operation in item.values()):
         content = operation.get("requestBody", {}).get("content", {})
         if "application/json" in content:
-            content["application/x-www-form-urlencoded"] = dict(content["application/json"])
+            for form in ["application/x-www-form-urlencoded", "multipart/form-data"]:
+                content[form] = dict(content["application/json"])
 
 
 @schemathesis.hook
