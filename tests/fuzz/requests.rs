@@ -179,10 +179,11 @@ impl Generator {
     }
 
     fn add_body(&mut self, request: &mut Vec<u8>) {
-        let (kind, mut body) = match self.rng.random_range(0..12) {
+        let (kind, mut body) = match self.rng.random_range(0..13) {
             0..6 => ("application/json", self.json()),
             6..10 => ("application/x-www-form-urlencoded", self.form()),
             10 => ("application/json", self.nested()),
+            11 => ("multipart/form-data; boundary=XX", self.multipart()),
             _ => ("application/json", self.noise(20_000)),
         };
         if self.one_in(8) {
@@ -228,6 +229,17 @@ impl Generator {
             fields.push(format!("{name}={}", value.replace(' ', "+")));
         }
         fields.join("&").into_bytes()
+    }
+
+    fn multipart(&mut self) -> Vec<u8> {
+        let mut parts = String::new();
+        for name in self.fields() {
+            let value = self.value_of(name);
+            let file = if self.one_in(12) { "; filename=x" } else { "" };
+            let disposition = format!("Content-Disposition: form-data; name=\"{name}\"{file}");
+            parts += &*format!("--XX\r\n{disposition}\r\n\r\n{value}\r\n");
+        }
+        (parts + "--XX--\r\n").into_bytes()
     }
 
     fn nested(&mut self) -> Vec<u8> {
