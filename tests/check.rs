@@ -548,7 +548,7 @@ fn little_space_for_an_sqlite_database_is_named() {
     assert_one(
         &about_space(&check("300m")),
         "advice databases.multitoken: ",
-        "run full",
+        "runs full",
     );
     assert_eq!(about_space(&check("1200m")), [""; 0]);
 }
