@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rocket::tokio::time::sleep;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -173,7 +174,12 @@ fn the_images_health_check_tells_a_server_that_can_serve_from_one_that_can_not()
         let port = server.origin.rsplit_once(':').unwrap().1.to_owned();
         assert!(is_well(&port));
         server.execute_quietly("DROP TABLE _sqlx_migrations").await;
-        assert!(!is_well(&port));
+        // Readiness follows within 15 seconds.
+        let start = Instant::now();
+        while is_well(&port) {
+            assert!(start.elapsed() < Duration::from_secs(16));
+            sleep(Duration::from_millis(500)).await;
+        }
         drop(server);
         assert!(!is_well(&port));
     });

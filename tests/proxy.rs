@@ -569,7 +569,7 @@ fn an_answer_that_is_being_made_comes_through_when_the_application_is_told_to_en
         let socket = connect(CLIENT, site.https).await;
         let mut stream = secure(socket, &site.authority());
         let asking = thread::spawn(move || exchange(&mut stream, login.as_bytes()));
-        rocket::tokio::time::sleep(Duration::from_millis(500)).await;
+        rocket::tokio::time::sleep(Duration::from_millis(400)).await;
         assert!(!asking.is_finished());
         assert_eq!(site.app.take().unwrap().terminate(), Some(0));
         let answer: Answer = spawn_blocking(|| asking.join().unwrap()).await.unwrap();

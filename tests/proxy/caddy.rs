@@ -153,10 +153,10 @@ impl Site {
         self.folder.path()
     }
 
-    /// From its next start on the application takes a second or more for a password.
+    /// From its next start on the application takes about a second for a password.
     pub fn slow_down(&mut self) {
         let fast = "hash_memory_kib=8,hash_iterations=1";
-        let slow = "hash_memory_kib=19456,hash_iterations=100";
+        let slow = "hash_memory_kib=19456,hash_iterations=60";
         self.settings = self.settings.replace(fast, slow);
     }
 
