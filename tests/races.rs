@@ -264,7 +264,7 @@ fn an_attempt_locks_the_accounts_count_and_then_the_networks_from_the_narrowest_
         let rows = ["user:%", "from:%/64", "from:%/56", "from:%/48"];
         for (number, first) in rows.iter().enumerate() {
             let mut holder = app.auth().pool().write().await.unwrap();
-            let touch = async |holder: &mut sqlx::AnyConnection, key: &str| {
+            let touch = async |holder: &mut Conn, key: &str| {
                 let touch =
                     sqlx::query("UPDATE attempts SET failures = failures WHERE key LIKE $1");
                 let done = touch.bind(key.to_owned()).execute(holder).await.unwrap();
