@@ -461,7 +461,8 @@ fn settings_are_kept_to() {
 #[test]
 fn a_server_beside_goes_on_answering() {
     on_each_url(async |url| {
-        let server = Server::start(&url).await;
+        let settings = "{hash_memory_kib=8,hash_iterations=1,logins_per_account=1000000}";
+        let server = Server::start_with(&url, &[("ROCKET_APP", settings)]).await;
         server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
         let mut seeding = command(&url, &["seed", "--users", "4000", "--tokens-per-user", "5"])
             .args(["--password", PASSWORD])

@@ -23,6 +23,8 @@
 
 use std::time::Duration;
 
+use rocket::tokio::time::{Instant, sleep};
+
 use self::budget::{Budget, Budgets};
 use super::Auth;
 use crate::db::{Conn, may_be_tried_again};
@@ -33,7 +35,6 @@ use crate::models::user::Credentials;
 use crate::models::{attempt, known_address, login_count, now};
 use crate::password::{Password, Permit, Place, Rank, Verdict};
 use crate::web::client::Caller;
-use rocket::tokio::time::{Instant, sleep};
 
 mod budget;
 mod record;
@@ -130,10 +131,6 @@ impl Auth {
         let mut pause = FIRST_LOOK;
         loop {
             if self.has_room(budgets).await? {
-                // So that a flood that is turned away here writes nothing.
-                if !self.hasher.has_place(budgets.rank) {
-                    return Err(Error::Overloaded);
-                }
                 let begun = match self.begin(budgets).await {
                     // Old counts were being deleted just then.
                     Err(Error::Database(error)) if may_be_tried_again(&error) => None,
@@ -187,8 +184,12 @@ impl Auth {
 
     /// Counts an attempt as pending; none if there is no room.
     async fn begin(&self, budgets: &Budgets) -> Result<Option<Attempt>, Error> {
-        let now = now();
+        // A flood that is turned away writes nothing. Many may have come at once, so they are asked
+        // again when it is their turn to write.
+        self.demand_place(budgets)?;
         let mut tx = self.pool.write_lightly().await?;
+        self.demand_place(budgets)?;
+        let now = now();
         let Some(account) = begin(&mut tx, &budgets.account, now).await? else {
             tx.rollback().await?;
             return Ok(None);
@@ -207,6 +208,14 @@ impl Auth {
             networks,
             rank: budgets.rank,
         }))
+    }
+
+    fn demand_place(&self, budgets: &Budgets) -> Result<(), Error> {
+        if self.hasher.has_place(budgets.rank) {
+            Ok(())
+        } else {
+            Err(Error::Overloaded)
+        }
     }
 
     /// Counts a login with the right password, and says that no more are taken if that is so now. To be

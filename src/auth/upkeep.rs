@@ -214,7 +214,7 @@ impl Auth {
         })
         .await?;
         let surplus = {
-            let mut db = self.pool.read().await?;
+            let mut db = self.pool.read_long().await?;
             attempt::surplus(&mut db, NAMES_KEPT).await?
         };
         let Some(time) = surplus else { return Ok(()) };

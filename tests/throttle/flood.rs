@@ -41,6 +41,7 @@ fn flood(home: &str, address: impl Fn(usize) -> String) {
         let guesses = (0..350).map(|number| {
             let (address, app) = (address(number), &app);
             async move {
+                sleep(Duration::from_millis(10) * u32::try_from(number).unwrap()).await;
                 while !is_over.load(Ordering::Relaxed) {
                     // Some of the names have an account, and some not.
                     let name = if number % 50 == 0 { "alice" } else { &address };
