@@ -62,17 +62,30 @@ pub(super) struct Watch {
 struct State {
     /// A statement is under way; still set on drop, it was cut short.
     busy: bool,
-    in_transaction: bool,
-    /// A statement of the transaction failed.
-    failed: bool,
+    transaction: Transaction,
     /// The transaction may be gone, or the connection itself.
     broken: bool,
     /// Rows that the transaction has changed.
     changed: u64,
 }
 
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Transaction {
+    #[default]
+    None,
+    Open,
+    /// One of its statements failed.
+    Failed,
+}
+
 /// Between two looks at a server that works on a long statement, and for each look.
 const LOOK: Duration = Duration::from_secs(5);
+
+impl State {
+    fn is_in_transaction(&self) -> bool {
+        self.transaction != Transaction::None
+    }
+}
 
 impl Conn {
     pub(super) fn pooled(connection: PoolConnection<Any>, engine: Engine, limit: Limit) -> Self {
@@ -131,8 +144,7 @@ impl Conn {
 
     pub(super) async fn begin_with(&mut self, sql: &'static str) -> sqlx::Result<()> {
         raw_sql(sql).execute(&mut *self).await?;
-        self.state.in_transaction = true;
-        self.state.failed = false;
+        self.state.transaction = Transaction::Open;
         self.state.changed = 0;
         Ok(())
     }
@@ -143,7 +155,7 @@ impl Conn {
     /// The database failed, and the transaction may or may not be committed; or one of its
     /// statements had failed, and nothing is committed.
     pub async fn commit(&mut self) -> sqlx::Result<u64> {
-        if self.state.failed {
+        if self.state.transaction == Transaction::Failed {
             // PostgreSQL would roll back and report success.
             self.rollback().await?;
             return Err(Error::Protocol(
@@ -166,12 +178,12 @@ impl Conn {
         let ended = raw_sql(sql).execute(&mut *self).await;
         self.state.broken |= ended.is_err();
         ended?;
-        self.state.in_transaction = false;
+        self.state.transaction = Transaction::None;
         Ok(())
     }
 
     pub(super) fn is_in_transaction(&self) -> bool {
-        self.state.in_transaction && !self.is_broken()
+        self.state.is_in_transaction() && !self.is_broken()
     }
 
     fn is_broken(&self) -> bool {
@@ -214,7 +226,7 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        if (self.is_broken() || self.state.in_transaction)
+        if (self.is_broken() || self.state.is_in_transaction())
             && let Link::Pooled(connection) = &mut self.link
         {
             connection.close_on_drop();
@@ -249,13 +261,15 @@ impl Watched<'_> {
     fn done<T>(&mut self, result: sqlx::Result<T>) -> sqlx::Result<T> {
         self.state.busy = false;
         if let Err(error) = &result {
-            self.state.failed |= self.state.in_transaction;
+            if self.state.is_in_transaction() {
+                self.state.transaction = Transaction::Failed;
+            }
             self.state.broken |= match error.as_database_error() {
                 // SQLite may have rolled back, or not, by the kind of error (sqlite.org/c3ref/get_autocommit.html).
                 // After a constraint's it has not.
                 Some(database) => {
                     self.engine == Engine::Sqlite
-                        && self.state.in_transaction
+                        && self.state.is_in_transaction()
                         && matches!(database.kind(), ErrorKind::Other)
                 }
                 None => !matches!(error, Error::RowNotFound | Error::ColumnDecode { .. }),

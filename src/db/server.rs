@@ -231,7 +231,7 @@ impl Server {
         let port = options.get_port();
         let database = options.get_database().unwrap_or(options.get_username());
         let host = options.get_host();
-        let folder = options.get_socket().map(|folder| folder.as_path());
+        let folder = options.get_socket().map(PathBuf::as_path);
         let folder = folder.or_else(|| host.starts_with('/').then(|| Path::new(host)));
         match folder {
             Some(folder) => {

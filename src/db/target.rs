@@ -336,7 +336,7 @@ impl Target {
         let spoken = async {
             sleep(UNSPOKEN).await;
             self.say_that_it_waits();
-            sleep(ANSWERING - UNSPOKEN).await;
+            sleep(ANSWERING.saturating_sub(UNSPOKEN)).await;
         };
         let locked = select! {
             locked = connection.lock() => locked,

@@ -34,9 +34,10 @@ impl Auth {
             let counts = counts.at(now);
             let until = counts.blocked_for(limit, now).map(|seconds| now + seconds);
             let found = keys.iter().find(|(key, _)| *key == counts.key);
-            match found.and_then(|(_, network)| network.clone()) {
-                Some(network) => locks.known.extend(until.map(|until| (network, until))),
-                None => (locks.strangers, locks.failures) = (until, counts.run),
+            if let Some(network) = found.and_then(|(_, network)| network.clone()) {
+                locks.known.extend(until.map(|until| (network, until)));
+            } else {
+                (locks.strangers, locks.failures) = (until, counts.run);
             }
         }
         Ok(locks)
