@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use multitoken::identity::key;
 use multitoken::models::now;
-use multitoken::models::user::Role;
+use multitoken::models::user::{self, Role};
 use rocket::http::Status;
 use serde_json::json;
 use sqlx::Row;
@@ -89,7 +89,7 @@ async fn populate(app: &App) -> String {
         .execute(&mut *tx)
         .await
         .unwrap();
-        let clients = ["Laptop", "laptop ", "PHONE", "alarm", "Ärger", "a%", "tv"];
+        let clients = ["Laptop", "laptop-2 ", "PHONE", "alarm", "Ärger", "a%", "tv"];
         for (place, client) in clients.iter().cycle().take(25).enumerate() {
             let place = i64::try_from(place).unwrap();
             digest += 1;
@@ -481,7 +481,7 @@ fn links_of_a_list_keep_what_it_was_asked_for() {
 #[test]
 fn being_seen_is_noted_with_the_use_of_a_token() {
     on_both_with(json!({"token_idle_ttl": "10s"}), async |app| {
-        app.user("alice", Role::User).await;
+        let alice = app.user("alice", Role::User).await;
         let seen = "SELECT COALESCE(last_seen_at, 0) FROM users";
         assert_eq!(app.number(seen).await, 0);
         let token = app.login("alice", "laptop").await;
@@ -491,11 +491,17 @@ fn being_seen_is_noted_with_the_use_of_a_token() {
         assert!(app.works(&token).await);
         app.auth().flush_usage().await.unwrap();
         assert!(app.number(seen).await >= at_login);
-        app.execute("UPDATE users SET last_seen_at = 9999999999")
-            .await;
-        app.execute("UPDATE tokens SET last_used_at = NULL").await;
-        assert!(app.works(&token).await);
-        app.auth().flush_usage().await.unwrap();
-        assert_eq!(app.number(seen).await, 9_999_999_999, "it never goes back");
+        // It never goes back, but from a time that has yet to come.
+        for (before, after) in [(1000, 1500), (2000, 2000), (3000, 3000), (4000, 1500)] {
+            let mut tx = app.auth().pool().write().await.unwrap();
+            sqlx::query("UPDATE users SET last_seen_at = $1")
+                .bind(before)
+                .execute(&mut *tx)
+                .await
+                .unwrap();
+            user::note_seen(&mut tx, alice, 1500, 3000).await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(app.number(seen).await, after);
+        }
     });
 }

@@ -56,18 +56,19 @@ pub async fn counts(db: &mut Conn, now: i64) -> sqlx::Result<Counts> {
 /// # Errors
 /// The database failed.
 pub async fn newest(db: &mut Conn) -> sqlx::Result<Option<i64>> {
+    type Time = Option<i64>;
     // Each is read off the end of an index.
-    sqlx::query_scalar(
-        "SELECT MAX(at) FROM (
-             SELECT MAX(at) AS at FROM events
-             UNION ALL SELECT MAX(created_at) FROM tokens
-             UNION ALL SELECT MAX(COALESCE(last_used_at, 0)) FROM tokens
-             UNION ALL SELECT MAX(created_at) FROM users
-             UNION ALL SELECT MAX(COALESCE(last_seen_at, 0)) FROM users
-             UNION ALL SELECT MAX(seen_at) FROM known_addresses) AS times",
+    let times: (Time, Time, Time, Time, Time, Time) = sqlx::query_as(
+        "SELECT (SELECT at FROM events ORDER BY at DESC LIMIT 1),
+                (SELECT created_at FROM tokens ORDER BY created_at DESC LIMIT 1),
+                (SELECT COALESCE(last_used_at, 0) FROM tokens ORDER BY COALESCE(last_used_at, 0) DESC LIMIT 1),
+                (SELECT created_at FROM users ORDER BY created_at DESC LIMIT 1),
+                (SELECT COALESCE(last_seen_at, 0) FROM users ORDER BY COALESCE(last_seen_at, 0) DESC LIMIT 1),
+                (SELECT seen_at FROM known_addresses ORDER BY seen_at DESC LIMIT 1)",
     )
     .fetch_one(db)
-    .await
+    .await?;
+    Ok(<[Time; 6]>::from(times).into_iter().flatten().max())
 }
 
 /// How often something happened on a day.

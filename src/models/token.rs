@@ -325,8 +325,8 @@ pub async fn list(
 /// # Errors
 /// The database failed.
 pub async fn newest(db: &mut Conn) -> sqlx::Result<Option<i64>> {
-    sqlx::query_scalar("SELECT MAX(created_at) FROM tokens")
-        .fetch_one(db)
+    sqlx::query_scalar("SELECT created_at FROM tokens ORDER BY created_at DESC LIMIT 1")
+        .fetch_optional(db)
         .await
 }
 
