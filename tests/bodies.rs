@@ -71,10 +71,11 @@ impl Wire {
 
 /// The head of a request with a body of so many bytes.
 fn head(method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> String {
-    let headers: String = headers
+    let lines: Vec<String> = headers
         .iter()
-        .map(|(n, v)| format!("{n}: {v}\r\n"))
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
         .collect();
+    let headers = lines.concat();
     format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{headers}Content-Length: {length}\r\n\r\n")
 }
 

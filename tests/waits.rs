@@ -127,9 +127,10 @@ fn a_lock_that_somebody_holds_delays_answers_by_a_bounded_time() {
         server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
         let token = server.login("alice", "laptop").await;
         let mut db = AnyConnection::connect(&url).await.unwrap();
-        let begin = match url.starts_with("sqlite:") {
-            true => "BEGIN IMMEDIATE",
-            false => "BEGIN; LOCK TABLE attempts, tokens IN EXCLUSIVE MODE",
+        let begin = if url.starts_with("sqlite:") {
+            "BEGIN IMMEDIATE"
+        } else {
+            "BEGIN; LOCK TABLE attempts, tokens IN EXCLUSIVE MODE"
         };
         sqlx::raw_sql(begin).execute(&mut db).await.unwrap();
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use multitoken::config::Settings as AppSettings;
-use multitoken::db::Engine;
+use multitoken::db::{Conn, Engine, Pool};
 use multitoken::identity::{ClientName, TokenId, UserId, Username};
 use multitoken::models::demo::{self, Batch, Client, DemoToken, DemoUser, Party};
 use multitoken::models::now;
@@ -19,6 +19,7 @@ use multitoken::models::user::Role;
 use multitoken::password::{Hasher, Password};
 use multitoken::secret::Secret;
 use rand::seq::SliceRandom;
+use rocket::figment::Figment;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 
 use crate::Outcome;
@@ -200,6 +201,12 @@ pub async fn connect(url: &str) -> Outcome<AnyConnection> {
     Ok(AnyConnection::connect(url).await?)
 }
 
+/// One as the application has it, for statements that take long.
+async fn connect_long(url: &str) -> Outcome<Conn> {
+    let figment = Figment::from(("databases.multitoken.url", url));
+    Ok(Pool::open_as_it_is(&figment).await?.connect_long().await?)
+}
+
 /// Whether the tokens of a list are good for a while still.
 fn is_fresh(list: &Path) -> bool {
     let age = || fs::metadata(list).ok()?.modified().ok()?.elapsed().ok();
@@ -246,7 +253,7 @@ fn subcommand(url: &str, arguments: &[&str]) -> Outcome {
 
 /// Leaves nothing to be done that would happen some time while it is measured.
 async fn settle(url: &str, engine: Engine) -> Outcome {
-    let mut db = connect(url).await?;
+    let mut db = connect_long(url).await?;
     demo::settle(&mut db, engine).await?;
     if engine == Engine::Postgres {
         for sql in ["VACUUM ANALYZE", "CHECKPOINT"] {
@@ -264,14 +271,14 @@ fn name(beginning: &str, number: usize) -> String {
 async fn store(url: &str, engine: Engine, owner: &str, tokens: usize) -> Outcome<Vec<String>> {
     let hasher = Hasher::new(&AppSettings::default())?;
     let hash = hasher.hash(&Password::new(PASSWORD)).await?;
-    let mut db = connect(url).await?;
+    let mut db = connect_long(url).await?;
     demo::make_room(&mut db, engine).await?;
     let mut maker = Maker::new(owner, tokens)?;
     while maker.secrets.len() < tokens {
         let batch = maker.batch()?;
-        let mut tx = db.begin().await?;
-        demo::insert(&mut tx, engine, batch, &hash).await?;
-        tx.commit().await?;
+        db.begin().await?;
+        demo::insert(&mut db, engine, batch, &hash).await?;
+        db.commit().await?;
     }
     demo::settle(&mut db, engine).await?;
     db.close().await?;

@@ -1,7 +1,7 @@
 //! Where a PostgreSQL database is: its URL, read as PostgreSQL's own tools read it.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 

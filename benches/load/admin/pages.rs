@@ -180,13 +180,13 @@ impl Values {
                  GROUP BY client_key ORDER BY COUNT(*) {order} LIMIT 1"
             );
             let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql));
-            clients.push(query.fetch_one(&mut db).await?);
+            clients.push(query.fetch_one(&mut *db).await?);
         }
         let (user, address) = sqlx::query_as(
             "SELECT username_key, last_address FROM tokens
              WHERE kind = 'api' AND last_address IS NOT NULL ORDER BY id LIMIT 1",
         )
-        .fetch_one(&mut db)
+        .fetch_one(&mut *db)
         .await?;
         let rare = clients.pop().unwrap_or_default();
         let common = clients.pop().unwrap_or_default();

@@ -79,12 +79,11 @@ pub(super) fn parameters(text: &str) -> Option<Vec<(String, String)>> {
             return Some(parameters);
         }
         let (name, after) = rest.split_once('=')?;
-        let (value, after) = match after.strip_prefix('"') {
-            Some(quoted) => unquote(quoted)?,
-            None => {
-                let end = after.find([' ', '\t', ';']).unwrap_or(after.len());
-                (after[..end].to_owned(), &after[end..])
-            }
+        let (value, after) = if let Some(quoted) = after.strip_prefix('"') {
+            unquote(quoted)?
+        } else {
+            let end = after.find([' ', '\t', ';']).unwrap_or(after.len());
+            (after[..end].to_owned(), &after[end..])
         };
         let is_token = |name: &str| !name.is_empty() && !name.contains([' ', '\t', ';', '"']);
         let ends = after.trim_start_matches(SPACE);
