@@ -39,7 +39,7 @@ CREATE TABLE tokens (
 CREATE INDEX tokens_by_end ON tokens (ends_at);
 
 -- Only ever appended to, but for `count`: how often it happened, more than once where failed logins with
--- names that no account has are counted together. Names stand beside ids so that the trail outlives the
+-- names that no account has are counted together. Names stand beside ids so that the log outlives the
 -- user; no foreign keys for the same reason.
 CREATE TABLE events (
     id           TEXT   NOT NULL PRIMARY KEY,

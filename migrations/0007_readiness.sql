@@ -1,5 +1,5 @@
--- One row that readiness probes write, to learn whether the database accepts writes. `filler` takes as
--- much space as a login needs.
+-- What readiness probes write, to learn whether the database accepts writes. `filler` takes as much space as a
+-- login needs.
 CREATE TABLE readiness (
     id     BIGINT NOT NULL PRIMARY KEY,
     at     BIGINT NOT NULL,

@@ -278,8 +278,16 @@ impl PoolSettings {
                 )));
             }
         }
-        if settings.max_connections == 0 {
-            return Err(Fault::Settings("max_connections takes 1 or more".into()));
+        let max = settings.max_connections;
+        if !(1..=MAX_CONNECTIONS).contains(&max) {
+            return Err(Fault::Settings(format!(
+                "max_connections takes 1 to {MAX_CONNECTIONS}"
+            )));
+        }
+        if settings.min_connections > max {
+            return Err(Fault::Settings(format!(
+                "min_connections takes no more than max_connections, which is {max}"
+            )));
         }
         Ok(settings)
     }
@@ -315,6 +323,9 @@ fn default_idle_in_transaction() -> u64 {
 
 /// Seconds that a time-out may be set to; far longer ones overflow the clock.
 const LONGEST_TIMEOUT: u64 = 24 * 60 * 60;
+
+/// Far more than a server takes; sqlx sets aside memory for each.
+const MAX_CONNECTIONS: u32 = 10_000;
 
 /// Pages of SQLite's database that a connection keeps, in KiB (as a negative number): four times what it
 /// does by itself, so that with a million tokens, too, those that are looked up by and by find the same

@@ -18,7 +18,7 @@ use crate::support::{PASSWORD, needs};
 const NOBODY: &str = "01a20b47-0ace-7599-b4a7-bd71f3e71044";
 /// Within the limit, and more than one segment.
 const LENGTH: usize = 6 * 1024;
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A connection of a client that takes its time.
@@ -44,7 +44,7 @@ impl Wire {
 
     /// The next answer's status, head and body; none if the connection was closed.
     fn answer(&mut self) -> Option<(u16, String, String)> {
-        self.0.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        self.0.get_ref().set_read_timeout(Some(TIMEOUT)).unwrap();
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if self.0.read_line(&mut head).ok()? == 0 {

@@ -544,9 +544,12 @@ fn the_proxy_is_tested_in_the_version_that_compose_starts() {
 fn advisories_are_checked_by_the_newest_database_or_by_the_copy_or_not_passed() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
+    let fetched = at("home/advisory-dbs/advisory-db-0");
     for name in [".ci", "bin", "vendor"] {
         fs::create_dir(at(name)).unwrap();
     }
+    fs::create_dir_all(fetched.join("crates/fetched")).unwrap();
+    fs::write(fetched.join("crates/fetched/it.md"), "").unwrap();
     copy(&root().join(".ci/advisories"), &at(".ci/advisories"));
     copy(
         &root().join("vendor/advisory-db"),
@@ -572,20 +575,46 @@ fn advisories_are_checked_by_the_newest_database_or_by_the_copy_or_not_passed() 
         let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
         let mut command = Command::new("bash");
         command.arg(at(".ci/advisories")).env("PATH", path);
-        let output = command.output().unwrap();
+        let output = command.env("CARGO_HOME", at("home")).output().unwrap();
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         (output.status.success(), said)
     };
-    let (passed, said) = check();
+    let fetch_on = |day: &str| {
+        let git = "git init -q --initial-branch main &&
+            git config remote.origin.url https://github.com/RustSec/advisory-db &&
+            git add . && git -c user.name=it -c user.email=it@localhost commit -q --allow-empty -m it";
+        let mut command = Command::new("sh");
+        command.args(["-c", git]).current_dir(&fetched);
+        done(command.env("GIT_COMMITTER_DATE", format!("{day}T12:00:00Z")));
+    };
     let date = read("vendor/advisory-db/DATE");
-    assert!(passed && said.contains(date.trim()), "{said}");
-    assert!(
-        said.contains("rustls\n") && !said.contains("newest"),
-        "{said}"
-    );
-    fs::remove_dir_all(at("vendor/advisory-db")).unwrap();
+    let assert_is_of_the_copy = || {
+        let (passed, said) = check();
+        assert!(passed && said.contains(date.trim()), "{said}");
+        assert!(said.contains("\nrustls\n"), "{said}");
+        assert!(
+            !said.contains("newest") && !said.contains("\nfetched\n"),
+            "{said}"
+        );
+    };
+    assert_is_of_the_copy();
+    fetch_on("2020-01-01");
+    assert_is_of_the_copy();
+    // A crate that is not in the copy is not taken for one without advisories.
+    let looked_up = at("vendor/advisory-db/looked-up.txt");
+    let names = fs::read_to_string(&looked_up).unwrap();
+    fs::write(&looked_up, names.replace("\nrustls\n", "\n")).unwrap();
     let (passed, said) = check();
-    assert!(!passed && said.contains("no copy"), "{said}");
+    assert!(!passed && said.ends_with(":\nrustls\n"), "{said}");
+    // One that is newer than the copy has all crates.
+    fetch_on("2090-01-01");
+    let (passed, said) = check();
+    assert!(passed && said.ends_with("2090-01-01\nfetched\n"), "{said}");
+    fs::remove_dir_all(at("vendor/advisory-db")).unwrap();
+    assert_eq!(check(), (true, said));
+    fs::remove_dir_all(at("home")).unwrap();
+    let (passed, said) = check();
+    assert!(!passed && said.contains("neither"), "{said}");
     fs::write(at("fetchable"), "").unwrap();
     assert_eq!(check(), (true, "newest\n".to_owned()));
 }

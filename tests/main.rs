@@ -54,4 +54,5 @@ mod shutdown;
 mod speech;
 mod support;
 mod throttle;
+#[cfg(target_os = "linux")]
 mod waits;

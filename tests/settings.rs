@@ -68,6 +68,16 @@ fn an_invalid_value_or_an_unknown_key_of_the_environment_is_named() {
         ),
         (
             "ROCKET_DATABASES",
+            "{multitoken={max_connections=4294967295}}",
+            "max_connections",
+        ),
+        (
+            "ROCKET_DATABASES",
+            "{multitoken={max_connections=2,min_connections=3}}",
+            "min_connections",
+        ),
+        (
+            "ROCKET_DATABASES",
             "{multitoken={connect_timeout=0}}",
             "connect_timeout",
         ),

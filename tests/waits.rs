@@ -1,7 +1,8 @@
 //! Nothing waits forever and nothing stays broken, whatever the database does.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -34,7 +35,7 @@ impl SmallDisk {
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"]);
+        mount.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]);
         if mount.arg(folder.path()).status().ok()?.success() {
             return Some(Self(folder));
         }
@@ -60,6 +61,49 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(self.path()).status();
     }
+}
+
+#[test]
+fn a_full_disk_of_postgresql_shows_before_anybody_signs_in() {
+    let (Some(disk), Some(postgres)) = (SmallDisk::mount(), Postgres::get()) else {
+        return;
+    };
+    rocket::async_test(async {
+        let url = postgres.database().await;
+        let (server, name) = url.rsplit_once('/').unwrap();
+        let folder = disk.path().join("space");
+        fs::create_dir(&folder).unwrap();
+        let owner = Command::new("chown").arg("postgres").arg(&folder).status();
+        assert!(owner.unwrap().success());
+        fs::set_permissions(disk.path(), Permissions::from_mode(0o755)).unwrap();
+        let mut admin = AnyConnection::connect(&format!("{server}/postgres"))
+            .await
+            .unwrap();
+        let path = folder.display();
+        for sql in [
+            format!("CREATE TABLESPACE {name}_small LOCATION '{path}'"),
+            format!("ALTER DATABASE {name} SET TABLESPACE {name}_small"),
+        ] {
+            let sql = AssertSqlSafe(sql);
+            sqlx::raw_sql(sql).execute(&mut admin).await.unwrap();
+        }
+        let server = Server::start(&url).await;
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+        let token = server.login("alice", "laptop").await;
+        is_soon(&server, 200).await;
+        let filler = disk.fill();
+        is_soon(&server, 503).await;
+        assert_eq!(server.me(&token).await, 200, "reading goes on");
+        fs::remove_file(filler).unwrap();
+        is_soon(&server, 200).await;
+        assert_eq!(login(&server, "alice", "phone").await, 200);
+        assert_eq!(server.terminate(), Some(0));
+        // The server keeps its files where the disk is.
+        let sql = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+        sqlx::raw_sql(sql).execute(&mut admin).await.unwrap();
+        let sql = AssertSqlSafe(format!("DROP TABLESPACE {name}_small"));
+        sqlx::raw_sql(sql).execute(&mut admin).await.unwrap();
+    });
 }
 
 /// The status of a login.
@@ -210,6 +254,46 @@ fn a_server_that_goes_silent_is_not_waited_for() {
 }
 
 #[test]
+fn connections_that_die_without_a_word_are_not_missed_for_long() {
+    let Some(postgres) = Postgres::get() else {
+        return;
+    };
+    rocket::async_test(async {
+        let url = postgres.database().await;
+        let settings = [
+            (
+                "ROCKET_APP",
+                "{hash_memory_kib=8,hash_iterations=1,token_cache=false}",
+            ),
+            (
+                "ROCKET_DATABASES",
+                "{multitoken={max_connections=2,statement_timeout=1,lock_timeout=1,connect_timeout=2}}",
+            ),
+        ];
+        let (server, relay, _) = behind_a_relay(&url, &settings).await;
+        run(
+            &url,
+            &["user", "create", "alice", "--password-stdin"],
+            PASSWORD,
+        );
+        let token = server.login("alice", "laptop").await;
+        for _ in 0..3 {
+            // Some of them are on their way back to the pool as it happens.
+            let requests = join_all((0..200).map(|_| server.me(&token)));
+            let breaking = async {
+                sleep(Duration::from_millis(30)).await;
+                relay.go_silent();
+                relay.forget();
+            };
+            let (statuses, ()) = rocket::tokio::join!(requests, breaking);
+            assert!(statuses.contains(&200), "{statuses:?}");
+            sleep(Duration::from_secs(3)).await;
+            assert_eq!(server.me(&token).await, 200);
+        }
+    });
+}
+
+#[test]
 fn a_server_that_goes_silent_does_not_hold_up_the_end() {
     let Some(postgres) = Postgres::get() else {
         return;
@@ -290,7 +374,7 @@ fn probes_on_an_idle_database_share_their_writes() {
             .fetch_one(&mut db)
             .await
             .unwrap();
-        assert_eq!(rows, 1);
+        assert!(rows <= 1, "{rows}");
     });
 }
 

@@ -21,11 +21,12 @@ pub mod users;
 use rocket::fairing::AdHoc;
 use rocket::http::uri::Segments;
 use rocket::http::uri::fmt::Path;
-use rocket::{get, routes};
+use rocket::{get, post, routes};
 
 use crate::auth::guard::Admin;
 use crate::error::Error;
 use crate::web::deadline::bounded;
+use crate::web::drain::IgnoredBody;
 use crate::web::methods::Taken;
 
 /// Where the admin is.
@@ -37,11 +38,21 @@ pub const HOME: &str = "/admin/";
 /// nothing of which pages there are, and 404 or 405 for admins.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: anything else", |rocket| async {
-        rocket.mount(BASE, bounded(routes![anything_else]))
+        rocket.mount(BASE, bounded(routes![anything_else, anything_posted]))
     })
 }
 
 #[get("/<_path..>", rank = 500)]
 fn anything_else(_admin: Admin, taken: Taken, _path: Segments<'_, Path>) -> Error {
+    taken.refusal()
+}
+
+#[post("/<_path..>", rank = 500, data = "<_body>")]
+fn anything_posted(
+    _admin: Admin,
+    taken: Taken,
+    _path: Segments<'_, Path>,
+    _body: IgnoredBody,
+) -> Error {
     taken.refusal()
 }

@@ -1,5 +1,4 @@
-//! Where a form leads when it has done its work: `next`, which can only be a page here; and the mark of
-//! a page that sign-in leads to.
+//! Where a form leads when it has done its work: `next`, which can only be a page here.
 
 use rocket::http::uri::Origin;
 use url::{Position, Url};
@@ -33,57 +32,12 @@ fn is_page_here(next: &str) -> bool {
     below && readable && !path.contains("//") && unchanged() == Some(true)
 }
 
-/// The parameter that marks the page that a sign-in leads to. Cookies can't tell it from others: if the
-/// browser sends none, the sign-in page finds the mark in its `next`, and says so.
-const MARK: &str = "signed-in=";
-
-/// The page with the mark of a sign-in at that unix time.
-pub(super) fn marked(page: &str, now: i64) -> String {
-    let separator = if page.contains('?') { '&' } else { '?' };
-    format!("{page}{separator}{MARK}{now}")
-}
-
-/// The page without its mark, and the time in it.
-pub(super) fn unmarked(next: Option<&str>) -> (Option<&str>, Option<i64>) {
-    let parts = next.and_then(|next| next.rsplit_once(MARK));
-    let page = parts.and_then(|(page, _)| page.strip_suffix(['?', '&']));
-    let time = parts.and_then(|(_, time)| time.parse().ok());
-    match (page, time) {
-        (Some(page), Some(time)) => (Some(page), Some(time)),
-        _ => (next, None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use url::Url;
 
-    use super::{is_page_here, marked, unmarked};
-
-    #[test]
-    fn a_mark_is_taken_off_as_it_was_put_on() {
-        for page in [
-            "/admin/",
-            "/admin/users?q=a",
-            "/admin/users?signed-in=x&q=a",
-        ] {
-            let there = marked(page, 1_764_371_622);
-            assert!(is_page_here(&there), "{there}");
-            assert_eq!(unmarked(Some(&there)), (Some(page), Some(1_764_371_622)));
-            assert_eq!(unmarked(Some(page)), (Some(page), None));
-        }
-        for other in [
-            "",
-            "signed-in=1",
-            "/admin/?signed-in=",
-            "/admin/?signed-in=é",
-            "/admin/xsigned-in=1",
-        ] {
-            assert_eq!(unmarked(Some(other)), (Some(other), None), "{other}");
-        }
-        assert_eq!(unmarked(None), (None, None));
-    }
+    use super::is_page_here;
 
     #[test]
     fn next_leads_nowhere_else() {

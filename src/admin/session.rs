@@ -7,7 +7,7 @@ use rocket::{Request, State, get, post, routes, uri};
 use rocket_dyn_templates::{Template, context};
 
 use super::flash::Done;
-use super::next::{self, page_here};
+use super::next::page_here;
 use super::page::Outside;
 use super::{BASE, HOME};
 use crate::auth::Auth;
@@ -18,11 +18,11 @@ use crate::config::Settings;
 use crate::error::{Error, FieldErrors};
 use crate::identity::Username;
 use crate::models::event::Actor;
-use crate::models::now;
 use crate::models::token::Kind;
 use crate::password::Password;
 use crate::secret::Secret;
 use crate::web::body::{Body, Fields, Form};
+use crate::web::client::Caller;
 use crate::web::cookies::cookie;
 use crate::web::deadline::bounded;
 use crate::web::drain::IgnoredBody;
@@ -30,9 +30,7 @@ use crate::web::drain::IgnoredBody;
 const NO_ADMIN: &str = "That username and password don't belong to an admin.";
 const NO_COOKIE: &str = "You signed in, but your browser did not send the session cookie back. Either it \
     blocks cookies here, or another application on this host has set a cookie that cannot be read. Allow \
-    cookies for this address, or delete those that it has, and sign in again.";
-/// Seconds after a sign-in in which its first request comes.
-const MINUTE: i64 = 60;
+    cookies for this address, or delete the ones it has, and sign in again.";
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
@@ -76,18 +74,18 @@ impl Form for Entered {
 }
 
 #[get("/login?<next>")]
-fn sign_in_form(
+async fn sign_in_form(
+    auth: &State<Auth>,
     visitor: Visitor,
+    caller: Caller,
     outside: Outside,
     next: Option<&str>,
 ) -> Result<Template, Redirect> {
     if visitor.0.is_some() {
         return Err(Redirect::to(page_here(next)));
     }
-    // Whoever comes back from the page that a sign-in led to has lost the session on the way.
-    let (next, signed_in_at) = next::unmarked(next);
-    let lost = signed_in_at.is_some_and(|at| (0..=MINUTE).contains(&(now() - at)));
-    let errors = if lost {
+    // Cookies can't tell: if one of them can't be read, Rocket passes on none.
+    let errors = if auth.session_is_lost(&caller).await {
         vec![NO_COOKIE.to_owned()]
     } else {
         vec![]
@@ -129,7 +127,7 @@ async fn sign_in(
                 }
             }
             keep(cookies, auth.settings(), &issued.secret);
-            Ok(Redirect::to(next::marked(&page_here(next), now())))
+            Ok(Redirect::to(page_here(next)))
         }
         // Whatever it is, it is said in the form: how long to wait, or to try again.
         Err(error) => {
@@ -228,8 +226,7 @@ async fn setup(
     let signed_in = auth.sign_in_admin(&name, &password, &caller).await;
     Ok(Ok(if let Ok(issued) = signed_in {
         keep(cookies, auth.settings(), &issued.secret);
-        let home = Redirect::to(next::marked(HOME, now()));
-        Done::success(home, "You are the first admin. Welcome!")
+        Done::success(Redirect::to(HOME), "You are the first admin. Welcome!")
     } else {
         let sign_in = uri!("/admin", sign_in_form(next = _));
         Done::success(Redirect::to(sign_in), "You are the first admin. Sign in.")

@@ -1,4 +1,4 @@
-//! The guards that handlers ask for: whoever is not let in never reaches the handler. If the request has
+//! The guards of handlers: a refused request never reaches the handler. If the request has
 //! a body, a guard refuses by forwarding ([`drain::refused`]).
 
 use std::convert::Infallible;

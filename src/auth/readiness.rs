@@ -49,7 +49,7 @@ impl Auth {
             return attempt.clone();
         }
         let auth = self.clone();
-        // A task of its own: it goes on when those who wait for it no longer do.
+        // A task of its own: it goes on after the last probe has stopped waiting.
         let attempt = tokio::spawn(async move {
             match timeout(LIMIT, auth.try_out()).await {
                 Ok(ready) => ready.map_err(|error| error.to_string().into()),

@@ -53,7 +53,7 @@ pub struct Session {
 const FRESH: i64 = 15 * 60;
 
 impl Session {
-    /// Whether the password was given so lately that a grave action need not ask for it. A time in the
+    /// Whether the password was given so recently that a sensitive action need not ask for it. A time in the
     /// future, from before the clock was set back, is not.
     pub fn password_is_fresh(&self, now: i64) -> bool {
         (0..FRESH).contains(&now.saturating_sub(self.confirmed_at))
@@ -131,6 +131,8 @@ impl Reason {
     }
 }
 
+/// Seconds after a sign-in in which its first request comes.
+const JUST_NOW: i64 = 60;
 /// Expired tokens looked up at once.
 const PRUNED_AT_ONCE: i64 = 500;
 /// Tokens that a filter finds, ended at once.
@@ -404,6 +406,20 @@ impl Auth {
         Ok(entry)
     }
 
+    /// Whether the caller's browser has signed in to the admin a moment ago and has not sent the
+    /// session back since. Where the database can't tell, it has not.
+    pub async fn session_is_lost(&self, caller: &Caller) -> bool {
+        let since = now() - JUST_NOW;
+        let address = caller.address.map(|address| address.to_string());
+        let (address, agent) = (address.as_deref(), caller.user_agent.as_deref());
+        let unused = async {
+            let mut db = self.pool.read().await?;
+            let (address, agent) = (address.unwrap_or_default(), agent.unwrap_or_default());
+            token::any_unused(&mut db, Kind::Admin, since, address, agent).await
+        };
+        unused.await.unwrap_or(false)
+    }
+
     /// Ends tokens, and says how many there were.
     ///
     /// # Errors
@@ -451,7 +467,7 @@ impl Auth {
             let mut db = self.pool.read().await?;
             token::newest(&mut db).await?
         };
-        // Whoever signs in again meanwhile is not asked for a second time. A token may be of the future: of
+        // A user who signs in again meanwhile is not asked for a second time. A token may be of the future: of
         // before the clock was set back.
         let filter = Filter {
             issued_by: newest.max(Some(now)),

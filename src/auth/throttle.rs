@@ -137,7 +137,11 @@ impl Auth {
                     other => other?,
                 };
                 if let Some(attempt) = begun {
-                    return match self.hasher.enter(budgets.rank) {
+                    let place = match budgets.known {
+                        Some(user) => self.hasher.enter_as(user),
+                        None => self.hasher.enter(budgets.rank),
+                    };
+                    return match place {
                         Ok(place) => Ok((attempt, place)),
                         Err(full) => {
                             self.forgive(&attempt).await?;

@@ -4,7 +4,7 @@
 //! a clock that is set right again undoes; but it is deleted only after a while, when somebody would have
 //! noticed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rocket::fairing::AdHoc;
@@ -53,25 +53,22 @@ async fn start(rocket: &Rocket<Orbit>) {
     let Some(auth) = rocket.state::<Auth>() else {
         return;
     };
-    let clock = Arc::new(Mutex::new(Clock::start(auth).await));
+    let clock = Mutex::new(Clock::start(auth).await);
     // Each by itself: a long pruning keeps no last use waiting.
     let flushing = flush_period(auth.settings());
     repeat(rocket, auth, flushing, |auth| Box::pin(auth.flush_usage()));
-    let deletions: [(Duration, Job); 2] = [
-        (PRUNING_ATTEMPTS, |auth| Box::pin(auth.prune_attempts())),
-        (PRUNING, |auth| Box::pin(auth.delete_expired())),
-    ];
-    for (period, job) in deletions {
-        let clock = Arc::clone(&clock);
-        repeat(rocket, auth, period, move |auth| {
-            let mut clock = clock.lock().unwrap_or_else(PoisonError::into_inner);
-            if clock.allows_deletion(Instant::now(), now()) {
-                job(auth)
-            } else {
-                Box::pin(async { Ok(()) })
-            }
-        });
-    }
+    // Whatever the clock says: a flood must not fill the disk, and only counts are lost.
+    repeat(rocket, auth, PRUNING_ATTEMPTS, |auth| {
+        Box::pin(auth.prune_attempts())
+    });
+    repeat(rocket, auth, PRUNING, move |auth| {
+        let mut clock = clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if clock.allows_deletion(Instant::now(), now()) {
+            Box::pin(auth.delete_expired())
+        } else {
+            Box::pin(async { Ok(()) })
+        }
+    });
     if auth.settings().metrics {
         repeat(rocket, auth, COUNTING, |auth| {
             Box::pin(auth.count_live_tokens())
@@ -85,8 +82,6 @@ async fn start(rocket: &Rocket<Orbit>) {
         }
     });
 }
-
-type Job = for<'a> fn(&'a Auth) -> BoxFuture<'a, Result<(), Error>>;
 
 /// Does the job now and every so often, until the server stops.
 fn repeat<J>(rocket: &Rocket<Orbit>, auth: &Auth, period: Duration, job: J)

@@ -26,14 +26,14 @@ struct Row {
 
 impl Migrate {
     pub async fn run(self, figment: &Figment) -> Result<(), Failure> {
+        if self.status {
+            return self.list(figment).await;
+        }
         let pending = db::migrations(figment)
             .await?
             .iter()
             .filter(|row| !row.applied)
             .count();
-        if self.status {
-            return self.list(figment).await;
-        }
         Pool::open(figment).await?.shut().await;
         output::line(&match pending {
             0 => "Nothing to apply: the schema is up to date.".to_owned(),

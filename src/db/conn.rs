@@ -16,9 +16,10 @@ use std::{fmt, io, mem};
 use rocket::futures::future::{BoxFuture, ready};
 use rocket::futures::stream::{self, BoxStream};
 use rocket::futures::{FutureExt, StreamExt};
+use rocket::tokio::runtime::Handle;
 use rocket::tokio::time::timeout;
 use sqlx::any::{AnyConnectOptions, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
-use sqlx::error::ErrorKind;
+use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::pool::PoolConnection;
 use sqlx::{
     Any, AnyConnection, Connection, Describe, Either, Error, Execute, Executor, SqlStr, raw_sql,
@@ -78,6 +79,10 @@ enum Transaction {
     Failed,
 }
 
+/// SQLSTATE of a server that takes no more connections.
+const TOO_MANY_CONNECTIONS: &str = "53300";
+/// How long a connection may take back to the pool; after that it is closed.
+const RETURN: Duration = Duration::from_secs(1);
 /// Between two looks at a server that works on a long statement, and for each look.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -226,10 +231,14 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        if (self.is_broken() || self.state.is_in_transaction())
-            && let Link::Pooled(connection) = &mut self.link
-        {
+        let Link::Pooled(connection) = &mut self.link else {
+            return;
+        };
+        if self.state.busy || self.state.broken || self.state.is_in_transaction() {
             connection.close_on_drop();
+        } else if let Ok(runtime) = Handle::try_current() {
+            // sqlx asks the server whether the connection still works, and would wait for the answer without end.
+            runtime.spawn(timeout(RETURN, connection.return_to_pool()));
         }
     }
 }
@@ -325,7 +334,10 @@ impl Watch {
         };
         match timeout(LOOK, look).await {
             Ok(Ok(running)) => running,
-            Ok(Err(error)) => Error::as_database_error(&error).is_some(),
+            Ok(Err(error)) => {
+                let code = Error::as_database_error(&error).and_then(DatabaseError::code);
+                code.is_some_and(|code| code == TOO_MANY_CONNECTIONS)
+            }
             Err(_) => false,
         }
     }

@@ -35,7 +35,7 @@ const UNSPOKEN: Duration = Duration::from_millis(500);
 /// Between two attempts at SQLite's lock.
 const PAUSE: Duration = Duration::from_millis(20);
 /// A connection that is no longer needed is given this long to say so to the server.
-const PARTING: Duration = Duration::from_secs(1);
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// The database that a URL names.
 pub enum Target {
@@ -52,39 +52,41 @@ impl Target {
     /// The one that `figment` names.
     ///
     /// # Errors
-    /// The settings are unfit.
+    /// The settings are invalid.
     pub fn of(figment: &Figment) -> Result<Self, Fault> {
         Self::parse(&PoolSettings::read(&figment.focus(SETTINGS))?.url)
     }
 
     pub(super) fn parse(url: &str) -> Result<Self, Fault> {
-        let unfit = |what: &str| {
+        let invalid = |what: &str| {
             Fault::Settings(format!(
                 "the database's URL {what}; write sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE"
             ))
         };
         if url.is_empty() {
-            return Err(unfit("is empty (an empty DATABASE_URL counts, unset it)"));
+            return Err(invalid("is empty (an empty DATABASE_URL counts, unset it)"));
         }
         if let Some(path) = url.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             if path.is_empty() || path == ":memory:" {
-                return Err(unfit("names no file, and the processes share nothing else"));
+                return Err(invalid(
+                    "names no file, and the processes share nothing else",
+                ));
             }
             if path.contains('?') {
-                return Err(unfit("has parameters, which are ours to set"));
+                return Err(invalid("has parameters, which are ours to set"));
             }
             if path.starts_with("file:") {
-                return Err(unfit("has a URL in a URL"));
+                return Err(invalid("has a URL in a URL"));
             }
             if path.starts_with('~') {
-                return Err(unfit(
+                return Err(invalid(
                     "begins with `~`, which only a shell expands, at the beginning of a word: write the whole \
                      path, or \"sqlite:$HOME/…\" (or ./~… if the name is meant)",
                 ));
             }
             if path.ends_with('/') {
-                return Err(unfit("names a folder, not a file in it"));
+                return Err(invalid("names a folder, not a file in it"));
             }
             return Ok(Self::Sqlite { path: path.into() });
         }
@@ -94,8 +96,8 @@ impl Target {
         match rest {
             Some(rest) => Server::parse(rest)
                 .map(Self::Postgres)
-                .map_err(|what| unfit(&what)),
-            None => Err(unfit("is of no known kind")),
+                .map_err(|what| invalid(&what)),
+            None => Err(invalid("is of no known kind")),
         }
     }
 
@@ -168,7 +170,7 @@ impl Target {
     }
 
     /// Connects once, to a database whose encoding will do. A pool would only say that it timed out.
-    async fn connect(&self, mode: &str, patience: Duration) -> Result<AnyConnection, Fault> {
+    async fn connect(&self, mode: &str, limit: Duration) -> Result<AnyConnection, Fault> {
         self.demand_no_folder()?;
         let options = self.options(mode)?;
         let fault = |source| Fault::Connect {
@@ -176,17 +178,17 @@ impl Target {
             source,
         };
         // SQLite has a busy time-out of its own, and a better message when it is over.
-        let patience = match self.engine() {
+        let limit = match self.engine() {
             Engine::Sqlite => ANSWERING,
-            Engine::Postgres => patience.min(CONNECTING),
+            Engine::Postgres => limit.min(CONNECTING),
         };
         let connecting = async {
             let mut connection = options.connect().await.map_err(fault)?;
             self.prepare(&mut connection).await?;
             Ok(connection)
         };
-        let connected = timeout(patience, connecting).await;
-        connected.unwrap_or_else(|_| Err(fault(no_answer(patience.as_secs()))))
+        let connected = timeout(limit, connecting).await;
+        connected.unwrap_or_else(|_| Err(fault(no_answer(limit.as_secs()))))
     }
 
     /// Refuses another encoding than UTF-8, and bounds the waits for locks.
@@ -233,25 +235,25 @@ impl Target {
     }
 
     /// Connects once, and creates nothing.
-    pub(super) async fn demand(&self, patience: Duration) -> Result<(), Fault> {
+    pub(super) async fn demand(&self, limit: Duration) -> Result<(), Fault> {
         if self.file().is_some_and(|file| !file.exists()) {
             return Err(Fault::Missing(self.place()));
         }
-        part(self.connect("rw", patience).await?).await;
+        close(self.connect("rw", limit).await?).await;
         Ok(())
     }
 
     /// Why a query failed: where a pool only says that it timed out, as another attempt to connect does.
-    pub(super) async fn explain(&self, source: sqlx::Error, patience: Duration) -> Fault {
+    pub(super) async fn explain(&self, source: sqlx::Error, limit: Duration) -> Fault {
         if matches!(source, sqlx::Error::PoolTimedOut)
-            && let Err(fault) = self.demand(patience).await
+            && let Err(fault) = self.demand(limit).await
         {
             return fault;
         }
         self.failed(source)
     }
 
-    pub(super) async fn create_and_migrate(&self, patience: Duration) -> Result<(), Fault> {
+    pub(super) async fn create_and_migrate(&self, limit: Duration) -> Result<(), Fault> {
         self.demand_no_folder()?;
         // sqlx takes no lock for migrations on SQLite, and switching a fresh file to WAL fails beside others
         // that open it: one process at a time.
@@ -259,7 +261,7 @@ impl Target {
             Self::Sqlite { path } => Some(self.lock_beside(path).await?),
             Self::Postgres(_) => None,
         };
-        let mut connection = self.connect("rwc", patience).await?;
+        let mut connection = self.connect("rwc", limit).await?;
         match self.engine() {
             Engine::Sqlite => {
                 sqlx::query("PRAGMA journal_mode = WAL")
@@ -270,16 +272,16 @@ impl Target {
             }
             Engine::Postgres => {
                 let backend = self.backend(&mut connection).await?;
-                self.demand_session(backend, patience).await?;
+                self.demand_session(backend, limit).await?;
                 self.lock(&mut connection).await?;
                 let watch = Watch::over_several(self.options("rw")?, backend);
                 let migrated = watch.over(self.migrate(&mut connection)).await;
                 migrated.map_err(|_| self.silent())??;
                 // Closing the connection ends it, too; a pooler might keep it open.
-                let _ = timeout(PARTING, connection.unlock()).await;
+                let _ = timeout(CLOSING, connection.unlock()).await;
             }
         }
-        part(connection).await;
+        close(connection).await;
         drop(lock);
         Ok(())
     }
@@ -315,13 +317,13 @@ impl Target {
 
     /// Refuses a pooler that shares sessions between connections, to which locks and limits of time belong: it
     /// lends another connection the process that serves this one.
-    async fn demand_session(&self, backend: i64, patience: Duration) -> Result<(), Fault> {
+    async fn demand_session(&self, backend: i64, limit: Duration) -> Result<(), Fault> {
         // The role may have one connection only, or the server.
-        let Ok(mut other) = self.connect("rw", patience).await else {
+        let Ok(mut other) = self.connect("rw", limit).await else {
             return Ok(());
         };
         let lent = self.backend(&mut other).await;
-        part(other).await;
+        close(other).await;
         match lent {
             Ok(lent) if lent == backend => Err(Fault::Pooler {
                 place: self.place(),
@@ -412,12 +414,12 @@ impl Target {
     }
 
     /// The migrations that the database has.
-    pub(super) async fn applied(&self, patience: Duration) -> Result<Vec<i64>, Fault> {
-        let mut connection = self.connect("rw", patience).await?;
+    pub(super) async fn applied(&self, limit: Duration) -> Result<Vec<i64>, Fault> {
+        let mut connection = self.connect("rw", limit).await?;
         let listing = list_applied(self.engine(), &mut connection);
         let listed = timeout(ANSWERING, listing).await;
         let listed = listed.unwrap_or_else(|_| Err(no_answer(ANSWERING.as_secs())));
-        part(connection).await;
+        close(connection).await;
         listed.map_err(|source| self.failed(source))
     }
 }
@@ -449,8 +451,8 @@ async fn list_applied(engine: Engine, connection: &mut AnyConnection) -> sqlx::R
 }
 
 /// Closes a connection that is no longer needed.
-async fn part(connection: AnyConnection) {
-    let _ = timeout(PARTING, connection.close()).await;
+async fn close(connection: AnyConnection) {
+    let _ = timeout(CLOSING, connection.close()).await;
 }
 
 pub(super) fn unreadable() -> Fault {

@@ -16,7 +16,7 @@ pub struct Counts {
     pub failures: i64,
     /// When the window ends.
     pub ends_at: i64,
-    /// Attempts that are being checked, of those that began in `generation`.
+    /// Pending attempts that began in `generation`.
     pub pending: i64,
     /// The same of the generation before.
     pub pending_before: i64,
@@ -35,7 +35,7 @@ pub struct Counts {
 /// Keys that one query looks up.
 const AT_ONCE: usize = 4;
 
-/// The rows of those budgets, but of those that have none.
+/// The rows of these budgets, as far as there are any.
 ///
 /// # Errors
 /// The database failed.
@@ -154,10 +154,13 @@ pub async fn delete_ended(db: &mut Conn, time: i64, limit: i64) -> sqlx::Result<
 /// # Errors
 /// The database failed.
 pub async fn surplus(db: &mut Conn, most: i64) -> sqlx::Result<Option<i64>> {
-    sqlx::query_scalar("SELECT kept_until FROM attempts ORDER BY kept_until DESC LIMIT 1 OFFSET $1")
-        .bind(most)
-        .fetch_optional(db)
-        .await
+    sqlx::query_scalar(
+        "SELECT kept_until FROM attempts WHERE key LIKE 'name:%'
+         ORDER BY kept_until DESC LIMIT 1 OFFSET $1",
+    )
+    .bind(most)
+    .fetch_optional(db)
+    .await
 }
 
 /// The same as [`delete_ended`] for names that no account has, ended or not.

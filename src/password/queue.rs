@@ -1,5 +1,7 @@
 //! The queue in front of the threads that hash passwords.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use super::Password;
 use super::hashing::{self, Memory, Verdict};
 use crate::config::Settings;
 use crate::error::Error;
+use crate::identity::UserId;
 
 /// Hashes and verifies passwords, `hash_threads` at once, on threads of their own.
 ///
@@ -33,10 +36,15 @@ pub struct Hasher {
     places: Arc<Semaphore>,
     /// Those of them that strangers may fill.
     for_strangers: Arc<Semaphore>,
+    /// How many places each known user has taken.
+    shares: Arc<Mutex<HashMap<UserId, usize>>>,
 }
 
 /// Hashes that may wait for each one that runs: with OWASP's parameters, under two seconds' worth.
 const QUEUE_PER_THREAD: usize = 64;
+/// Places that one user may take, from known addresses and in sessions together: with many sessions they could
+/// otherwise fill the quarter that is kept for all who are known.
+const PLACES_PER_USER: usize = 10;
 /// How long a hash that no attempt to sign in asks for waits to run.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -76,6 +84,7 @@ impl Hasher {
             front: Arc::new(Semaphore::new(threads)),
             places: Arc::new(Semaphore::new(places)),
             for_strangers: Arc::new(Semaphore::new(places - places / 4)),
+            shares: Arc::default(),
         })
     }
 
@@ -103,7 +112,27 @@ impl Hasher {
             hasher: self.clone(),
             rank,
             held,
+            share: None,
         })
+    }
+
+    /// Takes a place in the queue for a known user.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] if there is none, or the user has ten.
+    pub fn enter_as(&self, user: UserId) -> Result<Place, Error> {
+        let mut place = self.enter(Rank::Known)?;
+        let mut shares = whole(&self.shares);
+        let share = shares.entry(user).or_default();
+        if *share >= PLACES_PER_USER {
+            return Err(Error::Overloaded);
+        }
+        *share += 1;
+        place.share = Some(Share {
+            shares: Arc::clone(&self.shares),
+            user,
+        });
+        Ok(place)
     }
 
     /// How many hashes run, how many wait, and how many may do either.
@@ -126,8 +155,7 @@ impl Hasher {
     }
 
     fn memories(&self) -> MutexGuard<'_, Vec<Memory>> {
-        // Whatever panicked beside it, a list of memories is one.
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+        whole(&self.memories)
     }
 
     /// Waits for a permit and hashes a new password.
@@ -141,6 +169,11 @@ impl Hasher {
     }
 }
 
+/// What a lock holds: a list or a map is whole, even if its last holder panicked.
+fn whole<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn places(threads: usize) -> usize {
     threads * (1 + QUEUE_PER_THREAD)
 }
@@ -150,6 +183,24 @@ pub struct Place {
     hasher: Hasher,
     rank: Rank,
     held: Vec<OwnedSemaphorePermit>,
+    share: Option<Share>,
+}
+
+/// One of the places that a user has taken.
+struct Share {
+    shares: Arc<Mutex<HashMap<UserId, usize>>>,
+    user: UserId,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut share) = whole(&self.shares).entry(self.user) {
+            *share.get_mut() -= 1;
+            if *share.get() == 0 {
+                share.remove();
+            }
+        }
+    }
 }
 
 impl Place {
@@ -169,7 +220,7 @@ impl Place {
         }
         Ok(Permit {
             hasher: self.hasher,
-            held: Arc::new(self.held),
+            held: Arc::new((self.held, self.share)),
         })
     }
 }
@@ -177,7 +228,7 @@ impl Place {
 /// A permit to hash, one password at a time. Others wait until it is dropped.
 pub struct Permit {
     hasher: Hasher,
-    held: Arc<Vec<OwnedSemaphorePermit>>,
+    held: Arc<(Vec<OwnedSemaphorePermit>, Option<Share>)>,
 }
 
 impl Permit {
@@ -268,6 +319,20 @@ mod tests {
         assert_eq!(taken.len(), 65);
         taken.truncate(1);
         assert!(hasher.has_place(Rank::Stranger), "it recovers");
+    }
+
+    #[test]
+    fn one_user_takes_ten_places_and_leaves_the_others_to_the_rest() {
+        let hasher = one_thread();
+        let (greedy, other) = (UserId::new(), UserId::new());
+        let mut taken: Vec<_> = (0..10).map(|_| hasher.enter_as(greedy).unwrap()).collect();
+        assert!(hasher.enter_as(greedy).is_err());
+        assert!(hasher.enter_as(other).is_ok());
+        taken.pop();
+        assert!(hasher.enter_as(greedy).is_ok(), "it recovers");
+        taken.clear();
+        assert_eq!(hasher.load()[1].1, 0, "no place is lost");
+        assert!(whole(&hasher.shares).is_empty());
     }
 
     #[rocket::async_test]

@@ -31,7 +31,7 @@ pub trait Form: Sized {
 ///
 /// Fails with 408 if the body does not arrive in time, 413 above its limit, 415 for another content type
 /// than JSON, URL-encoded or multipart, 400 where the body is not what its type says, and 400 with the
-/// field's name where a field is unfit. What the body held is never logged.
+/// field's name where a field is invalid. What the body held is never logged.
 pub struct Body<T>(pub T);
 
 #[rocket::async_trait]

@@ -31,7 +31,9 @@ const EXCESS_TIMEOUT: Duration = Duration::from_secs(2);
 /// left.
 pub async fn read(request: &Request<'_>, data: Data<'_>, limit: u64) -> Result<Vec<u8>, Error> {
     let mut stream = data.open(ByteUnit::from(limit + MAX_EXCESS));
-    let mut bytes = vec![];
+    // With room for all of it: bytes that have to move leave a copy behind, and there may be a password in it.
+    let room = usize::try_from(limit).unwrap_or(0).saturating_add(64);
+    let mut bytes = Vec::with_capacity(room);
     // One byte more tells whether there is more.
     let mut within = (&mut stream).take(limit + 1);
     in_time(request, within.read_to_end(&mut bytes)).await?;

@@ -29,7 +29,7 @@ const ALL: [Method; 9] = [
 
 /// Ranks from here on are of the routes that [`stage`] adds.
 const LAST_RANK: isize = 1000;
-/// The rank of those that answer for unknown paths.
+/// The rank of the routes for unknown paths.
 const VERY_LAST_RANK: isize = isize::MAX;
 
 /// Undoes what a form field `_method` did: Rocket takes it for the method, which nobody asked for

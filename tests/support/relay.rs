@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use std::time::Duration;
 /// and nothing comes back.
 pub struct Relay {
     pub port: u16,
-    silent: Arc<AtomicBool>,
+    /// Whether the connections that are made now, and those like them, are silent.
+    silent: Arc<Mutex<Arc<AtomicBool>>>,
 }
 
 impl Relay {
@@ -23,7 +24,7 @@ impl Relay {
     pub fn until(server: SocketAddr, words: Option<&'static str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let silent = Arc::new(AtomicBool::new(false));
+        let silent: Arc<Mutex<Arc<AtomicBool>>> = Arc::default();
         let relay = Self {
             port,
             silent: silent.clone(),
@@ -33,6 +34,7 @@ impl Relay {
                 let Ok(server) = TcpStream::connect(server) else {
                     continue;
                 };
+                let silent = silent.lock().unwrap().clone();
                 pass(&client, &server, words, &silent);
                 pass(&server, &client, None, &silent);
             }
@@ -41,12 +43,17 @@ impl Relay {
     }
 
     pub fn go_silent(&self) {
-        self.silent.store(true, Ordering::SeqCst);
+        self.silent.lock().unwrap().store(true, Ordering::SeqCst);
+    }
+
+    /// Has connections that are made from now on work, and leaves the open ones silent for good.
+    pub fn forget(&self) {
+        *self.silent.lock().unwrap() = Arc::default();
     }
 
     /// Passes new bytes on again.
     pub fn speak(&self) {
-        self.silent.store(false, Ordering::SeqCst);
+        self.silent.lock().unwrap().store(false, Ordering::SeqCst);
     }
 }
 

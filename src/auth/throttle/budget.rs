@@ -25,6 +25,8 @@ pub(super) struct Budgets {
     /// The address's or, narrowest first, those of the networks that it is in.
     pub(super) networks: Vec<Budget>,
     pub(super) rank: Rank,
+    /// The user, if they are known.
+    pub(super) known: Option<UserId>,
 }
 
 /// Networks of IPv6 wider than a /64, and how many times an address's budget each has. A customer is
@@ -66,6 +68,7 @@ impl Auth {
             },
             networks: self.networks(presented.caller, network, rank),
             rank,
+            known: user.filter(|_| rank == Rank::Known),
         })
     }
 

@@ -254,14 +254,15 @@ mod tests {
         let pool = Pool::open(&figment).await.unwrap();
         let mut tx = pool.write().await.unwrap();
         for (place, number) in (0..120_i64).enumerate() {
-            let (user, client) = (number % 6, ["laptop", "phone", "lab", "tv"][place % 4]);
+            // A user each, since each has one token for a client; the tokens are what is searched.
+            let client = ["laptop", "phone", "lab", "tv"][place % 4];
             let name = ["ann", "lars", "bob", "la", "zoe", "tim"][place % 6];
             sqlx::query(
                 "INSERT INTO users (id, username, username_key, password_hash, role, created_at)
-                 VALUES ($1, $2, $2, 'x', 'user', 0) ON CONFLICT DO NOTHING",
+                 VALUES ($1, $2, $2, 'x', 'user', 0)",
             )
-            .bind(id(user))
-            .bind(name)
+            .bind(id(number))
+            .bind(format!("{name}{number}"))
             .execute(&mut *tx)
             .await
             .unwrap();
@@ -272,7 +273,7 @@ mod tests {
                  VALUES ($1, $2, $3, 'api', $4, $5, $1, '', $6, $7, $8, $9)",
             )
             .bind(id(1000 + number))
-            .bind(id(user))
+            .bind(id(number))
             .bind(name)
             .bind(format!("{client}{number}"))
             .bind(client)
