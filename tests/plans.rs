@@ -42,7 +42,7 @@ const LARGE: &[&str] = &[
     "notes", // example: notes
 ];
 /// The others.
-const SMALL: &[&str] = &["endings"];
+const SMALL: &[&str] = &["endings", "readiness"];
 /// Set in the process that listens to its own statements: others, of tests beside, must not be among them.
 const ALONE: &str = "MULTITOKEN_TEST_LISTENS";
 

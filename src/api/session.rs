@@ -1,5 +1,4 @@
-//! Signing in and out: `POST /auth/login/`, `/auth/logout/…`, and as django-rest-multitoken's code names
-//! them, `/auth/obtain-token/`, `/auth/invalidate-token/`.
+//! Signing in and out: `POST /auth/login/`, `/auth/logout/…`, each under a second path, too.
 
 use rocket::fairing::AdHoc;
 use rocket::serde::json::Json;
@@ -138,7 +137,9 @@ async fn login(
     }))
 }
 
-/// Sign in, as django-rest-multitoken's code names it
+/// Sign in, under another path
+///
+/// The same as `POST /auth/login/`.
 #[utoipa::path(
     post, path = "/auth/obtain-token/", tag = "session",
     request_body = Login,
@@ -172,7 +173,9 @@ async fn logout(auth: &State<Auth>, user: User, _body: IgnoredBody) -> Result<()
     Ok(())
 }
 
-/// Sign out, as django-rest-multitoken's code names it
+/// Sign out, under another path
+///
+/// The same as `POST /auth/logout/`.
 #[utoipa::path(
     post, path = "/auth/invalidate-token/", tag = "session", security(("token" = [])),
     responses((status = 200, description = "The token has ended. The body is empty.")),

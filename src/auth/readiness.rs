@@ -2,7 +2,7 @@
 //! and accepts writes.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rocket::futures::FutureExt;
 use rocket::futures::future::{BoxFuture, Shared};
@@ -15,16 +15,14 @@ use crate::models::{now, readiness};
 
 /// Below the second that load balancers are promised.
 const ANSWER: Duration = Duration::from_millis(800);
-/// How long a result is reused: many probes cost the database no more than one.
-const REUSED: Duration = Duration::from_secs(1);
 /// How long a change that this process has committed proves that writing works.
 const WRITTEN: Duration = Duration::from_secs(10);
 /// What takes longer has failed. The next attempt may find the database well again.
 const LIMIT: Duration = Duration::from_secs(8);
 
-/// The last attempt to find out, which probes share.
+/// The attempt to find out that is under way, which probes share.
 #[derive(Default)]
-pub(super) struct Readiness(Mutex<Option<(Instant, Attempt)>>);
+pub(super) struct Readiness(Mutex<Option<Attempt>>);
 
 type Attempt = Shared<BoxFuture<'static, Result<(), Arc<str>>>>;
 
@@ -43,8 +41,8 @@ impl Auth {
     fn attempt(&self) -> Attempt {
         let last = self.readiness.0.lock();
         let mut last = last.unwrap_or_else(PoisonError::into_inner);
-        if let Some((start, attempt)) = &*last
-            && (attempt.peek().is_none() || start.elapsed() < REUSED)
+        if let Some(attempt) = &*last
+            && attempt.peek().is_none()
         {
             return attempt.clone();
         }
@@ -58,7 +56,7 @@ impl Auth {
         });
         let attempt = attempt.map(|done| done.unwrap_or_else(|_| Err("it panicked".into())));
         let attempt = attempt.boxed().shared();
-        *last = Some((Instant::now(), attempt.clone()));
+        *last = Some(attempt.clone());
         attempt
     }
 

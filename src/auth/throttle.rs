@@ -130,7 +130,8 @@ impl Auth {
     ) -> Result<(Attempt, Place), Error> {
         let mut pause = FIRST_LOOK;
         loop {
-            if self.has_room(budgets).await? {
+            let has_share = budgets.known.is_none_or(|user| self.hasher.has_share(user));
+            if has_share && self.has_room(budgets).await? {
                 let begun = match self.begin(budgets).await {
                     // Old counts were being deleted just then.
                     Err(Error::Database(error)) if may_be_tried_again(&error) => None,

@@ -116,6 +116,12 @@ impl Hasher {
         })
     }
 
+    /// Whether a known user has taken fewer places than one user may.
+    pub fn has_share(&self, user: UserId) -> bool {
+        let taken = whole(&self.shares).get(&user).copied();
+        taken.unwrap_or(0) < PLACES_PER_USER
+    }
+
     /// Takes a place in the queue for a known user.
     ///
     /// # Errors
