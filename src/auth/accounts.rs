@@ -170,8 +170,7 @@ impl Auth {
         Ok(ended)
     }
 
-    /// Changes the current user's password, ends all their other tokens, and says how many. It counts
-    /// as a login in `logins_per_account`.
+    /// Changes the current user's password, ends all their other tokens, and says how many.
     ///
     /// # Errors
     /// [`Error::Invalid`] with `new_password`; [`Error::InvalidToken`] if the user was changed
@@ -200,8 +199,6 @@ impl Auth {
             let now = now();
             let mut tx = self.change_of(id).await?;
             if user::change_password(&mut tx, id, &checked.password_hash, &hash).await? {
-                // Like a login it stores an event, and takes two hashes.
-                self.count_login(&mut tx, &checked, &actor, now).await?;
                 event::insert(&mut tx, Action::PasswordChanged, &actor, about, now).await?;
                 let which = Which::OfUser(id, Some(session.token_id));
                 let ended =

@@ -216,6 +216,15 @@ impl<'a> Tour<'a> {
             .await;
         let gone = self.api(Method::Get, "/auth/me/", &token, "").await;
         assert_eq!(gone.status.code, 401);
+        let body = json!({ "username": name, "password": PASSWORD, "client": "laptop" });
+        let body = body.to_string();
+        let issued = self
+            .ask(Method::Post, "/auth/obtain-token/", "", &body)
+            .await;
+        let issued = issued.json();
+        let token = issued["auth_token"].as_str().unwrap();
+        self.ask(Method::Post, "/auth/invalidate-token/", token, "")
+            .await;
         self.send(Method::Get, "/readyz", ("Accept", "*/*"), "", "")
             .await;
     }
