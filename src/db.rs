@@ -1,9 +1,7 @@
-//! The database: one pool over SQLite or PostgreSQL, its migrations, its transactions.
+//! The database: one pool over SQLite or PostgreSQL, and its connections.
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rocket::Config;
 use rocket::fairing::AdHoc;
@@ -13,33 +11,30 @@ use rocket::futures::future::join_all;
 use rocket::tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use rocket::tokio::time::timeout;
 use rocket_db_pools::Database;
-use serde::Deserialize;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::error::DatabaseError;
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Executor};
 
 use self::conn::Limit;
-use crate::config::one_line;
+use self::migration::MIGRATOR;
+use self::settings::{PoolSettings, SETTINGS, Timeouts};
+use self::write::LastWrite;
 
 mod cause;
 mod conn;
+mod fault;
+mod migration;
 mod server;
+mod settings;
 mod target;
 mod write;
 
-use self::cause::Cause;
 pub use self::conn::Conn;
+pub use self::fault::Fault;
+pub use self::migration::{MigrationState, migrations, newest_migration};
 pub use self::server::{Server, may_be_posed_as};
 pub use self::target::Target;
 pub use self::write::Write;
-
-static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
-    let mut migrator = sqlx::migrate!();
-    // `Target` takes the lock, and says so while it waits.
-    migrator.set_locking(false);
-    migrator
-});
 
 /// The application's database, as Rocket manages it. Add `db: &Db` (through `&State<Db>`) or a
 /// [`rocket_db_pools::Connection<Db>`] to a handler to use it.
@@ -62,29 +57,6 @@ pub struct Pool {
     /// The queue for writing, on SQLite.
     writer: Arc<Semaphore>,
     last_write: Arc<LastWrite>,
-}
-
-/// When this process last committed a change.
-struct LastWrite {
-    start: Instant,
-    /// Milliseconds from the start, plus one; 0: never.
-    at: AtomicU64,
-}
-
-impl LastWrite {
-    fn note(&self) {
-        self.at.store(self.age() + 1, Ordering::Relaxed);
-    }
-
-    fn is_within(&self, time: Duration) -> bool {
-        let at = self.at.load(Ordering::Relaxed);
-        let passed = (self.age() + 1).saturating_sub(at);
-        at > 0 && Duration::from_millis(passed) <= time
-    }
-
-    fn age(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
 }
 
 /// The engines that the one set of SQL runs on.
@@ -118,221 +90,14 @@ impl Engine {
     }
 }
 
-/// The database can't be used; the text says why and how to mend it, and holds no password.
-#[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// The settings under `databases.multitoken` are unfit.
-    #[error("databases.multitoken: {0}")]
-    Settings(String),
-    /// A folder or file can't be made or opened.
-    #[error(
-        "cannot use {path}: {source}; give the process the right to write there, or name another place in DATABASE_URL"
-    )]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// There is no such file, and it was not to be made.
-    #[error("there is no database at {0}; `multitoken migrate` makes it")]
-    Missing(String),
-    /// No connection could be made.
-    #[error("cannot connect to {place}: {}", Cause::of_connecting(.source))]
-    Connect {
-        /// Where to, without the password.
-        place: String,
-        /// Why.
-        source: sqlx::Error,
-    },
-    /// A newer version of the application has migrated this database.
-    #[error(
-        "{place} was migrated by a newer version (it has migration {version}, which this one does not know); run that version, restore a backup, or, where you have deleted that migration, start with a new database"
-    )]
-    Newer {
-        /// Which database.
-        place: String,
-        /// The first unknown migration.
-        version: i64,
-    },
-    /// A migration failed.
-    #[error("cannot migrate {place}: {}", Cause::of_migrating(.source))]
-    Migrate {
-        /// Which database.
-        place: String,
-        /// Why.
-        source: MigrateError,
-    },
-    /// Another process migrates the database, or holds the lock for it.
-    #[error(
-        "{place}: another process is migrating it and has not finished within {seconds} s; try again when it has, or \
-         end it if it hangs"
-    )]
-    Migrating {
-        /// Which database.
-        place: String,
-        /// How long it was waited for.
-        seconds: u64,
-    },
-    /// A pooler shares sessions between connections.
-    #[error(
-        "{place}: a pooler such as PgBouncer is in between and shares sessions between connections; set pool_mode = \
-         session there (docs/deploying.md)"
-    )]
-    Pooler {
-        /// Which database.
-        place: String,
-    },
-    /// The server stopped answering during a migration.
-    #[error("cannot migrate {place}: it has stopped answering")]
-    Silent {
-        /// Which database.
-        place: String,
-    },
-    /// The database can't hold every text, or sorts texts in an order that searches do not expect.
-    #[error(
-        "{place} is encoded in {encoding}, and only UTF-8 stores and sorts every name; create another with {remedy}, \
-         move the data and name it in DATABASE_URL"
-    )]
-    Encoding {
-        /// Which database.
-        place: String,
-        /// What it has.
-        encoding: String,
-        /// What to do.
-        remedy: &'static str,
-    },
-    /// The database answered with an error.
-    #[error("{place}: {}", Cause::of(.source))]
-    Failed {
-        /// Which database.
-        place: String,
-        /// Why.
-        source: sqlx::Error,
-    },
-    /// The database answered with an error.
-    #[error("database: {}", Cause::of(.0))]
-    Query(#[from] sqlx::Error),
-}
-
-/// What `databases.multitoken` takes. [`Pool::open_for_server`] fills in four connections a worker.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PoolSettings {
-    url: String,
-    #[serde(default)]
-    min_connections: u32,
-    #[serde(default = "default_connections")]
-    max_connections: u32,
-    /// Seconds to wait for a connection.
-    #[serde(default = "default_timeout")]
-    connect_timeout: u64,
-    /// Seconds after which an idle connection is closed.
-    idle_timeout: Option<u64>,
-    /// Seconds that a statement waits for a lock.
-    #[serde(default = "default_lock_timeout")]
-    lock_timeout: u64,
-    /// Seconds that a statement may take, on PostgreSQL.
-    #[serde(default = "default_timeout")]
-    statement_timeout: u64,
-    /// Seconds between two statements of a transaction, on PostgreSQL.
-    #[serde(default = "default_idle_in_transaction")]
-    idle_in_transaction_session_timeout: u64,
-}
-
-/// How long the database is waited for; each is a setting.
-#[derive(Clone, Copy)]
-struct Timeouts {
-    connect: Duration,
-    lock: Duration,
-    statement: Duration,
-    idle_in_transaction: Duration,
-}
-
-impl Timeouts {
-    /// What a statement may take as seen from here: the server, if it lives, ends it before.
-    fn limit(&self) -> Duration {
-        self.statement.max(self.lock) + Duration::from_secs(1)
-    }
-}
-
-impl PoolSettings {
-    /// What `figment`, focused on `databases.multitoken`, has.
-    fn read(figment: &Figment) -> Result<Self, Fault> {
-        let settings: Self = figment
-            .extract()
-            .map_err(|error| Fault::Settings(one_line(&error, |_| true)))?;
-        for (key, seconds) in [
-            ("connect_timeout", settings.connect_timeout),
-            ("idle_timeout", settings.idle_timeout.unwrap_or(1)),
-            ("lock_timeout", settings.lock_timeout),
-            ("statement_timeout", settings.statement_timeout),
-            (
-                "idle_in_transaction_session_timeout",
-                settings.idle_in_transaction_session_timeout,
-            ),
-        ] {
-            if !(1..=LONGEST_TIMEOUT).contains(&seconds) {
-                return Err(Fault::Settings(format!(
-                    "{key} takes 1 to {LONGEST_TIMEOUT} seconds"
-                )));
-            }
-        }
-        let max = settings.max_connections;
-        if !(1..=MAX_CONNECTIONS).contains(&max) {
-            return Err(Fault::Settings(format!(
-                "max_connections takes 1 to {MAX_CONNECTIONS}"
-            )));
-        }
-        if settings.min_connections > max {
-            return Err(Fault::Settings(format!(
-                "min_connections takes no more than max_connections, which is {max}"
-            )));
-        }
-        Ok(settings)
-    }
-
-    fn timeouts(&self) -> Timeouts {
-        Timeouts {
-            connect: Duration::from_secs(self.connect_timeout),
-            lock: Duration::from_secs(self.lock_timeout),
-            statement: Duration::from_secs(self.statement_timeout),
-            idle_in_transaction: Duration::from_secs(self.idle_in_transaction_session_timeout),
-        }
-    }
-}
-
-/// Where in the settings all of it stands.
-const SETTINGS: &str = "databases.multitoken";
-
-fn default_connections() -> u32 {
-    SQLITE_CONNECTIONS
-}
-
-fn default_timeout() -> u64 {
-    5
-}
-
-fn default_lock_timeout() -> u64 {
-    3
-}
-
-fn default_idle_in_transaction() -> u64 {
-    10
-}
-
-/// Seconds that a time-out may be set to; far longer ones overflow the clock.
-const LONGEST_TIMEOUT: u64 = 24 * 60 * 60;
-
-/// Far more than a server takes; sqlx sets aside memory for each.
-const MAX_CONNECTIONS: u32 = 10_000;
-
 /// Pages of SQLite's database that a connection keeps, in KiB (as a negative number): four times what it
 /// does by itself, so that with a million tokens, too, those that are looked up by and by find the same
 /// index pages there.
 const KEPT_PAGES: &str = "PRAGMA cache_size = -8192";
 /// More connections than this only queue for SQLite's one writer.
 const SQLITE_CONNECTIONS: u32 = 8;
+/// How long a command waits for a connection at most, so that it ends within 15 seconds.
+const FOR_COMMANDS: Duration = Duration::from_secs(6);
 /// Exports, bulk actions and the like that run at the same time.
 const LONG_CONNECTIONS: u32 = 4;
 /// They are seldom needed.
@@ -385,7 +150,10 @@ impl Pool {
 
     fn over(target: &Target, settings: &PoolSettings, usual: Session) -> Result<Self, Fault> {
         let engine = target.engine();
-        let timeouts = settings.timeouts();
+        let mut timeouts = settings.timeouts();
+        if usual == Session::Long {
+            timeouts.connect = timeouts.connect.min(FOR_COMMANDS);
+        }
         let most = match engine {
             Engine::Sqlite => settings.max_connections.min(SQLITE_CONNECTIONS),
             Engine::Postgres => settings.max_connections,
@@ -417,10 +185,7 @@ impl Pool {
             engine,
             timeouts,
             writer: Arc::new(Semaphore::new(1)),
-            last_write: Arc::new(LastWrite {
-                start: Instant::now(),
-                at: AtomicU64::new(0),
-            }),
+            last_write: Arc::new(LastWrite::never()),
         })
     }
 
@@ -741,59 +506,6 @@ pub async fn explain(figment: &Figment, error: sqlx::Error) -> Fault {
         Ok(target) => target.explain(error, settings.timeouts().connect).await,
         Err(fault) => fault,
     }
-}
-
-/// A migration: applied, or pending.
-pub struct MigrationState {
-    /// The number that orders it.
-    pub version: i64,
-    /// What its file's name says of it.
-    pub description: String,
-    /// Whether the database has it.
-    pub applied: bool,
-    /// Whether this version has it. If not, a newer version of the application has applied it.
-    pub known: bool,
-}
-
-/// The number of the newest migration that this version knows.
-pub fn newest_migration() -> i64 {
-    MIGRATOR
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0)
-}
-
-/// The state of every migration, without changing or creating anything.
-///
-/// # Errors
-/// The database exists and can't be read.
-pub async fn migrations(figment: &Figment) -> Result<Vec<MigrationState>, Fault> {
-    let settings = PoolSettings::read(&figment.focus(SETTINGS))?;
-    let target = Target::parse(&settings.url)?;
-    let missing = target.file().is_some_and(|file| !file.exists());
-    let applied = if missing {
-        vec![]
-    } else {
-        target.applied(settings.timeouts().connect).await?
-    };
-    let known = MIGRATOR.iter().map(|migration| MigrationState {
-        version: migration.version,
-        description: migration.description.to_string(),
-        applied: applied.contains(&migration.version),
-        known: true,
-    });
-    let is_unknown = |version: &&i64| MIGRATOR.iter().all(|known| known.version != **version);
-    let unknown = applied
-        .iter()
-        .filter(is_unknown)
-        .map(|version| MigrationState {
-            version: *version,
-            description: "of a newer version".into(),
-            applied: true,
-            known: false,
-        });
-    Ok(known.chain(unknown).collect())
 }
 
 /// Whether a transaction was undone because it could not be fitted in between others (SQLSTATE

@@ -172,15 +172,7 @@ fn add_errors(document: &mut openapi::OpenApi) {
         for operation in operations(item) {
             add_usual(operation);
         }
-        for operation in [
-            &mut item.put,
-            &mut item.post,
-            &mut item.delete,
-            &mut item.patch,
-        ]
-        .into_iter()
-        .flatten()
-        {
+        for operation in changing(item) {
             add(operation, &OF_METHODS);
         }
     }
@@ -197,15 +189,27 @@ fn add_errors(document: &mut openapi::OpenApi) {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [
-        &mut item.get,
-        &mut item.put,
-        &mut item.post,
-        &mut item.delete,
-        &mut item.patch,
-    ]
-    .into_iter()
-    .flatten()
+    let PathItem {
+        get,
+        put,
+        post,
+        delete,
+        patch,
+        ..
+    } = item;
+    [get, put, post, delete, patch].into_iter().flatten()
+}
+
+/// Those that may have a body.
+fn changing(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem {
+        put,
+        post,
+        delete,
+        patch,
+        ..
+    } = item;
+    [put, post, delete, patch].into_iter().flatten()
 }
 
 fn add_usual(operation: &mut Operation) {

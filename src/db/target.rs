@@ -21,7 +21,9 @@ use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Connection};
 
 use super::cause::no_answer;
 use super::conn::Watch;
-use super::{Engine, Fault, MIGRATOR, PoolSettings, SETTINGS, Server};
+use super::migration::MIGRATOR;
+use super::settings::{PoolSettings, SETTINGS};
+use super::{Engine, Fault, Server};
 
 /// To connect takes no longer, whatever `connect_timeout` says: it is there for a pool, behind which requests
 /// wait.

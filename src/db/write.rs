@@ -3,11 +3,13 @@
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rocket::tokio::runtime::Handle;
 use rocket::tokio::sync::OwnedSemaphorePermit;
 
-use super::{Conn, LastWrite};
+use super::Conn;
 
 /// A transaction that may write. Rolled back if it is dropped before it is committed.
 pub struct Write {
@@ -76,5 +78,35 @@ impl Deref for Write {
 impl DerefMut for Write {
     fn deref_mut(&mut self) -> &mut Conn {
         &mut self.conn
+    }
+}
+
+/// When this process last committed a change.
+pub(super) struct LastWrite {
+    start: Instant,
+    /// Milliseconds from the start, plus one; 0: never.
+    at: AtomicU64,
+}
+
+impl LastWrite {
+    pub(super) fn never() -> Self {
+        Self {
+            start: Instant::now(),
+            at: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn note(&self) {
+        self.at.store(self.age() + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_within(&self, time: Duration) -> bool {
+        let at = self.at.load(Ordering::Relaxed);
+        let passed = (self.age() + 1).saturating_sub(at);
+        at > 0 && Duration::from_millis(passed) <= time
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }

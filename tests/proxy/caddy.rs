@@ -55,15 +55,12 @@ fn installed() -> Vec<PathBuf> {
     debian.into_iter().chain(compose).collect()
 }
 
-/// The Caddyfile's snippet for how this version spells the buffering of requests.
-fn buffers(caddy: &Path) -> &'static str {
+/// What a version that is newer than Debian's needs.
+fn buffers(caddy: &Path) -> Option<(&'static str, &'static str)> {
     let output = Command::new(caddy).arg("version").output().unwrap();
     let version = String::from_utf8(output.stdout).unwrap();
-    if version.trim_start_matches('v').starts_with("2.6.") {
-        "buffers_2_6"
-    } else {
-        "buffers"
-    }
+    let is_debians = version.trim_start_matches('v').starts_with("2.6.");
+    (!is_debians).then_some(("BUFFERS", "buffers_2_7"))
 }
 
 /// A port that nobody else comes by meanwhile: Caddy takes a moment until it listens, and would share it
@@ -97,7 +94,7 @@ impl Site {
             .env("DOMAIN", format!("localhost:{https}"))
             .env("HTTP_PORT", http.to_string())
             .env("APP", format!("127.0.0.1:{app_port}"))
-            .env("BUFFERS", buffers(caddy))
+            .envs(buffers(caddy))
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
