@@ -409,13 +409,14 @@ impl Auth {
     /// Whether the caller's browser has signed in to the admin a moment ago and has not sent the
     /// session back since. Where the database can't tell, it has not.
     pub async fn session_is_lost(&self, caller: &Caller) -> bool {
-        let since = now() - JUST_NOW;
-        let address = caller.address.map(|address| address.to_string());
-        let (address, agent) = (address.as_deref(), caller.user_agent.as_deref());
+        let Some(address) = caller.address.map(|address| address.to_string()) else {
+            return false;
+        };
+        let since = TokenId::at((now() - JUST_NOW) * 1000);
+        let agent = caller.user_agent.as_deref().unwrap_or_default();
         let unused = async {
             let mut db = self.pool.read().await?;
-            let (address, agent) = (address.unwrap_or_default(), agent.unwrap_or_default());
-            token::any_unused(&mut db, Kind::Admin, since, address, agent).await
+            token::any_unused(&mut db, Kind::Admin, since, &address, agent).await
         };
         unused.await.unwrap_or(false)
     }

@@ -320,26 +320,26 @@ pub async fn list(
     .await
 }
 
-/// Whether a session of that kind was issued at `since` or later to a client at that address, and has not
-/// been used.
+/// Whether a session of that kind was issued to a client at that address, after the token `since` would have
+/// been, and has not been used.
 ///
 /// # Errors
 /// The database failed.
 pub async fn any_unused(
     db: &mut Conn,
     kind: Kind,
-    since: i64,
+    since: TokenId,
     address: &str,
     user_agent: &str,
 ) -> sqlx::Result<bool> {
     let unused: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM tokens
-         WHERE created_at >= $1 AND kind = $2 AND last_used_at IS NULL
-           AND COALESCE(last_address, '') = $3 AND COALESCE(user_agent, '') = $4",
+         WHERE last_address = $1 AND id >= $2 AND kind = $3 AND last_used_at IS NULL
+           AND COALESCE(user_agent, '') = $4",
     )
-    .bind(since)
-    .bind(kind.as_str())
     .bind(address)
+    .bind(since.to_string())
+    .bind(kind.as_str())
     .bind(user_agent)
     .fetch_one(db)
     .await?;
