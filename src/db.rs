@@ -1,5 +1,6 @@
 //! The database: one pool over SQLite or PostgreSQL, and its connections.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub struct Pool {
     usual: Session,
     engine: Engine,
     timeouts: Timeouts,
+    /// On SQLite: the file, and which it was when it was opened.
+    file: Option<(PathBuf, Option<FileId>)>,
     /// The queue for writing, on SQLite.
     writer: Arc<Semaphore>,
     last_write: Arc<LastWrite>,
@@ -184,6 +187,7 @@ impl Pool {
             usual,
             engine,
             timeouts,
+            file: target.file().map(|path| (path.to_owned(), file_id(path))),
             writer: Arc::new(Semaphore::new(1)),
             last_write: Arc::new(LastWrite::never()),
         })
@@ -349,6 +353,13 @@ impl Pool {
     /// # Errors
     /// It does not answer.
     pub async fn is_in_order(&self) -> sqlx::Result<bool> {
+        if let Some((path, opened)) = &self.file
+            && file_id(path) != *opened
+        {
+            // What is written here is seen by nobody else, and lost.
+            let why = format!("{} is not the file that was opened", path.display());
+            return Err(sqlx::Error::Protocol(why));
+        }
         let mut connection = self.read().await?;
         let applied: Vec<(i64,)> =
             sqlx::query_as("SELECT version FROM _sqlx_migrations ORDER BY version")
@@ -406,6 +417,24 @@ impl Pool {
     pub async fn shut(&self) {
         let closed = join_all(self.pools().map(AnyPool::close));
         let _ = timeout(self.timeouts.connect, closed).await;
+    }
+}
+
+/// The device and the number of a file.
+type FileId = (u64, u64);
+
+/// Which file it is; none if there is none, or no telling.
+fn file_id(path: &Path) -> Option<FileId> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
     }
 }
 

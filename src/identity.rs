@@ -239,6 +239,10 @@ pub fn is_control(char: char) -> bool {
 /// # Errors
 /// What is wrong, as a sentence for the user.
 pub fn checked(text: &str, max: usize) -> Result<&str, String> {
+    // Not dropped as white space around the text.
+    if text.contains(['\u{2028}', '\u{2029}']) {
+        return Err(CONTROL.into());
+    }
     let length = text.chars().count();
     let text = text.trim();
     if text.is_empty() {
@@ -373,6 +377,8 @@ mod tests {
             "a\u{85}b",
             "a\u{2028}b",
             "a\u{2029}b",
+            "ab\u{2028}",
+            "\u{2029}ab",
             &"x".repeat(151),
         ] {
             assert!(Username::parse(text).is_err(), "{text:?}");

@@ -242,6 +242,16 @@ fn every_route_with_a_body_reads_it_even_if_it_wants_none() {
             assert_eq!((status, text.as_str()), (200, ""), "{kind} {body}");
             assert_eq!(server.me(&token).await, 401);
         }
+        let token = server.login("root", "laptop").await;
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Encoding", "gzip"),
+        ];
+        let mut wire = Wire::to(&server);
+        wire.send(head("POST", "/auth/logout/", &headers, 2) + "{}");
+        assert_eq!(wire.answer().unwrap().0, 415);
+        assert_eq!(server.me(&token).await, 200);
     });
 }
 

@@ -26,7 +26,7 @@ const INVISIBLE: [&str; 6] = [
     "\u{2060} \u{ad}",
     "\u{e0020}",
 ];
-const SEPARATED: [&str; 3] = ["a\u{2028}b", "a\u{2029}b", "a\u{85}b"];
+const SEPARATED: [&str; 4] = ["a\u{2028}b", "a\u{2029}b", "a\u{85}b", "ab\u{2029}"];
 
 #[test]
 fn a_name_that_looks_like_anothers_is_taken_and_signs_in_as_that_user() {

@@ -414,6 +414,11 @@ fn what_can_not_be_read_is_not_pending() {
         &[file.to_str().unwrap(), "not a database", "encrypted"],
     );
     assert_eq!(fs::read(&file).unwrap(), vec![0xa5; 8192]);
+    all_are_refused("sqlite:/dev/null", &["/dev/null", "not a database"]);
+    for path in [file.as_path(), "/dev/null".as_ref()] {
+        let lock = format!("{}.lock", path.display());
+        assert!(!fs::exists(&lock).unwrap(), "{lock}");
+    }
     fs::create_dir(folder.path().join("folder")).unwrap();
     let url = format!("sqlite:{}/folder", folder.path().display());
     all_are_refused(&url, &["folder; name a file"]);
@@ -527,6 +532,9 @@ fn a_url_that_names_nothing_is_refused_with_the_reason() {
     for (url, word) in [
         ("", "is empty"),
         ("sqlite:~/x.db", "$HOME"),
+        ("sqlite:$HOME/x.db", "begins with `$`"),
+        ("sqlite: x.db", "white space"),
+        ("sqlite:-", "is `-`"),
         ("sqlite:", "no file"),
         ("sqlite:data/", "folder"),
         ("sqlite:file:x.db", "URL in a URL"),

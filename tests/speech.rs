@@ -55,6 +55,7 @@ fn known_paths_refuse_other_methods_and_say_which_they_take() {
             ),
             (Method::Delete, "/admin/users", "GET, HEAD, OPTIONS"),
             (Method::Patch, "/admin/login", "GET, HEAD, POST, OPTIONS"),
+            (Method::Put, "/admin/users/new", "GET, HEAD, POST, OPTIONS"),
             (
                 Method::Put,
                 "/admin/tokens/01a20b47-0ace-7599-b4a7-bd71f3e71044/revoke",

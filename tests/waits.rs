@@ -17,7 +17,7 @@ use url::Url;
 use crate::support::needs;
 use crate::support::postgres::Postgres;
 use crate::support::relay::Relay;
-use crate::support::server::{Server, on_each_url, run, stderr};
+use crate::support::server::{Server, on_each_url, run, sqlite, stderr};
 use crate::support::{PASSWORD, on_both};
 
 /// Within this much every request is answered.
@@ -317,23 +317,22 @@ fn a_server_that_goes_silent_does_not_hold_up_the_end() {
     });
 }
 
-/// Runs SQL on the server of `url`, and closes all other connections to its database.
+/// Changes a default of the database of `url`. Sessions that are open keep what they began with.
 async fn reconfigure(url: &str, change: &str) {
     let name = url.rsplit_once('/').unwrap().1;
     let mut db = AnyConnection::connect(url).await.unwrap();
-    let sql = format!(
-        "ALTER DATABASE {name} {change};
-         SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
-         WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    );
-    sqlx::raw_sql("SET default_transaction_read_only = off")
-        .execute(&mut db)
-        .await
-        .unwrap();
-    sqlx::raw_sql(AssertSqlSafe(sql))
-        .execute(&mut db)
-        .await
-        .unwrap();
+    let sql = format!("SET default_transaction_read_only = off; ALTER DATABASE {name} {change}");
+    let sql = AssertSqlSafe(sql);
+    sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
+    db.close().await.unwrap();
+}
+
+/// Ends all sessions of the database of `url`.
+async fn terminate(url: &str) {
+    let mut db = AnyConnection::connect(url).await.unwrap();
+    let sessions = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
+                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    sqlx::raw_sql(sessions).execute(&mut db).await.unwrap();
     db.close().await.unwrap();
 }
 
@@ -349,12 +348,33 @@ fn a_database_that_accepts_no_writes_is_not_ready() {
         let token = server.login("alice", "laptop").await;
         assert_eq!(readyz(&server).await, 200);
         reconfigure(&url, "SET default_transaction_read_only = on").await;
+        terminate(&url).await;
         is_soon(&server, 503).await;
         assert_eq!(login(&server, "alice", "phone").await, 503);
         assert_eq!(server.me(&token).await, 200, "reading goes on");
+        // The sessions that began meanwhile are not used for ever.
         reconfigure(&url, "RESET default_transaction_read_only").await;
         is_soon(&server, 200).await;
         assert_eq!(login(&server, "alice", "phone").await, 200);
+    });
+}
+
+#[test]
+fn a_file_that_was_moved_away_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    rocket::async_test(async {
+        let server = Server::start(&sqlite(folder.path())).await;
+        assert_eq!(readyz(&server).await, 200);
+        let file = folder.path().join("data/test.db");
+        let (away, copy) = (file.with_extension("away"), file.with_extension("copy"));
+        fs::copy(&file, &copy).unwrap();
+        fs::rename(&file, &away).unwrap();
+        assert_eq!(readyz(&server).await, 503);
+        fs::rename(&copy, &file).unwrap();
+        assert_eq!(readyz(&server).await, 503, "it is another one");
+        fs::rename(&away, &file).unwrap();
+        assert_eq!(readyz(&server).await, 200);
+        assert_eq!(server.terminate(), Some(0));
     });
 }
 
@@ -386,6 +406,7 @@ fn another_default_isolation_fails_no_login() {
             server.run(&["user", "create", name, "--password-stdin"], PASSWORD);
         }
         reconfigure(&url, "SET default_transaction_isolation = 'serializable'").await;
+        terminate(&url).await;
         sleep(Duration::from_secs(1)).await;
         let names = ["ann", "bob", "carol"].into_iter().cycle();
         let clients: Vec<String> = (0..60).map(|number| format!("client-{number}")).collect();

@@ -81,6 +81,8 @@ enum Transaction {
 
 /// SQLSTATE of a server that takes no more connections.
 const TOO_MANY_CONNECTIONS: &str = "53300";
+/// SQLSTATE of a change in a transaction that may only read.
+const READ_ONLY: &str = "25006";
 /// How long a connection may take back to the pool; after that it is closed.
 const RETURN: Duration = Duration::from_secs(1);
 /// Between two looks at a server that works on a long statement, and for each look.
@@ -276,6 +278,8 @@ impl Watched<'_> {
             self.state.broken |= match error.as_database_error() {
                 // SQLite may have rolled back, or not, by the kind of error (sqlite.org/c3ref/get_autocommit.html).
                 // After a constraint's it has not.
+                // A session that began while the server took no writes may never take any.
+                Some(database) if database.code().is_some_and(|code| code == READ_ONLY) => true,
                 Some(database) => {
                     self.engine == Engine::Sqlite
                         && self.state.is_in_transaction()

@@ -5,7 +5,7 @@
 //! as long as it needs.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -85,6 +85,12 @@ impl Target {
                 return Err(invalid(
                     "begins with `~`, which only a shell expands, at the beginning of a word: write the whole \
                      path, or \"sqlite:$HOME/…\" (or ./~… if the name is meant)",
+                ));
+            }
+            if path == "-" || path.starts_with('$') || path.trim() != path {
+                return Err(invalid(
+                    "is `-`, begins with `$` or has white space around it: write the whole path (or ./… if the \
+                     name is meant)",
                 ));
             }
             if path.ends_with('/') {
@@ -384,6 +390,7 @@ impl Target {
             let path = path.to_owned();
             move |source| Fault::File { path, source }
         };
+        demand_database(database).map_err(fault(database))?;
         if let Some(folder) = database.parent() {
             make_private(folder).map_err(fault(folder))?;
         }
@@ -492,6 +499,27 @@ async fn sort_by_bytes(connection: &mut AnyConnection) -> sqlx::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses what is there and no SQLite database, before anything is put beside it.
+fn demand_database(path: &Path) -> io::Result<()> {
+    const START: &[u8] = b"SQLite format 3\0";
+    let is_file = match path.metadata() {
+        Ok(metadata) => metadata.is_file(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut start = vec![];
+    if is_file {
+        let length = START.len() as u64;
+        File::open(path)?.take(length).read_to_end(&mut start)?;
+    }
+    // An empty file is one without tables.
+    if is_file && (start.is_empty() || start == START) {
+        Ok(())
+    } else {
+        Err(io::Error::other("file is not a database, or is encrypted"))
+    }
 }
 
 /// Makes a folder, and those that it stands in, that only this process's user may enter; one that is

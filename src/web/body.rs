@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
 use self::media::Media;
+pub(super) use self::media::is_encoded;
 use super::drain;
 use crate::error::{Error, FieldErrors};
 use crate::password::Password;

@@ -14,6 +14,7 @@ use rocket::request::{self, Request};
 use rocket::tokio::io::{AsyncReadExt, copy, sink};
 use rocket::tokio::time::timeout;
 
+use super::body::is_encoded;
 use super::deadline;
 use crate::error::Error;
 
@@ -67,7 +68,8 @@ async fn in_time<T>(
 /// route reads its body: add `data = "<_body>"` and a parameter `_body: IgnoredBody` to one that wants
 /// none.
 ///
-/// Fails with 413 above [`LIMIT`], and with 408 if the body does not arrive in time.
+/// Fails with 413 above [`LIMIT`], with 415 for an encoded body, and with 408 if the body does not arrive in
+/// time.
 pub struct IgnoredBody;
 
 #[rocket::async_trait]
@@ -76,6 +78,10 @@ impl<'r> FromData<'r> for IgnoredBody {
 
     async fn from_data(request: &'r Request<'_>, data: Data<'r>) -> Outcome<'r, Self> {
         match read(request, data, LIMIT).await {
+            Ok(_) if is_encoded(request.headers()) => {
+                let refused = Error::UnsupportedMediaType(request.method());
+                Outcome::Error((refused.stash(request), ()))
+            }
             Ok(_) => Outcome::Success(Self),
             Err(error) => Outcome::Error((error.stash(request), ())),
         }

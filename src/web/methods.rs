@@ -83,6 +83,9 @@ fn answer_others(rocket: Rocket<Build>) -> Rocket<Build> {
             .or_default()
             .push(route.method);
     }
+    // What a path says outright comes before what it leaves open.
+    let mut taken: Vec<_> = taken.into_iter().collect();
+    taken.sort_by_key(|(path, _)| path.matches('<').count());
     let mut others = vec![];
     for (path, methods) in taken {
         let allowed = allowed(&methods);

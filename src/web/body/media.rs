@@ -50,7 +50,7 @@ impl Media {
 
 const SPACE: [char; 2] = [' ', '\t'];
 
-fn is_encoded(headers: &HeaderMap<'_>) -> bool {
+pub(in crate::web) fn is_encoded(headers: &HeaderMap<'_>) -> bool {
     let codings = headers.get("Content-Encoding");
     let mut codings = codings.flat_map(|header| header.split(','));
     codings.any(|coding| {
