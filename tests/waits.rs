@@ -321,9 +321,13 @@ fn a_server_that_goes_silent_does_not_hold_up_the_end() {
 async fn reconfigure(url: &str, change: &str) {
     let name = url.rsplit_once('/').unwrap().1;
     let mut db = AnyConnection::connect(url).await.unwrap();
-    let sql = format!("SET default_transaction_read_only = off; ALTER DATABASE {name} {change}");
-    let sql = AssertSqlSafe(sql);
-    sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
+    for sql in [
+        "SET default_transaction_read_only = off".into(),
+        format!("ALTER DATABASE {name} {change}"),
+    ] {
+        let sql = AssertSqlSafe(sql);
+        sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
+    }
     db.close().await.unwrap();
 }
 
