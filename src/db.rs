@@ -16,7 +16,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::error::DatabaseError;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Executor};
 
-use self::conn::Limit;
+use self::conn::{Limit, Stale};
 use self::migration::MIGRATOR;
 use self::settings::{PoolSettings, SETTINGS, Timeouts};
 use self::write::LastWrite;
@@ -60,6 +60,7 @@ pub struct Pool {
     /// The queue for writing, on SQLite.
     writer: Arc<Semaphore>,
     last_write: Arc<LastWrite>,
+    stale: Arc<Stale>,
 }
 
 /// The engines that the one set of SQL runs on.
@@ -163,10 +164,16 @@ impl Pool {
         };
         let idle = settings.idle_timeout.map(Duration::from_secs);
         let options = target.options("rw")?;
+        let stale = Arc::new(Stale::new());
         let pool = |session: Session| {
+            let stale = Arc::clone(&stale);
             AnyPoolOptions::new()
                 .acquire_timeout(timeouts.connect)
                 .idle_timeout(idle)
+                .before_acquire(move |_, session| {
+                    let is_good = !stale.is(session.age);
+                    Box::pin(async move { Ok(is_good) })
+                })
                 .after_connect(move |connection, _| {
                     Box::pin(prepare(connection, engine, timeouts, session))
                 })
@@ -190,6 +197,7 @@ impl Pool {
             file: target.file().map(|path| (path.to_owned(), file_id(path))),
             writer: Arc::new(Semaphore::new(1)),
             last_write: Arc::new(LastWrite::never()),
+            stale,
         })
     }
 
@@ -257,6 +265,7 @@ impl Pool {
             pool.acquire().await?,
             self.engine,
             self.limit(),
+            &self.stale,
         ))
     }
 

@@ -10,7 +10,9 @@
 //! short, or whose transaction may have been ended by an error, is closed and not used again.
 
 use std::pin::pin;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use std::{fmt, io, mem};
 
 use rocket::futures::future::{BoxFuture, ready};
@@ -33,6 +35,50 @@ pub struct Conn {
     engine: Engine,
     limit: Limit,
     state: State,
+    stale: Arc<Stale>,
+}
+
+/// When a server last refused a change because the session may only read. Sessions that began before may
+/// have begun while it took no writes, and never take any.
+pub(super) struct Stale {
+    start: Instant,
+    /// Milliseconds from the start.
+    refused_at: AtomicU64,
+    /// Whether no change was accepted since.
+    refuses: AtomicBool,
+}
+
+impl Stale {
+    pub(super) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            refused_at: AtomicU64::new(0),
+            refuses: AtomicBool::new(false),
+        }
+    }
+
+    fn refused(&self) {
+        self.refused_at.store(self.now(), Ordering::Relaxed);
+        self.refuses.store(true, Ordering::Relaxed);
+    }
+
+    /// A change was accepted. Others may have begun their session until just now.
+    fn accepted(&self) {
+        if self.refuses.swap(false, Ordering::Relaxed) {
+            self.refused_at.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a session of that age is to be closed.
+    pub(super) fn is(&self, age: Duration) -> bool {
+        let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let refused_at = self.refused_at.load(Ordering::Relaxed);
+        refused_at > 0 && self.now().saturating_sub(age) <= refused_at
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 enum Link {
@@ -95,8 +141,15 @@ impl State {
 }
 
 impl Conn {
-    pub(super) fn pooled(connection: PoolConnection<Any>, engine: Engine, limit: Limit) -> Self {
-        Self::over(Link::Pooled(connection), engine, limit)
+    pub(super) fn pooled(
+        connection: PoolConnection<Any>,
+        engine: Engine,
+        limit: Limit,
+        stale: &Arc<Stale>,
+    ) -> Self {
+        let mut conn = Self::over(Link::Pooled(connection), engine, limit);
+        conn.stale = Arc::clone(stale);
+        conn
     }
 
     /// One that takes no statements.
@@ -115,6 +168,7 @@ impl Conn {
             engine,
             limit,
             state: State::default(),
+            stale: Arc::new(Stale::new()),
         }
     }
 
@@ -170,6 +224,9 @@ impl Conn {
             ));
         }
         self.end("COMMIT").await?;
+        if self.state.changed > 0 {
+            self.stale.accepted();
+        }
         Ok(self.state.changed)
     }
 
@@ -226,6 +283,7 @@ impl Conn {
             engine: self.engine,
             limit: &self.limit,
             state: &mut self.state,
+            stale: &self.stale,
         };
         Ok((connection, watched))
     }
@@ -256,6 +314,7 @@ struct Watched<'c> {
     engine: Engine,
     limit: &'c Limit,
     state: &'c mut State,
+    stale: &'c Stale,
 }
 
 impl Watched<'_> {
@@ -278,8 +337,10 @@ impl Watched<'_> {
             self.state.broken |= match error.as_database_error() {
                 // SQLite may have rolled back, or not, by the kind of error (sqlite.org/c3ref/get_autocommit.html).
                 // After a constraint's it has not.
-                // A session that began while the server took no writes may never take any.
-                Some(database) if database.code().is_some_and(|code| code == READ_ONLY) => true,
+                Some(database) if database.code().is_some_and(|code| code == READ_ONLY) => {
+                    self.stale.refused();
+                    true
+                }
                 Some(database) => {
                     self.engine == Engine::Sqlite
                         && self.state.is_in_transaction()
