@@ -442,7 +442,8 @@ fn dependabot_watches_every_manifest() {
         .into_iter()
         .chain(["tests/schemathesis", "benches", "examples"]);
     for folder in found {
-        for entry in fs::read_dir(root().join(folder)).unwrap() {
+        // A fork has no examples.
+        for entry in fs::read_dir(root().join(folder)).into_iter().flatten() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             let is_manifest = [
