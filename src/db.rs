@@ -101,10 +101,13 @@ const KEPT_PAGES: &str = "PRAGMA cache_size = -8192";
 /// More connections than this only queue for SQLite's one writer.
 const SQLITE_CONNECTIONS: u32 = 8;
 /// How long a command waits for a connection at most, so that it ends within 15 seconds.
-const FOR_COMMANDS: Duration = Duration::from_secs(6);
+const FOR_COMMANDS: Duration = Duration::from_secs(4);
 /// Exports, bulk actions and the like that run at the same time.
 const LONG_CONNECTIONS: u32 = 4;
-/// They are seldom needed.
+/// Connections that are not for requests: the one that follows other processes' changes, and one for long
+/// work.
+const SET_APART: u32 = 2;
+/// Long work is rare.
 const LONG_IDLE: Duration = Duration::from_mins(1);
 
 impl Pool {
@@ -140,19 +143,24 @@ impl Pool {
         let settings = PoolSettings::read(&figment.focus(SETTINGS))?;
         let target = Target::parse(&settings.url)?;
         target.demand(settings.timeouts().connect).await?;
-        Self::over(&target, &settings, Session::Long)
+        Self::over(&target, &settings, Session::Long, None)
     }
 
     async fn from_settings(figment: &Figment, session: Session) -> Result<Self, Fault> {
         let settings = PoolSettings::read(figment)?;
         let target = Target::parse(&settings.url)?;
-        target
-            .create_and_migrate(settings.timeouts().connect)
-            .await?;
-        Self::over(&target, &settings, session)
+        let allowed = target.create_and_migrate(settings.timeouts().connect);
+        let allowed = allowed.await?;
+        Self::over(&target, &settings, session, allowed)
     }
 
-    fn over(target: &Target, settings: &PoolSettings, usual: Session) -> Result<Self, Fault> {
+    /// `allowed` is the number of connections that the server allows.
+    fn over(
+        target: &Target,
+        settings: &PoolSettings,
+        usual: Session,
+        allowed: Option<u32>,
+    ) -> Result<Self, Fault> {
         let engine = target.engine();
         let mut timeouts = settings.timeouts();
         if usual == Session::Long {
@@ -160,8 +168,25 @@ impl Pool {
         }
         let most = match engine {
             Engine::Sqlite => settings.max_connections.min(SQLITE_CONNECTIONS),
-            Engine::Postgres => settings.max_connections,
+            Engine::Postgres => {
+                // Beyond what the server allows, sqlx asks for another connection until its time is over, and
+                // takes none that became free.
+                let room =
+                    allowed.map_or(u32::MAX, |allowed| allowed.saturating_sub(SET_APART).max(1));
+                settings.max_connections.min(room)
+            }
         };
+        if let Some(allowed) = allowed
+            && most < settings.max_connections
+            && usual == Session::Usual
+        {
+            tracing::warn!(
+                "{} allows this role {allowed} connections: requests share {most} of them, not max_connections, \
+                 which is {}",
+                target.place(),
+                settings.max_connections
+            );
+        }
         let idle = settings.idle_timeout.map(Duration::from_secs);
         let options = target.options("rw")?;
         let stale = Arc::new(Stale::new());
@@ -179,13 +204,15 @@ impl Pool {
                 })
         };
         let connections = pool(usual)
-            .min_connections(settings.min_connections)
+            .min_connections(settings.min_connections.min(most))
             .max_connections(most)
             .connect_lazy_with(options.clone());
         // It has one writer at a time.
         let light = || pool(Session::Light).max_connections(1);
+        // All but the one that follows.
+        let rest = allowed.map_or(u32::MAX, |allowed| allowed.saturating_sub(most + 1));
         let long = pool(Session::Long)
-            .max_connections(LONG_CONNECTIONS)
+            .max_connections(rest.clamp(1, LONG_CONNECTIONS))
             .idle_timeout(LONG_IDLE);
         Ok(Self {
             connections,

@@ -13,6 +13,7 @@ use rocket::tokio::time::sleep;
 use sqlx::migrate::Migrate;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 
+use crate::support::PASSWORD;
 use crate::support::postgres::Postgres;
 use crate::support::relay::Relay;
 use crate::support::server::{
@@ -259,13 +260,15 @@ fn a_role_at_its_limit_is_named_as_such() {
 #[test]
 fn another_process_that_migrates_is_waited_for_and_said_so() {
     on_each_url(async |url| {
-        assert!(run(&url, &["migrate"], "").status.success());
+        if url.starts_with("sqlite:") {
+            assert!(run(&url, &["migrate"], "").status.success());
+        }
         let held = Held::take(&url).await;
         let mut waiting = all(&url);
         // It only looks.
         waiting.retain(|running| running.args != ["check"] && running.args[1..] != ["--status"]);
         for running in waiting {
-            running.refused(&["waiting for another process", "migrating it", "within 7 s"]);
+            running.refused(&["waiting for another process", "migrating it", "within 5 s"]);
         }
 
         let waiting = Running::start(command(&url, &["user", "list"]));
@@ -280,6 +283,40 @@ fn another_process_that_migrates_is_waited_for_and_said_so() {
             "{}",
             stderr(&output)
         );
+    });
+}
+
+#[test]
+fn where_no_migration_is_pending_no_lock_and_no_right_to_create_is_needed() {
+    let Some(postgres) = Postgres::get() else {
+        return;
+    };
+    rocket::async_test(async {
+        let url = postgres.database().await;
+        assert!(run(&url, &["migrate"], "").status.success());
+        let role = format!("plain_{}", database_of(&url));
+        let all = "ON ALL TABLES IN SCHEMA public TO";
+        execute(
+            &url,
+            format!("CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE {all} {role}"),
+        )
+        .await;
+        let held = Held::take(&url).await;
+        let plain = with_user(&url, &role);
+        let create = ["user", "create", "alice", "--password-stdin"];
+        let created = run(&plain, &create, PASSWORD);
+        assert!(created.status.success(), "{}", stderr(&created));
+        assert!(
+            !stderr(&created).contains("waiting"),
+            "{}",
+            stderr(&created)
+        );
+
+        // One that has changed since it was applied is noticed all the same.
+        let changed = "UPDATE _sqlx_migrations SET checksum = '\\x00' WHERE version = 1";
+        execute(&url, changed.to_owned()).await;
+        held.release().await;
+        Running::start(command(&url, &["user", "list"])).refused(&["migration 1"]);
     });
 }
 

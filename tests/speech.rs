@@ -62,6 +62,7 @@ fn known_paths_refuse_other_methods_and_say_which_they_take() {
                 "GET, HEAD, POST, OPTIONS",
             ),
             (Method::Post, "/healthz", "GET, HEAD, OPTIONS"),
+            (Method::Post, "/static/base.css", "GET, HEAD, OPTIONS"),
             (Method::Trace, "/healthz", "GET, HEAD, OPTIONS"),
             (Method::Trace, "/admin/login", "GET, HEAD, POST, OPTIONS"),
         ] {

@@ -426,6 +426,38 @@ fn another_default_isolation_fails_no_login() {
 }
 
 #[test]
+fn a_role_that_may_have_few_connections_shares_them() {
+    let Some(postgres) = Postgres::get() else {
+        return;
+    };
+    rocket::async_test(async {
+        let url = postgres.database().await;
+        let mut limited = Url::parse(&url).unwrap();
+        let database = limited.path().trim_start_matches('/').to_owned();
+        let role = format!("few_{database}");
+        let mut db = AnyConnection::connect(&url).await.unwrap();
+        let limit = format!(
+            "CREATE ROLE {role} LOGIN CONNECTION LIMIT 5; ALTER DATABASE {database} OWNER TO {role}"
+        );
+        let limit = AssertSqlSafe(limit);
+        sqlx::raw_sql(limit).execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+        limited.set_username(&role).unwrap();
+        let server = Server::start(limited.as_str()).await;
+        assert!(
+            server.log().contains("allows this role 5 connections"),
+            "{}",
+            server.log()
+        );
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+        let clients: Vec<String> = (0..60).map(|number| format!("client-{number}")).collect();
+        let logins = clients.iter().map(|client| login(&server, "alice", client));
+        let refused = join_all(logins).await;
+        assert!(refused.iter().all(|status| *status == 200), "{refused:?}");
+    });
+}
+
+#[test]
 fn what_a_failed_transaction_did_is_not_there_and_its_connection_goes_on() {
     on_both(async |app| {
         let pool = app.auth().pool();

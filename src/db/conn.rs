@@ -132,7 +132,7 @@ const READ_ONLY: &str = "25006";
 /// How long a connection may take back to the pool; after that it is closed.
 const RETURN: Duration = Duration::from_secs(1);
 /// Between two looks at a server that works on a long statement, and for each look.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(4);
 
 impl State {
     fn is_in_transaction(&self) -> bool {

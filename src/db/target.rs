@@ -27,11 +27,11 @@ use super::{Engine, Fault, Server};
 
 /// To connect takes no longer, whatever `connect_timeout` says: it is there for a pool, behind which requests
 /// wait.
-const CONNECTING: Duration = Duration::from_secs(6);
+const CONNECTING: Duration = Duration::from_secs(5);
 /// To lock the database for a migration takes no longer.
-const LOCKING: Duration = Duration::from_secs(7);
+const LOCKING: Duration = Duration::from_secs(5);
 /// A server that has not answered by then is frozen: its own limit for locks is over.
-const ANSWERING: Duration = Duration::from_secs(8);
+const ANSWERING: Duration = Duration::from_secs(6);
 /// Another process's migration that takes longer than this is spoken of.
 const UNSPOKEN: Duration = Duration::from_millis(500);
 /// Between two attempts at SQLite's lock.
@@ -261,7 +261,8 @@ impl Target {
         self.failed(source)
     }
 
-    pub(super) async fn create_and_migrate(&self, limit: Duration) -> Result<(), Fault> {
+    /// Returns how many connections the server allows, if there is one and it says so.
+    pub(super) async fn create_and_migrate(&self, limit: Duration) -> Result<Option<u32>, Fault> {
         self.demand_no_folder()?;
         // sqlx takes no lock for migrations on SQLite, and switching a fresh file to WAL fails beside others
         // that open it: one process at a time.
@@ -270,6 +271,7 @@ impl Target {
             Self::Postgres(_) => None,
         };
         let mut connection = self.connect("rwc", limit).await?;
+        let mut allowed = None;
         match self.engine() {
             Engine::Sqlite => {
                 sqlx::query("PRAGMA journal_mode = WAL")
@@ -281,17 +283,23 @@ impl Target {
             Engine::Postgres => {
                 let backend = self.backend(&mut connection).await?;
                 self.demand_session(backend, limit).await?;
-                self.lock(&mut connection).await?;
-                let watch = Watch::over_several(self.options("rw")?, backend);
-                let migrated = watch.over(self.migrate(&mut connection)).await;
-                migrated.map_err(|_| self.silent())??;
-                // Closing the connection ends it, too; a pooler might keep it open.
-                let _ = timeout(CLOSING, connection.unlock()).await;
+                let current = timeout(ANSWERING, is_current(&mut connection)).await;
+                // What can't be told is left to the migration.
+                if !current.map_err(|_| self.silent())?.unwrap_or(false) {
+                    self.lock(&mut connection).await?;
+                    let watch = Watch::over_several(self.options("rw")?, backend);
+                    let migrated = watch.over(self.migrate(&mut connection)).await;
+                    migrated.map_err(|_| self.silent())??;
+                    // Closing the connection ends it, too; a pooler might keep it open.
+                    let _ = timeout(CLOSING, connection.unlock()).await;
+                }
+                let counted = timeout(ANSWERING, allowed_connections(&mut connection)).await;
+                allowed = counted.map_err(|_| self.silent())?;
             }
         }
         close(connection).await;
         drop(lock);
-        Ok(())
+        Ok(allowed)
     }
 
     async fn migrate(&self, connection: &mut AnyConnection) -> Result<(), Fault> {
@@ -459,6 +467,48 @@ async fn list_applied(engine: Engine, connection: &mut AnyConnection) -> sqlx::R
     }
 }
 
+/// Whether the database has exactly the migrations of this version, so that none need be locked out.
+async fn is_current(connection: &mut AnyConnection) -> sqlx::Result<bool> {
+    let tables: Option<i64> = sqlx::query_scalar(
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_class WHERE oid = to_regclass('_sqlx_migrations')",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if tables != Some(1) {
+        return Ok(false);
+    }
+    let applied: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let own = MIGRATOR.iter().map(|m| (m.version, &*m.checksum));
+    Ok(applied
+        .iter()
+        .map(|(version, sum)| (*version, &**sum))
+        .eq(own)
+        && unsorted(connection).await?.is_empty())
+}
+
+/// How many connections the role may have at this server: by its own limit, the database's, and the
+/// server's. None if it does not say.
+async fn allowed_connections(connection: &mut AnyConnection) -> Option<u32> {
+    let allowed: Option<i64> = sqlx::query_scalar(
+        "SELECT CAST(LEAST(
+             CASE WHEN NOT rolsuper AND rolconnlimit >= 0 THEN rolconnlimit END,
+             CASE WHEN NOT rolsuper AND datconnlimit >= 0 THEN datconnlimit END,
+             CAST(current_setting('max_connections') AS INT)
+                 - CAST(current_setting('superuser_reserved_connections') AS INT)) AS BIGINT)
+         FROM pg_roles, pg_database
+         WHERE rolname = session_user AND datname = current_database()",
+    )
+    .fetch_optional(connection)
+    .await
+    .ok()
+    .flatten();
+    allowed.and_then(|allowed| u32::try_from(allowed).ok())
+}
+
 /// Closes a connection that is no longer needed.
 async fn close(connection: AnyConnection) {
     let _ = timeout(CLOSING, connection.close()).await;
@@ -478,6 +528,24 @@ const SEARCHED: [(&str, &[&str]); 3] = [
 /// Has PostgreSQL compare the columns that are searched byte by byte, as SQLite does: in the order of
 /// a language, which it takes by default, what begins alike need not stand together.
 async fn sort_by_bytes(connection: &mut AnyConnection) -> sqlx::Result<()> {
+    for (table, columns) in unsorted(connection).await? {
+        let changes: Vec<_> = columns
+            .iter()
+            .map(|column| format!("ALTER COLUMN {column} TYPE TEXT COLLATE \"C\""))
+            .collect();
+        let sql = format!("ALTER TABLE {table} {}", changes.join(", "));
+        sqlx::query(AssertSqlSafe(sql))
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The columns that are not sorted by bytes yet.
+async fn unsorted(
+    connection: &mut AnyConnection,
+) -> sqlx::Result<Vec<(&'static str, &'static [&'static str])>> {
+    let mut unsorted = vec![];
     for (table, columns) in SEARCHED {
         let done: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation
@@ -486,19 +554,11 @@ async fn sort_by_bytes(connection: &mut AnyConnection) -> sqlx::Result<()> {
         .bind(table)
         .fetch_one(&mut *connection)
         .await?;
-        // Two processes may both find it to be done: doing it again is harmless.
         if done < i64::try_from(columns.len()).unwrap_or(i64::MAX) {
-            let changes: Vec<_> = columns
-                .iter()
-                .map(|column| format!("ALTER COLUMN {column} TYPE TEXT COLLATE \"C\""))
-                .collect();
-            let sql = format!("ALTER TABLE {table} {}", changes.join(", "));
-            sqlx::query(AssertSqlSafe(sql))
-                .execute(&mut *connection)
-                .await?;
+            unsorted.push((table, columns));
         }
     }
-    Ok(())
+    Ok(unsorted)
 }
 
 /// Refuses what is there and no SQLite database, before anything is put beside it.

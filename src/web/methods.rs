@@ -29,6 +29,8 @@ const ALL: [Method; 9] = [
 
 /// Ranks from here on are of the routes that [`stage`] adds.
 const LAST_RANK: isize = 1000;
+/// Routes for whole folders from this rank on answer 404 of their own accord, for all methods.
+const NOT_FOUND_RANK: isize = 500;
 /// The rank of the routes for unknown paths.
 const VERY_LAST_RANK: isize = isize::MAX;
 
@@ -72,11 +74,8 @@ pub fn stage() -> AdHoc {
 
 fn answer_others(rocket: Rocket<Build>) -> Rocket<Build> {
     let mut taken: BTreeMap<String, Vec<Method>> = BTreeMap::new();
-    // A route for all paths below another answers 404 of its own accord.
-    for route in rocket
-        .routes()
-        .filter(|route| !route.uri.path().contains("..>"))
-    {
+    let finds_nothing = |route: &&Route| is_for_a_folder(route) && route.rank >= NOT_FOUND_RANK;
+    for route in rocket.routes().filter(|route| !finds_nothing(route)) {
         // Whatever a route of the path takes as a query: its siblings may take another.
         taken
             .entry(route.uri.path().to_owned())
@@ -108,6 +107,11 @@ fn answer_others(rocket: Rocket<Build>) -> Rocket<Build> {
         ));
     }
     rocket.mount(Origin::ROOT, others)
+}
+
+/// Whether the route is for all paths below one.
+fn is_for_a_folder(route: &Route) -> bool {
+    route.uri.path().contains("..>")
 }
 
 /// The methods that a path with routes of these methods takes.
@@ -161,7 +165,7 @@ fn routes_at<'r>(request: &'r Request<'_>, path: &[&str]) -> impl Iterator<Item 
         let pattern: Vec<&str> = pattern.split('/').filter(|s| !s.is_empty()).collect();
         let fits = |(wanted, given): (&&str, &&str)| wanted.starts_with('<') || wanted == given;
         route.rank < LAST_RANK
-            && !route.uri.path().contains("..>")
+            && !is_for_a_folder(route)
             && pattern.len() == path.len()
             && pattern.iter().zip(path).all(fits)
     })
