@@ -1,5 +1,8 @@
 //! Names and ids as types: who holds one holds a checked value.
 
+pub mod address;
+pub mod device;
+
 use std::fmt;
 
 use icu_casemap::CaseMapper;
@@ -93,6 +96,13 @@ id! {
     EventId
 }
 id! { #[doc = "Names a note."] NoteId } // example: notes
+
+/// What every id made at that time (unix milliseconds) or later sorts after, and every earlier one before.
+pub fn id_bound(milliseconds: i64) -> String {
+    let hex = format!("{:012x}", milliseconds.clamp(0, (1 << 48) - 1));
+    // The first 48 bits of a UUIDv7 are its time (RFC 9562, section 5.7).
+    format!("{}-{}", &hex[..8], &hex[8..])
+}
 
 /// A username: as it was typed, and the key that it is compared by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -402,6 +412,7 @@ mod tests {
         assert!(EventId::parse(&last).is_some());
         // RFC 9562, section 5.7: 48 bits of milliseconds, then the version.
         assert!(last.starts_with("018bcfe5-6801-7"), "{last}");
+        assert!(id_bound(1_700_000_000_001) < last && last < id_bound(1_700_000_000_002));
     }
 
     #[test]

@@ -73,6 +73,8 @@ pub fn rocket(figment: Figment) -> Result<Rocket<Build>, Unfit> {
         .attach(admin::tokens::stage())
         .attach(admin::bulk::stage())
         .attach(admin::audit::stage())
+        .attach(admin::addresses::stage())
+        .attach(admin::find::stage())
         .attach(admin::notes::stage()) // example: notes
         .attach(admin::theme::stage())
         .attach(admin::stage())

@@ -61,8 +61,8 @@ fn an_admin_sets_a_password_which_ends_that_users_tokens_only() {
         let cookie = act(&app, &own, &cookie, &fields).await.cookie();
         assert_eq!(app.page("/admin/", &cookie).await.status, Status::Ok);
         assert!(!app.works(&scripts).await);
-        let reasons = "SELECT DISTINCT reason FROM events WHERE action = 'token.ended'";
-        assert_eq!(app.texts(reasons).await, ["password changed"]);
+        let reasons = "SELECT DISTINCT reason FROM events WHERE action = 'token.revoked'";
+        assert_eq!(app.texts(reasons).await, ["password"]);
     });
 }
 
@@ -190,7 +190,7 @@ fn an_admin_promotes_demotes_and_deletes() {
         for action in [
             "user.promoted",
             "user.demoted",
-            "token.ended",
+            "token.revoked",
             "user.deleted",
         ] {
             assert!(trail.iter().any(|line| line == action), "{trail:?}");

@@ -1,10 +1,11 @@
-//! The audit trail as a page and as CSV.
+//! The audit log as a page and as CSV.
 
 use multitoken::models::user::Role;
 use rocket::http::Status;
+use serde_json::json;
 
-use crate::support::app::form;
-use crate::support::{App, on_both};
+use crate::support::app::{PROXY, form};
+use crate::support::{App, on_both, on_both_with};
 
 /// Lines of CSV without the heading, cell by cell.
 async fn download(app: &App, cookie: &str, query: &str) -> Vec<Vec<String>> {
@@ -16,8 +17,13 @@ async fn download(app: &App, cookie: &str, query: &str) -> Vec<Vec<String>> {
         Some("text/csv; charset=utf-8")
     );
     let disposition = answer.header("Content-Disposition").unwrap();
-    assert!(disposition.starts_with("attachment"), "{disposition}");
-    let mut reader = csv::Reader::from_reader(answer.text.as_bytes());
+    let today = time::OffsetDateTime::now_utc().date();
+    let named = format!("attachment; filename=\"audit-{today}.csv\"");
+    assert_eq!(disposition, named);
+    // Excel takes it for UTF-8 by this mark.
+    let text = answer.text.strip_prefix('\u{feff}').unwrap();
+    assert!(text.ends_with("\"\r\n"), "{text:?}");
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
     assert_eq!(&reader.headers().unwrap()[0], "time");
     let lines = reader.records().map(Result::unwrap);
     lines
@@ -26,7 +32,7 @@ async fn download(app: &App, cookie: &str, query: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn the_trail_says_who_did_what_to_whom_when_from_where_and_why() {
+fn it_says_who_did_what_to_whom_when_from_where_and_why() {
     on_both(async |app| {
         app.user("root", Role::Admin).await;
         let alice = app.user("Älice", Role::User).await;
@@ -34,68 +40,196 @@ fn the_trail_says_who_did_what_to_whom_when_from_where_and_why() {
         app.try_login("Älice", "wrong", "phone").await;
         let cookie = app.admin_login("root").await;
         let path = format!("/admin/users/{alice}/disable");
-        app.submit(&path, &cookie, &[("confirm", "yes")]).await;
+        let fields = [("confirm", "yes"), ("note", "she has left")];
+        app.submit(&path, &cookie, &fields).await;
 
         let page = app.page("/admin/audit", &cookie).await.text;
-        for text in ["user.disabled", "wrong password", "203.0.113.5", "laptop"] {
+        for text in ["user.disabled", "login.failed", "203.0.113.5", "laptop"] {
             assert!(page.contains(text), "{text}");
         }
-        let lines = download(&app, &cookie, "action=token.ended").await;
+        let lines = download(&app, &cookie, "action=token.revoked").await;
         assert_eq!(lines.len(), 1);
         assert!(lines[0][0].starts_with("20") && lines[0][0].ends_with('Z'));
         let rest = [
-            "token.ended",
+            "token.revoked",
             "admin",
             "root",
             "Älice",
             "laptop",
-            "user disabled",
+            "disabled",
             "203.0.113.5",
         ];
         assert_eq!(lines[0][1..8], rest);
         assert!(!lines[0][8].is_empty(), "the request's id");
+        assert_eq!(lines[0][12].len(), 4, "the token's last characters");
+        let disabled = download(&app, &cookie, "action=user.disabled").await;
+        assert_eq!(disabled[0][15], "she has left");
+
+        // Its own page has all of it.
+        let event = app
+            .page(&format!("/admin/audit/{}", lines[0][10]), &cookie)
+            .await
+            .text;
+        for text in [
+            &lines[0][8],
+            &lines[0][11],
+            &format!("…{}", lines[0][12]),
+            "203.0.113.5",
+            ">disabled<",
+        ] {
+            assert!(event.contains(text), "{text}: {event}");
+        }
+        for id in ["01a20d5a-0000-7000-8000-000000000000", "x"] {
+            let answer = app.page(&format!("/admin/audit/{id}"), &cookie).await;
+            assert_eq!(answer.status, Status::NotFound);
+        }
+        // A note that can't be stored changes nothing.
+        let bob = app.user("bob", Role::User).await;
+        let path = format!("/admin/users/{bob}/disable");
+        for note in ["x".repeat(201), "a\u{202e}b".to_owned()] {
+            let refused = app
+                .submit(&path, &cookie, &[("confirm", "yes"), ("note", &note)])
+                .await;
+            assert_eq!(refused.status, Status::BadRequest);
+        }
+        let disabled = "SELECT COUNT(*) FROM users WHERE disabled_at IS NOT NULL";
+        assert_eq!(app.number(disabled).await, 1);
     });
 }
 
 #[test]
-fn filters_narrow_it_and_nonsense_counts_as_absent() {
+fn filters_narrow_it_and_an_invalid_value_counts_as_absent() {
+    on_both_with(
+        json!({"trusted_proxies": [PROXY.to_owned() + "/32"]}),
+        async |app| {
+            app.user("root", Role::Admin).await;
+            app.user("Älice", Role::User).await;
+            app.user("Älice2", Role::User).await;
+            app.user("bob", Role::User).await;
+            app.login("Älice", "laptop").await;
+            app.try_login_from("198.51.100.7", "bob", "wrong").await;
+            app.try_login_from("2001:db8::7", "bob", crate::support::PASSWORD)
+                .await;
+            let cookie = app.admin_login("root").await;
+            let then = multitoken::identity::EventId::at(1_700_000_000_000).to_string();
+            let mut db = app.auth().pool().read().await.unwrap();
+            sqlx::query(
+                "INSERT INTO events (id, at, action, via, subject_name, subject_key, reason)
+             VALUES ($1, 1700000000, 'token.expired', 'server', 'bob', 'bob', 'expired')",
+            )
+            .bind(then)
+            .execute(&mut db)
+            .await
+            .unwrap();
+            drop(db);
+            let token = app
+                .texts("SELECT token_id FROM events WHERE client = 'laptop'")
+                .await;
+            let count = async |query: &str| download(&app, &cookie, query).await.len();
+            let all = count("").await;
+            assert_eq!(all, 9);
+            for (query, lines) in [
+                (form(&[("subject", "älICE")]), 2),
+                ("subject=%C3%84l".to_owned(), 0),
+                ("subject=bob".to_owned(), 4),
+                ("actor=BOB".to_owned(), 1),
+                ("client=LAPTOP".to_owned(), 2),
+                ("client=lap".to_owned(), 0),
+                ("action=token.issued".to_owned(), 3),
+                ("action=token.issued&subject=bob".to_owned(), 1),
+                ("address=198.51.100.7".to_owned(), 1),
+                ("address=198.51.100.70".to_owned(), 0),
+                ("address=198.51.0.0/16".to_owned(), 1),
+                ("address=2001:DB8::/32".to_owned(), 1),
+                ("address=198.51.0.0/16&action=token.issued".to_owned(), 0),
+                ("address=nonsense".to_owned(), 9),
+                (format!("token={}", token[0]), 1),
+                ("token=nonsense".to_owned(), 9),
+                ("reason=password".to_owned(), 1),
+                ("reason=nonsense".to_owned(), 9),
+                ("via=cli".to_owned(), 4),
+                ("via=server".to_owned(), 1),
+                ("via=api".to_owned(), 3),
+                ("via=nonsense".to_owned(), 9),
+                ("from=2023-11-14&to=2023-11-14".to_owned(), 1),
+                ("to=2023-11-14&subject=bob".to_owned(), 1),
+                ("to=2023-11-13".to_owned(), 0),
+                ("from=2023-11-15".to_owned(), 8),
+                // It was the 15th there already.
+                ("to=2023-11-14&tz=Asia/Tokyo".to_owned(), 0),
+                ("to=2023-11-15&tz=Asia/Tokyo".to_owned(), 1),
+                ("to=2023-11-14&tz=No/Where".to_owned(), 1),
+                ("last=24h".to_owned(), 8),
+                ("last=7d&via=cli".to_owned(), 4),
+                ("last=nonsense".to_owned(), 9),
+                (
+                    "action=nonsense&from=soon&to=99999-01-01&q=%00".to_owned(),
+                    9,
+                ),
+                ("x=y".to_owned(), 9),
+            ] {
+                assert_eq!(count(&query).await, lines, "{query}");
+            }
+            let nothing = app.page("/admin/audit?subject=nobody", &cookie).await.text;
+            assert!(nothing.contains("No event matches"), "{nothing}");
+            // Every value leads to more of the same.
+            let page = app.page("/admin/audit?via=api", &cookie).await.text;
+            for link in [
+                "?subject=bob",
+                "?action=login.failed",
+                "?reason=password",
+                "?client=laptop",
+                "/addresses/198.51.100.7",
+                "?actor=%C3%84lice",
+            ] {
+                assert!(page.contains(&format!("{link}\"")), "{link}: {page}");
+            }
+        },
+    );
+}
+
+#[test]
+fn last_month_is_a_file() {
     on_both(async |app| {
         app.user("root", Role::Admin).await;
-        app.user("Älice", Role::User).await;
-        app.user("bob", Role::User).await;
-        app.login("Älice", "laptop").await;
-        app.login("bob", "phone").await;
         let cookie = app.admin_login("root").await;
-        app.execute("UPDATE events SET at = 1700000000 WHERE client = 'phone'")
-            .await;
-        let count = async |query: &str| download(&app, &cookie, query).await.len();
-        let all = count("").await;
-        assert_eq!(all, 6);
-        for (query, lines) in [
-            (form(&[("q", "äLI")]), 2),
-            ("q=LAP".to_owned(), 1),
-            ("q=%25".to_owned(), 0),
-            ("action=token.issued".to_owned(), 3),
-            ("actor=BOB".to_owned(), 1),
-            ("from=2023-11-14&to=2023-11-14".to_owned(), 1),
-            ("to=2023-11-13".to_owned(), 0),
-            ("from=2023-11-15".to_owned(), 5),
-            ("action=token.issued&q=b".to_owned(), 2),
-            (
-                "action=nonsense&from=soon&to=99999-01-01&page=x&q=%00".to_owned(),
-                6,
-            ),
-            ("x=y".to_owned(), 6),
-        ] {
-            assert_eq!(count(&query).await, lines, "{query}");
+        let this = time::OffsetDateTime::now_utc()
+            .date()
+            .replace_day(1)
+            .unwrap();
+        let last = this.previous_day().unwrap();
+        let mut tx = app.auth().pool().write().await.unwrap();
+        for (number, day) in [
+            last.replace_day(1).unwrap().previous_day().unwrap(),
+            last.replace_day(1).unwrap(),
+            last,
+            this,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let at = day.midnight().assume_utc().unix_timestamp() + 43_200;
+            sqlx::query("INSERT INTO events (id, at, action, via, client) VALUES ($1, $2, 'token.issued', 'api', $3)")
+                .bind(multitoken::identity::EventId::at(at * 1000).to_string())
+                .bind(at)
+                .bind(format!("day {number}"))
+                .execute(&mut *tx)
+                .await
+                .unwrap();
         }
-        let nothing = app.page("/admin/audit?q=nobody", &cookie).await.text;
-        assert!(nothing.contains("Nothing matches"), "{nothing}");
+        tx.commit().await.unwrap();
+        let page = app.page("/admin/audit", &cookie).await.text;
+        assert!(page.contains("/admin/audit?last=month\""), "{page}");
+        let page = app.page("/admin/audit?last=month", &cookie).await.text;
+        assert!(page.contains("/admin/audit.csv?last=month\""), "{page}");
+        let lines = download(&app, &cookie, "last=month").await;
+        let clients: Vec<_> = lines.iter().map(|line| line[5].as_str()).collect();
+        assert_eq!(clients, ["day 2", "day 1"]);
     });
 }
 
 #[test]
-fn it_streams_whole_and_pages_by_fifty() {
+fn it_streams_whole_and_breaks_off_where_the_database_does() {
     on_both(async |app| {
         app.user("root", Role::Admin).await;
         let cookie = app.admin_login("root").await;
@@ -104,7 +238,7 @@ fn it_streams_whole_and_pages_by_fifty() {
             let id = multitoken::identity::EventId::new().to_string();
             sqlx::query(
                 "INSERT INTO events (id, at, action, via, client, client_key)
-                 VALUES ($1, $2, 'token.ended', 'api', $3, $3)",
+                 VALUES ($1, $2, 'token.revoked', 'api', $3, $3)",
             )
             .bind(id)
             .bind(1_700_000_000_i64 + number)
@@ -114,21 +248,26 @@ fn it_streams_whole_and_pages_by_fifty() {
             .unwrap();
         }
         tx.commit().await.unwrap();
-        let lines = download(&app, &cookie, "action=token.ended").await;
+        let lines = download(&app, &cookie, "action=token.revoked").await;
         let clients: Vec<_> = lines.iter().map(|line| line[5].clone()).collect();
         let wanted: Vec<_> = (0..1205).rev().map(|n| format!("client {n}")).collect();
         assert_eq!(clients, wanted);
-
-        let query = "action=token.ended&q=client";
-        let page = async |number: u32| {
-            let path = format!("/admin/audit?{query}&page={number}");
-            app.page(&path, &cookie).await.text
-        };
-        let (first, last) = (page(1).await, page(25).await);
-        assert!(first.contains("client 1204") && first.contains("client 1155<"));
-        assert!(!first.contains("client 1154<") && first.contains("page=2"));
-        assert!(last.contains("client 0<") && !last.contains("page=26"));
-        assert!(last.contains("q=client&amp;action=token.ended&amp;page=24"));
+        for (list, rows) in [("users", 1), ("tokens", 1)] {
+            let answer = app.page(&format!("/admin/{list}.csv"), &cookie).await;
+            assert_eq!(
+                answer.text.matches("\r\n").count(),
+                rows + 1,
+                "{}",
+                answer.text
+            );
+        }
+        // Nothing was sent yet: the client is told.
+        app.execute("ALTER TABLE events RENAME COLUMN note TO gone")
+            .await;
+        let answer = app.page("/admin/audit.csv", &cookie).await;
+        assert_eq!(answer.status, Status::ServiceUnavailable);
+        app.execute("ALTER TABLE events RENAME COLUMN gone TO note")
+            .await;
     });
 }
 
@@ -153,7 +292,7 @@ fn no_cell_is_a_formula_or_more_than_one_line() {
             app.user(name, Role::User).await;
             app.login(name, name).await;
         }
-        let lines = download(&app, &cookie, "action=token.issued&q=").await;
+        let lines = download(&app, &cookie, "action=token.issued").await;
         for name in names {
             let inert = match name {
                 "x;=cmd|' /C calc'!A0" => "'x;'=cmd|' /C calc'!A0".to_owned(),

@@ -84,13 +84,13 @@ fn selected_tokens_are_asked_for_by_name_and_then_revoked_and_no_others() {
             "asking changes nothing"
         );
 
-        let yes = [("confirm", "yes"), ("next", "/admin/tokens?q=a")];
+        let yes = [("confirm", "yes"), ("next", "/admin/tokens?user=a")];
         let done = app.submit(TOKENS, &cookie, &chosen(two, &yes)).await;
-        assert_eq!(done.header("Location"), Some("/admin/tokens?q=a"));
+        assert_eq!(done.header("Location"), Some("/admin/tokens?user=a"));
         assert_eq!(sentence(&app, &cookie, &done).await, "2 tokens revoked.");
         assert_eq!(working(&app, &tokens).await, [false, false, true, true]);
         let trail = app
-            .texts("SELECT actor_name || client || reason FROM events WHERE action = 'token.ended' ORDER BY client")
+            .texts("SELECT actor_name || client || reason FROM events WHERE action = 'token.revoked' ORDER BY client")
             .await;
         assert_eq!(trail, ["rootlaptoprevoked", "rootphonerevoked"]);
 

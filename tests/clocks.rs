@@ -257,7 +257,7 @@ fn what_has_expired_is_deleted() {
         assert_eq!(app.number(LEFT).await, 0);
         assert!(!app.works(&old).await && app.works(&new).await);
         let told = "SELECT COUNT(*) FROM events
-                    WHERE action = 'token.ended' AND reason = 'expired' AND via = 'server'";
+                    WHERE action = 'token.expired' AND reason = 'expired' AND via = 'server'";
         assert_eq!(app.number(told).await, 1);
     });
 }

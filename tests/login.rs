@@ -83,9 +83,9 @@ fn a_second_login_of_the_same_client_replaces_its_token_and_no_other() {
         assert_eq!(now.len(), 3);
         assert!(!now.contains(&ids[0]), "the new token has a new id");
         let reasons = app
-            .texts("SELECT reason FROM events WHERE action = 'token.ended'")
+            .texts("SELECT reason FROM events WHERE action IN ('token.replaced', 'token.revoked')")
             .await;
-        assert_eq!(reasons, ["replaced by a new login"]);
+        assert_eq!(reasons, ["replaced"]);
     });
 }
 
@@ -438,9 +438,9 @@ fn the_oldest_token_makes_room_where_there_are_too_many() {
         assert!(!app.works(&first).await);
         assert!(app.works(&second).await && app.works(&third).await);
         let reasons = app
-            .texts("SELECT reason FROM events WHERE action = 'token.ended'")
+            .texts("SELECT reason FROM events WHERE action IN ('token.replaced', 'token.revoked')")
             .await;
-        assert_eq!(reasons, ["too many tokens"]);
+        assert_eq!(reasons, ["evicted"]);
     });
 }
 

@@ -20,6 +20,7 @@ mod cookies;
 mod cors;
 mod deploy;
 mod docs;
+mod find;
 // fork: drop
 mod fork;
 // fork: keep

@@ -84,8 +84,8 @@ fn a_client_that_is_spelt_differently_is_the_same_client() {
             assert_eq!(clients, [client]);
         }
         assert!(app.works(&phone).await && app.works(&bobs).await);
-        let reasons = "SELECT DISTINCT reason FROM events WHERE action = 'token.ended'";
-        assert_eq!(app.texts(reasons).await, ["replaced by a new login"]);
+        let reasons = "SELECT DISTINCT reason FROM events WHERE action = 'token.replaced'";
+        assert_eq!(app.texts(reasons).await, ["replaced"]);
         for (clients, complaint) in [
             (&INVISIBLE[..], "This field may not be blank."),
             (&SEPARATED[..], "Control characters are not allowed."),

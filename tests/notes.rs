@@ -333,7 +333,7 @@ fn an_admin_sees_everybodys_notes_newest_first_or_those_of_one() {
         for (path, wanted) in [
             ("/admin/notes", &all),
             ("/admin/notes?user=ALICE", &hers),
-            ("/admin/notes?user=%00&page=x&after=y", &all),
+            ("/admin/notes?user=%00&after=y", &all),
         ] {
             let (mut seen, mut at, mut before) = (vec![], path.to_owned(), vec![]);
             loop {
@@ -358,8 +358,6 @@ fn an_admin_sees_everybodys_notes_newest_first_or_those_of_one() {
             }
             assert_eq!(&seen, wanted, "{path}");
         }
-        let second = app.page("/admin/notes?page=2", &cookie).await;
-        assert_eq!(listed(&second.text), all[50..100]);
         let nobody = app.page("/admin/notes?user=nobody", &cookie).await;
         assert!(
             nobody.text.contains("No user of that name"),
@@ -504,9 +502,9 @@ fn deleting_somebodys_note_asks_first_and_stays_in_the_trail() {
                      FROM events WHERE action = 'note.deleted'";
         assert_eq!(app.texts(trail).await, ["root alice", "root alice"]);
         let found = app
-            .page("/admin/audit?action=note.deleted&q=ali", &cookie)
+            .page("/admin/audit?action=note.deleted&subject=ALICE", &cookie)
             .await;
-        assert_eq!(found.text.matches("note.deleted</span>").count(), 2);
+        assert_eq!(found.text.matches("note.deleted</a>").count(), 2);
     });
 }
 

@@ -174,7 +174,7 @@ fn logout_all_and_others_say_how_many_and_spare_other_users() {
         assert_eq!(all.json(), json!({"revoked": 2}));
         assert!(!app.works(&tokens[0]).await && app.works(&bobs).await);
         assert_eq!(
-            app.number("SELECT COUNT(*) FROM events WHERE action = 'token.ended'")
+            app.number("SELECT COUNT(*) FROM events WHERE action = 'token.revoked'")
                 .await,
             4
         );
@@ -311,7 +311,7 @@ fn tokens_end_after_their_life_and_by_disuse() {
         assert_eq!(pruned, 1);
         assert_eq!(app.number("SELECT COUNT(*) FROM tokens").await, 0);
         let reasons = app
-            .texts("SELECT reason FROM events WHERE action = 'token.ended'")
+            .texts("SELECT reason FROM events WHERE action = 'token.expired'")
             .await;
         assert_eq!(reasons, ["expired"]);
     });
@@ -417,12 +417,12 @@ fn a_use_that_can_not_be_written_refuses_nobody_and_is_written_later() {
     on_both(async |app| {
         app.user("alice", Role::User).await;
         let token = app.login("alice", "laptop").await;
-        app.execute("ALTER TABLE tokens RENAME COLUMN last_address TO gone")
+        app.execute("ALTER TABLE tokens RENAME COLUMN address TO gone")
             .await;
         assert!(app.works(&token).await);
         assert!(app.auth().flush_usage().await.is_err());
         assert!(app.works(&token).await);
-        app.execute("ALTER TABLE tokens RENAME COLUMN gone TO last_address")
+        app.execute("ALTER TABLE tokens RENAME COLUMN gone TO address")
             .await;
         app.auth().flush_usage().await.unwrap();
         assert!(app.number(LAST).await > 0);

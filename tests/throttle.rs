@@ -81,7 +81,7 @@ fn an_account_takes_ten_failures_whether_it_exists_or_not() {
         let reason = app
             .texts("SELECT DISTINCT reason FROM events WHERE action = 'login.throttled'")
             .await;
-        assert_eq!(reason, ["too many failures for the account"]);
+        assert_eq!(reason, ["account"]);
     });
 }
 
@@ -171,7 +171,7 @@ fn an_address_takes_fifty_failures_over_all_accounts() {
         let reason = app
             .texts("SELECT reason FROM events WHERE action = 'login.throttled'")
             .await;
-        assert_eq!(reason, ["too many failures from the address"]);
+        assert_eq!(reason, ["address"]);
     });
 }
 

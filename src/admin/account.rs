@@ -10,6 +10,8 @@ use rocket_dyn_templates::{Template, context};
 use super::BASE;
 use super::confirm::confirm;
 use super::flash::Done;
+use super::next::page_here;
+use super::note::Note;
 use super::page::{Frame, NAMED, isolated, tokens};
 use super::users::{self, UserView};
 use crate::auth::Auth;
@@ -18,6 +20,7 @@ use crate::auth::guard::Admin;
 use crate::auth::sessions::{Reason, Which};
 use crate::error::{Error, FieldErrors};
 use crate::identity::UserId;
+use crate::models::event::Actor;
 use crate::models::user::{self, User};
 use crate::models::{now, token};
 use crate::password::Password;
@@ -70,7 +73,7 @@ impl Action {
 
     /// Whether somebody who finds a browser left open could do lasting harm with it: then the
     /// admin's own password is asked for again (OWASP ASVS 5.0, 7.5.1).
-    fn is_grave(self) -> bool {
+    fn is_sensitive(self) -> bool {
         match self {
             Self::Promote | Self::SetPassword | Self::RevokeTokens | Self::Delete => true,
             Self::Disable | Self::Enable | Self::Unlock | Self::Demote => false,
@@ -82,7 +85,7 @@ impl Action {
     /// somebody else's account (OWASP ASVS 5.0, 6.2.3).
     fn asks_password(self, admin: &Admin, user: &User) -> bool {
         let is_own_password = self == Self::SetPassword && user.id == admin.user_id;
-        is_own_password || self.is_grave() && !admin.password_is_fresh(now())
+        is_own_password || self.is_sensitive() && !admin.password_is_fresh(now())
     }
 }
 
@@ -103,7 +106,7 @@ async fn ask(
     action: Result<Action, Error>,
 ) -> Result<Template, Error> {
     let (user, action) = (find(auth, id?).await?, action?);
-    question(auth, frame, user, action, &FieldErrors::default()).await
+    question(auth, frame, user, action, "", &FieldErrors::default()).await
 }
 
 /// What the question's form sends.
@@ -113,6 +116,11 @@ struct Answer {
     current: Password,
     /// The user's new one.
     new: Password,
+    /// Whether to generate that.
+    generate: bool,
+    note: Note,
+    /// Where to go on.
+    next: String,
 }
 
 impl Form for Answer {
@@ -121,6 +129,9 @@ impl Form for Answer {
             confirmed: fields.raw("confirm") == "yes",
             current: Password::new(fields.raw("current_password")),
             new: Password::new(fields.raw("password")),
+            generate: fields.raw("generate") == "1",
+            note: Note::read(fields),
+            next: fields.raw("next"),
         })
     }
 }
@@ -136,23 +147,44 @@ async fn act(
 ) -> Result<Result<Done, (Status, Template)>, Error> {
     let (user, action, Body(answer)) = (find(auth, id?).await?, action?, answer);
     if action == Action::Delete && !answer.confirmed {
-        let page = question(auth, frame, user, action, &FieldErrors::default()).await?;
+        let page = question(
+            auth,
+            frame,
+            user,
+            action,
+            answer.note.as_str(),
+            &FieldErrors::default(),
+        )
+        .await?;
         return Ok(Err((Status::Ok, page)));
     }
     let to = match action {
         Action::Delete => Redirect::to(users::LIST),
+        _ if !answer.next.is_empty() => Redirect::to(page_here(Some(&answer.next))),
         _ => Redirect::to(uri!("/admin", users::show(user.id))),
     };
     let admin = frame.admin();
     let asks = action.asks_password(admin, &user);
     if asks && let Some(errors) = confirm(auth, admin, cookies, &answer.current).await? {
-        let page = question(auth, frame, user, action, &errors).await?;
+        let page = question(auth, frame, user, action, answer.note.as_str(), &errors).await?;
         return Ok(Err((Status::BadRequest, page)));
     }
-    match perform(auth, admin, &user, action, &answer).await {
-        Ok(sentence) => Ok(Ok(Done::success(to, sentence))),
+    let generated = (action == Action::SetPassword && answer.generate).then(Password::generate);
+    let new = generated.as_ref().unwrap_or(&answer.new);
+    let done = match answer.note.signed(admin.actor()) {
+        Ok(actor) => perform(auth, admin, &user, action, new, &actor).await,
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(sentence) => {
+            let done = Done::success(to, sentence);
+            Ok(Ok(match generated {
+                Some(password) => done.with_secret(&password),
+                None => done,
+            }))
+        }
         Err(Error::Invalid(errors)) => {
-            let page = question(auth, frame, user, action, &errors).await?;
+            let page = question(auth, frame, user, action, answer.note.as_str(), &errors).await?;
             Ok(Err((Status::BadRequest, page)))
         }
         Err(error) if asks || matches!(error, Error::Conflict(_)) => {
@@ -167,9 +199,10 @@ async fn perform(
     admin: &Admin,
     user: &User,
     action: Action,
-    answer: &Answer,
+    new: &Password,
+    actor: &Actor,
 ) -> Result<String, Error> {
-    let (id, name, actor) = (user.id, isolated(&user.username), &admin.actor());
+    let (id, name) = (user.id, isolated(&user.username));
     Ok(match action {
         Action::Disable => {
             let ended = auth.disable(id, actor).await?;
@@ -194,7 +227,7 @@ async fn perform(
         Action::SetPassword => {
             let kept = (id == admin.user_id).then_some(admin.token_id);
             let end = Tokens::EndAllBut(kept);
-            let ended = auth.set_password(user, &answer.new, end, actor).await?;
+            let ended = auth.set_password(user, new, end, actor).await?;
             format!("The password of {name} is set. {} ended.", tokens(ended))
         }
         Action::RevokeTokens => {
@@ -217,6 +250,7 @@ async fn question(
     frame: Frame,
     user: User,
     action: Action,
+    note: &str,
     errors: &FieldErrors,
 ) -> Result<Template, Error> {
     let live = {
@@ -228,6 +262,7 @@ async fn question(
     let clients: Vec<_> = live.iter().map(|token| &token.client).take(NAMED).collect();
     let content = context! {
         own: user.id == admin.user_id,
+        note,
         action: action.as_str(),
         tokens: live.len(),
         more: live.len() - clients.len(),

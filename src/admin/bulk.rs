@@ -16,6 +16,7 @@ use super::BASE;
 use super::confirm::confirm;
 use super::flash::Done;
 use super::next::page_here;
+use super::note::Note;
 use super::tokens::Filters;
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
@@ -44,6 +45,7 @@ struct Many {
     next: String,
     confirmed: bool,
     typed: String,
+    note: Note,
     current: Password,
 }
 
@@ -59,6 +61,7 @@ impl Form for Many {
             next: fields.raw("next"),
             confirmed: fields.raw("confirm") == "yes",
             typed: fields.raw("typed"),
+            note: Note::read(fields),
             current: Password::new(fields.raw("current_password")),
         })
     }

@@ -1,36 +1,69 @@
-//! Where the lines of a chart go: templates draw them as SVG.
+//! Where the bars of a chart go: templates draw them as SVG.
 
+use chrono::DateTime;
 use serde::Serialize;
-use time::{Date, Duration, Month};
 
 use crate::models::event::Action;
-use crate::models::stats::{Client, Daily};
+use crate::models::stats::{Ranked, Share};
 
-/// Days that are drawn, today among them.
-pub const DAYS: i64 = 30;
-/// What a drawing is high and a day wide, in its own units.
+/// What a drawing is high, in its own units, and what a bar takes, with the space beside it.
 const HEIGHT: i64 = 120;
 const STEP: i64 = 20;
 const BAR: i64 = 14;
 
-/// Sign-ins and failures, day by day.
+/// What a bar stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A day of the last 30.
+    Day,
+    /// An hour of the last 24.
+    Hour,
+}
+
+impl Unit {
+    /// How long it is.
+    pub fn seconds(self) -> i64 {
+        match self {
+            Self::Day => 24 * 60 * 60,
+            Self::Hour => 60 * 60,
+        }
+    }
+
+    /// How many are drawn, the current one among them.
+    pub fn count(self) -> i64 {
+        match self {
+            Self::Day => 30,
+            Self::Hour => 24,
+        }
+    }
+}
+
+/// Logins and failed logins over time.
 #[derive(Clone, Serialize)]
-pub struct Days {
+pub struct Chart {
     bars: Vec<Bar>,
     width: i64,
     height: i64,
-    /// What the top of the drawing stands for.
-    top: i64,
+    /// Lines across, at the top, in the middle and at the bottom.
+    ticks: Vec<Tick>,
     issued: i64,
     failed: i64,
 }
 
-/// One day: sign-ins below, failures on top of them.
+#[derive(Clone, Serialize)]
+struct Tick {
+    y: i64,
+    value: String,
+}
+
+/// One bar: logins below, failures on top of them.
 #[derive(Clone, Serialize)]
 struct Bar {
-    /// "24 Nov".
-    day: String,
-    /// Whether there is room for the day below it.
+    /// "24 Nov", "14:00".
+    label: String,
+    /// `2026-11-24`, in UTC.
+    date: String,
+    /// Whether there is room for the label below it.
     named: bool,
     issued: i64,
     failed: i64,
@@ -43,53 +76,63 @@ struct Bar {
     failed_height: i64,
 }
 
-impl Days {
-    /// From the day `first`, counted from 1970.
-    pub fn of(first: i64, daily: &[Daily]) -> Self {
-        let count = |day: i64, action: Action| {
-            let found = daily
+impl Chart {
+    /// From `first` on, unix seconds.
+    pub fn of(unit: Unit, first: i64, shares: &[Share]) -> Self {
+        let first = first / unit.seconds();
+        let count = |number: i64, action: Action| {
+            let found = shares
                 .iter()
-                .find(|one| one.day == day && one.action == action.as_str());
+                .find(|one| one.unit == number && one.action == action.as_str());
             found.map_or(0, |one| one.count)
         };
-        let days: Vec<_> = (first..first + DAYS)
-            .map(|day| {
-                (
-                    day,
-                    count(day, Action::TokenIssued),
-                    count(day, Action::LoginFailed),
-                )
+        let counts: Vec<_> = (first..first + unit.count())
+            .map(|number| {
+                let issued = count(number, Action::TokenIssued);
+                (number, issued, count(number, Action::LoginFailed))
             })
             .collect();
-        let highest = days.iter().map(|(_, issued, failed)| issued + failed).max();
-        let top = round_up(highest.unwrap_or(0));
-        let bars = days.iter().enumerate();
+        let highest = counts
+            .iter()
+            .map(|(_, issued, failed)| issued + failed)
+            .max();
+        let top = round_up(highest.unwrap_or(0).max(2));
+        let bars = counts.iter().zip(0..);
         Self {
             bars: bars
-                .map(|(place, day)| Bar::new(place, *day, top))
+                .map(|(counts, place)| Bar::new(unit, place, *counts, top))
                 .collect(),
-            width: STEP * DAYS,
+            width: STEP * unit.count(),
             height: HEIGHT,
-            top,
-            issued: days.iter().map(|day| day.1).sum(),
-            failed: days.iter().map(|day| day.2).sum(),
+            ticks: [(0, top), (HEIGHT / 2, top / 2), (HEIGHT, 0)]
+                .map(|(y, value)| Tick {
+                    y,
+                    value: crate::web::templates::grouped(value),
+                })
+                .to_vec(),
+            issued: counts.iter().map(|counts| counts.1).sum(),
+            failed: counts.iter().map(|counts| counts.2).sum(),
         }
     }
 }
 
 impl Bar {
-    fn new(place: usize, (day, issued, failed): (i64, i64, i64), top: i64) -> Self {
+    fn new(unit: Unit, place: i64, (number, issued, failed): (i64, i64, i64), top: i64) -> Self {
         // What happened at all is to be seen.
         let long = |count: i64| match count {
             0 => 0,
             count => (count * HEIGHT / top).max(2),
         };
-        let place = i64::try_from(place).unwrap_or(0);
         let (issued_height, failed_height) = (long(issued), long(failed));
         let x = place * STEP + (STEP - BAR) / 2;
+        let start = DateTime::from_timestamp(number * unit.seconds(), 0).unwrap_or_default();
+        let every = if unit == Unit::Day { 7 } else { 6 };
         Self {
-            day: in_words(day),
-            named: (DAYS - 1 - place) % 7 == 0,
+            label: start
+                .format(if unit == Unit::Day { "%-d %b" } else { "%H:00" })
+                .to_string(),
+            date: start.format("%Y-%m-%d").to_string(),
+            named: (unit.count() - 1 - place) % every == 0,
             issued,
             failed,
             x,
@@ -105,7 +148,7 @@ impl Bar {
 
 /// A client's part of the live tokens.
 #[derive(Clone, Serialize)]
-pub struct Share {
+pub struct Part {
     /// None for all others.
     client: Option<String>,
     count: i64,
@@ -114,32 +157,32 @@ pub struct Share {
 }
 
 /// The largest clients, and the rest of `all`.
-pub fn shares(clients: Vec<Client>, all: i64) -> Vec<Share> {
+pub fn parts(clients: Vec<Ranked>, all: i64) -> Vec<Part> {
     let rest = all - clients.iter().map(|client| client.count).sum::<i64>();
     let largest = clients.iter().map(|client| client.count).max().unwrap_or(1);
-    let mut shares: Vec<_> = clients
+    let mut parts: Vec<_> = clients
         .into_iter()
-        .map(|Client { client, count }| Share {
-            client: Some(client),
+        .map(|Ranked { value, count }| Part {
+            client: Some(value),
             count,
             length: Some(count * 100 / largest.max(1)),
         })
         .collect();
     if rest > 0 {
-        shares.push(Share {
+        parts.push(Part {
             client: None,
             count: rest,
             length: None,
         });
     }
-    shares
+    parts
 }
 
-/// The next number of the kind that people count in: 1, 2 or 5 with noughts behind.
+/// The next even number of the kind that people count in: 2, 4 or 10 with noughts behind.
 fn round_up(number: i64) -> i64 {
     let mut unit: i64 = 1;
     loop {
-        for step in [1, 2, 5] {
+        for step in [2, 4, 10] {
             let round = unit.saturating_mul(step);
             if round >= number || round == i64::MAX {
                 return round;
@@ -149,59 +192,54 @@ fn round_up(number: i64) -> i64 {
     }
 }
 
-/// A day counted from 1970 as "24 Nov".
-fn in_words(day: i64) -> String {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
-    let start = Date::from_calendar_date(1970, Month::January, 1);
-    let date = start
-        .ok()
-        .and_then(|start| start.checked_add(Duration::days(day)));
-    date.map_or_else(String::new, |date| {
-        let month = MONTHS[usize::from(u8::from(date.month())) - 1];
-        format!("{} {month}", date.day())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_day_stands_as_high_as_its_part_of_the_highest() {
-        let daily = |day, action: Action, count| Daily {
-            day,
+        let share = |unit, action: Action, count| Share {
+            unit,
             action: action.as_str().into(),
             count,
         };
-        let days = Days::of(
-            20_000,
+        let chart = Chart::of(
+            Unit::Day,
+            20_000 * 86_400,
             &[
-                daily(20_000, Action::TokenIssued, 40),
-                daily(20_000, Action::LoginFailed, 10),
-                daily(20_029, Action::LoginFailed, 1),
-                daily(20_030, Action::LoginFailed, 900),
+                share(20_000, Action::TokenIssued, 80),
+                share(20_000, Action::LoginFailed, 20),
+                share(20_029, Action::LoginFailed, 1),
+                share(20_030, Action::LoginFailed, 900),
             ],
         );
-        assert_eq!((days.top, days.issued, days.failed), (50, 40, 11));
-        let first = &days.bars[0];
+        assert_eq!((chart.issued, chart.failed), (80, 21));
+        let ticks: Vec<_> = chart.ticks.iter().map(|tick| tick.value.as_str()).collect();
+        assert_eq!(ticks, ["100", "50", "0"]);
+        let first = &chart.bars[0];
         assert_eq!((first.issued_height, first.failed_height), (96, 24));
         assert_eq!((first.failed_y, first.issued_y), (0, 24));
-        assert_eq!(days.bars[29].failed_height, 2);
-        assert_eq!(days.bars[29].day, "2 Nov");
-        assert!(days.bars[29].named);
+        assert_eq!(chart.bars[29].failed_height, 2);
+        assert_eq!(
+            (chart.bars[29].label.as_str(), chart.bars[29].date.as_str()),
+            ("2 Nov", "2024-11-02")
+        );
+        assert!(chart.bars[29].named);
+        let hours = Chart::of(Unit::Hour, 480_000 * 3600, &[]);
+        assert_eq!(
+            (hours.bars.len(), hours.bars[1].label.as_str()),
+            (24, "01:00")
+        );
     }
 
     #[test]
-    fn the_top_is_a_round_number_that_nothing_passes() {
+    fn the_top_is_an_even_number_that_nothing_passes() {
         for (number, top) in [
-            (0, 1),
-            (1, 1),
-            (3, 5),
-            (50, 50),
-            (51, 100),
-            (199, 200),
+            (2, 2),
+            (3, 4),
+            (5, 10),
+            (50, 100),
+            (101, 200),
             (i64::MAX, i64::MAX),
         ] {
             assert_eq!(round_up(number), top, "{number}");
@@ -210,28 +248,20 @@ mod tests {
 
     #[test]
     fn the_rest_is_everything_that_is_not_named() {
-        let clients = vec![
-            Client {
-                client: "a".into(),
-                count: 6,
-            },
-            Client {
-                client: "b".into(),
-                count: 3,
-            },
-        ];
-        let shares = shares(clients, 10);
-        let lengths: Vec<_> = shares
+        let client = |value: &str, count| Ranked {
+            value: value.into(),
+            count,
+        };
+        let parts = parts(vec![client("a", 6), client("b", 3)], 10);
+        let lengths: Vec<_> = parts
             .iter()
             .map(|s| (s.client.as_deref(), s.count, s.length))
             .collect();
-        assert_eq!(
-            lengths,
-            [
-                (Some("a"), 6, Some(100)),
-                (Some("b"), 3, Some(50)),
-                (None, 1, None)
-            ]
-        );
+        let wanted = [
+            (Some("a"), 6, Some(100)),
+            (Some("b"), 3, Some(50)),
+            (None, 1, None),
+        ];
+        assert_eq!(lengths, wanted);
     }
 }

@@ -2,10 +2,13 @@
 
 use rocket::Request;
 use rocket::response::{self, Redirect, Responder};
+use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::auth::guard::Admin;
 use crate::config::Settings;
 use crate::error::Error;
+use crate::password::Password;
 use crate::web::cookies::{cookie, name};
 
 /// The cookie that carries the sentence from an action to the page, encrypted: nobody else can put
@@ -18,9 +21,17 @@ pub struct Done {
     to: Redirect,
     kind: &'static str,
     sentence: String,
+    /// A password that was generated, to be shown once.
+    secret: Zeroizing<String>,
 }
 
 impl Done {
+    /// The same with a generated password, which the page shows this once.
+    pub fn with_secret(self, password: &Password) -> Self {
+        let secret = Zeroizing::new(password.reveal().to_owned());
+        Self { secret, ..self }
+    }
+
     /// It was done.
     pub fn success(to: Redirect, sentence: impl Into<String>) -> Self {
         let sentence = sentence.into();
@@ -28,6 +39,7 @@ impl Done {
             to,
             kind: "success",
             sentence,
+            secret: Zeroizing::default(),
         }
     }
 
@@ -38,6 +50,7 @@ impl Done {
             to,
             kind: "error",
             sentence,
+            secret: Zeroizing::default(),
         }
     }
 
@@ -58,7 +71,12 @@ impl Done {
 impl<'r> Responder<'r, 'static> for Done {
     fn respond_to(self, request: &'r Request<'_>) -> response::Result<'static> {
         if let Some(settings) = request.rocket().state::<Settings>() {
-            let value = format!("{}:{}", self.kind, self.sentence);
+            let value = Zeroizing::new(format!(
+                "{}:{}:{}",
+                self.kind,
+                self.secret.as_str(),
+                self.sentence
+            ));
             request
                 .cookies()
                 .add_private(cookie(settings, FLASH, &value));
@@ -67,12 +85,25 @@ impl<'r> Responder<'r, 'static> for Done {
     }
 }
 
-/// The kind and the sentence of what the last action left, once.
-pub(super) fn take(request: &Request<'_>) -> Option<(String, String)> {
+/// What the last action left, once.
+#[derive(Serialize)]
+pub(super) struct Message {
+    kind: String,
+    /// A generated password, if it is not empty.
+    secret: String,
+    sentence: String,
+}
+
+/// What the last action left.
+pub(super) fn take(request: &Request<'_>) -> Option<Message> {
     let settings = request.rocket().state::<Settings>()?;
     let cookies = request.cookies();
     let left = cookies.get_private(&name(settings, FLASH))?;
     cookies.remove_private(cookie(settings, FLASH, ""));
-    let (kind, sentence) = left.value().split_once(':')?;
-    Some((kind.to_owned(), sentence.to_owned()))
+    let mut parts = left.value().splitn(3, ':').map(str::to_owned);
+    Some(Message {
+        kind: parts.next()?,
+        secret: parts.next()?,
+        sentence: parts.next()?,
+    })
 }

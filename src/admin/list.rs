@@ -1,32 +1,40 @@
 //! What lists have in common: what they were asked for, their order, their pages.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::page::plain_query;
-use crate::models::place::{Count, Key, Part, Place, Start};
+use crate::models::list::{Count, List, Page, Start};
 use crate::web::templates::grouped;
 
 /// Rows on a page of a list: what one looks through before narrowing the list is faster.
-pub const PER_PAGE: i64 = 50;
-/// The last page that is shown: by its number a page is found by passing over all rows before it.
-pub const LAST_PAGE: i64 = 500;
-/// Rows at which counting stops: with a million, an exact number would take longer than the page.
-pub const COUNTED: i64 = 10_000;
+pub const PER_PAGE: usize = 50;
 
-/// What a list was asked for and makes sense, as links and forms repeat it. The page is not among it.
+/// What a list was asked for and is valid, as links and forms repeat it. The page is not part of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Query(Vec<(&'static str, String)>);
+
+/// What of a query is no filter.
+const NO_FILTERS: [&str; 2] = ["sort", "tz"];
+
+/// A filter that is set.
+#[derive(Serialize)]
+pub struct Chip {
+    /// The parameter.
+    name: &'static str,
+    value: String,
+    /// The query without it.
+    without: String,
+}
 
 impl Query {
     /// Notes a parameter, if it has a value.
     pub fn note(&mut self, name: &'static str, value: Option<impl Into<String>>) {
-        if let Some(value) = value
+        let value = value
             .map(Into::into)
-            .filter(|value: &String| !value.is_empty())
-        {
-            self.0.push((name, value));
-        }
+            .filter(|value: &String| !value.is_empty());
+        self.0.extend(value.map(|value| (name, value)));
     }
 
     /// How many parameters there are.
@@ -36,7 +44,34 @@ impl Query {
 
     /// Whether it leaves anything out.
     pub fn narrows(&self) -> bool {
-        self.0.iter().any(|(name, _)| *name != "sort")
+        self.filters().next().is_some()
+    }
+
+    fn filters(&self) -> impl Iterator<Item = &(&'static str, String)> {
+        self.0.iter().filter(|(name, _)| !NO_FILTERS.contains(name))
+    }
+
+    /// The filters that are set.
+    pub fn chips(&self) -> Vec<Chip> {
+        let chip = |(name, value): &(&'static str, String)| Chip {
+            name,
+            value: value.clone(),
+            without: self.without(name),
+        };
+        self.filters().map(chip).collect()
+    }
+
+    /// The filters in words, for the audit log: "client=web status=live".
+    pub fn described(&self) -> String {
+        let words: Vec<_> = self
+            .filters()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        if words.is_empty() {
+            "all".into()
+        } else {
+            words.join(" ")
+        }
     }
 
     /// The parameters as a link's query, with `name` set to `value`.
@@ -44,6 +79,22 @@ impl Query {
         let others = self.0.iter().filter(|(other, _)| *other != name);
         let others = others.map(|(name, value)| (*name, value.as_str()));
         encoded(others.chain([(name, value)]))
+    }
+
+    /// The parameters as a link's query, without `name`. A version is one of the device.
+    fn without(&self, name: &str) -> String {
+        let goes = |other: &str| other == name || name == "device" && other == "older";
+        let others = self.0.iter().filter(|(other, _)| !goes(other));
+        encoded(others.map(|(name, value)| (*name, value.as_str())))
+    }
+
+    /// These parameters, for the fields of a form; empty where they are not set.
+    pub fn values(&self, names: &[&'static str]) -> BTreeMap<&'static str, &str> {
+        let value = |name: &&str| self.0.iter().find(|(set, _)| set == name);
+        let values = names
+            .iter()
+            .map(|name| (*name, value(name).map_or("", |(_, value)| value.as_str())));
+        values.collect()
     }
 
     /// The parameters as a link's query.
@@ -68,43 +119,84 @@ pub struct Order<S: 'static> {
     pub words: [&'static str; 2],
 }
 
-/// The order that is asked for, if it makes sense: which, whether it falls, and what was asked.
-pub fn order<'a, S: Copy>(
-    orders: &[Order<S>],
-    asked: Option<&'a str>,
-) -> Option<((S, bool), &'a str)> {
+/// The order that is asked for, if there is one like that: which, and whether it falls.
+pub fn order<S: Copy>(orders: &[Order<S>], asked: Option<&str>) -> Option<(S, bool)> {
     let asked = asked?;
     let (name, descending) = match asked.strip_prefix('-') {
         Some(name) => (name, true),
         None => (asked, false),
     };
     let order = orders.iter().find(|order| order.name == name)?;
-    Some(((order.by, descending), asked))
+    Some((order.by, descending))
 }
 
-/// A choice in a field of a form.
+/// The orders that a list offers, and the one that it is in.
 #[derive(Serialize)]
-pub struct Choice {
-    pub value: String,
+pub struct Sorting {
+    choices: Vec<Choice>,
+    /// Empty where it has no name.
+    now: String,
+    #[serde(skip)]
+    query: Query,
+}
+
+#[derive(Serialize)]
+struct Choice {
+    value: String,
     label: &'static str,
 }
 
-/// The orders as choices.
-pub fn choices<S>(orders: &[Order<S>]) -> Vec<Choice> {
-    let both = |order: &Order<S>| {
-        let [rising, falling] = order.words;
-        [
-            Choice {
-                value: order.name.into(),
-                label: rising,
-            },
-            Choice {
-                value: format!("-{}", order.name),
-                label: falling,
-            },
-        ]
-    };
-    orders.iter().flat_map(both).collect()
+impl Sorting {
+    /// Of those orders, the ones that are offered.
+    pub fn of<S: Copy + PartialEq>(
+        orders: &[Order<S>],
+        offered: &[S],
+        sorted: Option<(S, bool)>,
+        query: &Query,
+    ) -> Self {
+        let value = |order: &Order<S>, falls| {
+            if falls {
+                format!("-{}", order.name)
+            } else {
+                order.name.to_owned()
+            }
+        };
+        let offered = orders.iter().filter(|order| offered.contains(&order.by));
+        let choices = offered.flat_map(|order| {
+            [false, true].map(|falls| Choice {
+                value: value(order, falls),
+                label: order.words[usize::from(falls)],
+            })
+        });
+        let order = |(by, falls)| orders.iter().find(|o| o.by == by).map(|o| value(o, falls));
+        Self {
+            choices: choices.collect(),
+            now: sorted.and_then(order).unwrap_or_default(),
+            query: query.clone(),
+        }
+    }
+
+    /// The heading of a column that `first` sorts by, where that is offered; the other way comes with the next
+    /// click.
+    pub fn column(&self, label: &'static str, first: &str) -> Column {
+        let reversed = match first.strip_prefix('-') {
+            Some(name) => name.to_owned(),
+            None => format!("-{first}"),
+        };
+        let is_offered = self.choices.iter().any(|choice| choice.value == first);
+        let next = if self.now == first { &reversed } else { first };
+        let is_sorted = is_offered && [first, &reversed].contains(&self.now.as_str());
+        let way = if self.now.starts_with('-') {
+            "descending"
+        } else {
+            "ascending"
+        };
+        Column {
+            sort: is_offered.then(|| self.query.with("sort", next)),
+            sorted: is_sorted.then_some(way),
+            ..Column::plain(label)
+        }
+    }
 }
 
 /// The heading of a column.
@@ -117,7 +209,7 @@ pub struct Column {
     sorted: Option<&'static str>,
     /// Whether its cells are numbers.
     number: bool,
-    /// Whether it goes without saying to those who see it.
+    /// Whether it is visually hidden, for screen readers.
     hidden: bool,
 }
 
@@ -133,7 +225,7 @@ impl Column {
         }
     }
 
-    /// One that only those hear who don't see the table.
+    /// One that is visually hidden, for screen readers.
     pub fn hidden(label: &'static str) -> Self {
         Self {
             hidden: true,
@@ -148,90 +240,42 @@ impl Column {
             ..Self::plain(label)
         }
     }
-
-    /// One that a click sorts by: `first` is the order to begin with, the other way comes with the
-    /// next click.
-    pub fn sorted_by(label: &'static str, first: &str, query: &Query, now: &str) -> Self {
-        let reversed = match first.strip_prefix('-') {
-            Some(name) => name.to_owned(),
-            None => format!("-{first}"),
-        };
-        let next = if now == first {
-            reversed.as_str()
-        } else {
-            first
-        };
-        let sorted = [first, reversed.as_str()].contains(&now).then(|| {
-            if now.starts_with('-') {
-                "descending"
-            } else {
-                "ascending"
-            }
-        });
-        Self {
-            sort: Some(query.with("sort", next)),
-            sorted,
-            ..Self::plain(label)
-        }
-    }
-
-    /// The same without the next click.
-    pub fn without_reverse(self) -> Self {
-        let sort = self.sort.filter(|_| self.sorted.is_none());
-        Self { sort, ..self }
-    }
 }
 
-/// One page of a list: which, and what is around it.
+/// The links to the pages around one.
 #[derive(Serialize)]
-pub struct Pages {
-    number: i64,
-    /// How many there are; none where they are not counted to the end.
-    of: Option<i64>,
+pub struct Pager {
     previous: Option<String>,
     next: Option<String>,
+    /// Whether the page ends because so many rows were searched.
+    is_cut: bool,
+    /// Whether this is not the first page.
+    is_further: bool,
 }
 
-impl Pages {
-    /// Cuts what was read of `turn` to the page, and tells what is around it.
-    pub fn of<T>(
-        turn: &Turn,
-        mut rows: Vec<(Place, T)>,
-        count: Option<Count>,
-        query: &Query,
-    ) -> (Self, Vec<T>) {
-        let (number, most) = (turn.number, usize::try_from(PER_PAGE).unwrap_or(usize::MAX));
-        let comes_back = matches!(turn.part.start, Start::Before(_));
-        let more = (comes_back || rows.len() > most) && number < LAST_PAGE;
-        rows.truncate(most);
-        let to = |page: i64, way, place: Option<&(Place, T)>| {
-            let page = query.with("page", &page.to_string());
-            match place {
-                Some((place, _)) => format!("{page}&{}", encoded([(way, &*written(place))])),
-                None => page,
-            }
+impl Pager {
+    /// Those of a page.
+    pub fn of<T>(page: &Page<T>, query: &Query) -> Self {
+        let to = |way, place: &Option<_>| {
+            let place: Option<String> = place.as_ref().map(ToString::to_string);
+            place.map(|place| query.with(way, &place))
         };
-        // The first page needs no place to end at.
-        let first = rows.first().filter(|_| number > 2);
-        let pages = Self {
-            number,
-            of: count
-                .filter(|count| !count.more)
-                .map(|count| ((count.rows + PER_PAGE - 1) / PER_PAGE).max(1))
-                // The last may be another by now than when the link here was made.
-                .filter(|of| number <= *of),
-            previous: (number > 1).then(|| to(number - 1, "before", first)),
-            next: more.then(|| to(number + 1, "after", rows.last())),
-        };
-        (pages, rows.into_iter().map(|(_, row)| row).collect())
+        Self {
+            previous: to("before", &page.previous),
+            next: to("after", &page.next),
+            is_cut: page.is_cut,
+            is_further: page.previous.is_some(),
+        }
     }
 }
 
-/// A place as links have it.
-fn written(place: &Place) -> String {
-    match &place.key {
-        Key::Text(key) => format!("{}.{key}", place.id),
-        Key::Number(key) => format!("{}.{key}", place.id),
+/// Where a page begins, as `after` and `before` ask for it; an invalid place counts as absent.
+pub fn start(list: &List, after: Option<&str>, before: Option<&str>) -> Start {
+    let place = |asked: Option<&str>| asked.and_then(|text| list.cursor(text));
+    match (place(after), place(before)) {
+        (Some(place), _) => Start::After(place),
+        (None, Some(place)) => Start::Before(place),
+        (None, None) => Start::First,
     }
 }
 
@@ -240,88 +284,17 @@ fn written(place: &Place) -> String {
 pub struct Counted {
     count: i64,
     more: bool,
-    /// In words: "1,234", "10,000+".
+    /// In words: "1,234", "1,000+".
     text: String,
 }
 
-impl Counted {
-    /// As many as were counted.
-    pub fn of(count: Count) -> Self {
+impl From<Count> for Counted {
+    fn from(count: Count) -> Self {
         let plus = if count.more { "+" } else { "" };
         Self {
             count: count.rows,
             more: count.more,
             text: grouped(count.rows) + plus,
-        }
-    }
-}
-
-/// The page that is asked for.
-pub struct Turn {
-    number: i64,
-    /// The rows to read: one more than fits, where it is not known whether there is another page.
-    pub part: Part,
-}
-
-impl Turn {
-    /// The page of that number, from 1; `after` and `before` say where it lies, wherever in the list that
-    /// is by now. `key` reads the key of a place. What makes no sense counts as absent.
-    pub fn to(
-        number: Option<&str>,
-        after: Option<&str>,
-        before: Option<&str>,
-        key: impl Fn(&str) -> Option<Key>,
-    ) -> Self {
-        let number = number
-            .and_then(|page| page.parse().ok())
-            .filter(|page| (1..=LAST_PAGE).contains(page))
-            .unwrap_or(1);
-        let place = |asked: Option<&str>| {
-            let (id, text) = asked?.split_once('.')?;
-            if text.contains(char::is_control) {
-                return None;
-            }
-            let (id, key) = (Uuid::try_parse(id).ok()?.to_string(), key(text)?);
-            Some(Place { key, id })
-        };
-        let (start, limit) = match (place(after), place(before)) {
-            (Some(place), _) => (Start::After(place), PER_PAGE + 1),
-            (None, Some(place)) => (Start::Before(place), PER_PAGE),
-            (None, None) => (Start::Row((number - 1) * PER_PAGE), PER_PAGE + 1),
-        };
-        let part = Part { start, limit };
-        Self { number, part }
-    }
-
-    /// The first page, where so few `rows` lie before a known one that they are the list's first.
-    pub fn or_first(&self, rows: usize) -> Option<Self> {
-        let read = i64::try_from(rows).unwrap_or(i64::MAX);
-        let short = matches!(self.part.start, Start::Before(_)) && read < self.part.limit;
-        short.then(|| Self {
-            number: 1,
-            part: Part::first(PER_PAGE + 1),
-        })
-    }
-
-    /// `count` in the light of this page, of which `rows` were read.
-    pub fn correct(&self, count: Count, rows: usize) -> Count {
-        let read = i64::try_from(rows).unwrap_or(i64::MAX);
-        // Only that tells how many rows come before, and only where some follow.
-        let seen = match self.part.start {
-            Start::Row(before) if before == 0 || read > 0 => before + read,
-            _ => return count,
-        };
-        let is_last = read < self.part.limit;
-        match count {
-            Count { more: false, .. } => count,
-            _ if is_last => Count {
-                rows: seen,
-                more: false,
-            },
-            Count { rows, more } => Count {
-                rows: rows.max(seen),
-                more,
-            },
         }
     }
 }

@@ -2,17 +2,23 @@
 //! its `stage()`.
 
 pub mod account;
+pub mod addresses;
 pub mod audit;
 pub mod bulk;
 mod chart;
 mod confirm;
+mod csv;
 pub mod dashboard;
+mod events;
+pub mod find;
 mod flash;
 mod list;
 pub mod new_user;
 mod next;
+mod note;
 pub mod notes; // example: notes
 mod page;
+mod period;
 pub mod session;
 pub mod theme;
 pub mod tokens;

@@ -38,6 +38,8 @@ struct Entered {
     username: String,
     password: Password,
     role: Role,
+    /// Whether to generate the password.
+    generate: bool,
     /// The admin's own password, which making an admin asks for as promoting one does.
     current: Password,
 }
@@ -47,6 +49,7 @@ impl Form for Entered {
         Some(Self {
             username: fields.raw("username"),
             password: Password::new(fields.raw("password")),
+            generate: fields.raw("generate") == "1",
             role: fields.raw("role").parse().unwrap_or(Role::User),
             current: Password::new(fields.raw("current_password")),
         })
@@ -66,11 +69,17 @@ async fn create(
     if asks && let Some(errors) = confirm(auth, admin, cookies, &entered.current).await? {
         return Ok(Err(again(auth, frame, &entered, &errors)));
     }
-    match make(auth, &entered, &admin.actor()).await {
+    let generated = entered.generate.then(Password::generate);
+    let password = generated.as_ref().unwrap_or(&entered.password);
+    match make(auth, &entered, password, &admin.actor()).await {
         Ok((id, name)) => {
             let user = Redirect::to(uri!("/admin", users::show(id)));
             let sentence = format!("{} can sign in now.", isolated(name.as_str()));
-            Ok(Ok(Done::success(user, sentence)))
+            let done = Done::success(user, sentence);
+            Ok(Ok(match generated {
+                Some(password) => done.with_secret(&password),
+                None => done,
+            }))
         }
         Err(Error::Invalid(errors)) => Ok(Err(again(auth, frame, &entered, &errors))),
         Err(error) if asks => {
@@ -86,11 +95,16 @@ fn again(auth: &Auth, frame: Frame, entered: &Entered, errors: &FieldErrors) -> 
     (Status::BadRequest, page)
 }
 
-async fn make(auth: &Auth, entered: &Entered, actor: &Actor) -> Result<(UserId, Username), Error> {
+async fn make(
+    auth: &Auth,
+    entered: &Entered,
+    password: &Password,
+    actor: &Actor,
+) -> Result<(UserId, Username), Error> {
     let name = Username::parse(&entered.username)
         .map_err(|complaint| FieldErrors::one("username", complaint))?;
     let id = auth
-        .create_user(&name, &entered.password, entered.role, actor)
+        .create_user(&name, password, entered.role, actor)
         .await?;
     Ok((id, name))
 }

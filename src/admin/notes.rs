@@ -12,15 +12,14 @@ use serde::Serialize;
 use super::BASE;
 use super::confirm::confirm;
 use super::flash::Done;
-use super::list::{Pages, Query, Turn, text};
-use super::page::{Frame, isolated, plain_query};
+use super::list::{PER_PAGE, Pager, Query, start, text};
+use super::page::{Frame, isolated};
 use crate::auth::Auth;
 use crate::error::{Error, FieldErrors};
 use crate::identity::NoteId;
 use crate::models::event::{self, About, Action, Actor};
 use crate::models::note::{self, Owned, Text};
-use crate::models::now;
-use crate::models::place::Key;
+use crate::models::{now, user};
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
 use crate::web::deadline::bounded;
@@ -59,33 +58,32 @@ impl From<Owned> for NoteView {
     }
 }
 
-/// What is asked for; what makes no sense counts as absent.
+/// What is asked for; an invalid value counts as absent.
 #[derive(FromForm)]
 struct Asked<'r> {
     user: Option<&'r str>,
-    page: Option<&'r str>,
     after: Option<&'r str>,
     before: Option<&'r str>,
 }
 
 #[get("/notes?<asked..>")]
 async fn list(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Template, Error> {
-    let user = text(asked.user);
     let mut query = Query::default();
-    query.note("user", user);
-    let key = |text: &str| Some(Key::Text(text.to_owned()));
-    let mut turn = Turn::to(asked.page, asked.after, asked.before, key);
+    query.note("user", text(asked.user));
     let mut db = auth.pool().read().await?;
-    let mut notes = note::list_any(&mut db, user, &turn.part).await?;
-    if let Some(first) = turn.or_first(notes.len()) {
-        turn = first;
-        notes = note::list_any(&mut db, user, &turn.part).await?;
-    }
-    let (pages, notes) = Pages::of(&turn, notes, None, &query);
+    let user = match text(asked.user) {
+        Some(name) => Some(user::id_of(&mut db, name).await?),
+        None => None,
+    };
+    let list = note::list_any(user.as_deref());
+    let from = start(&list, asked.after, asked.before);
+    let page = list.page::<Owned>(&mut db, from, PER_PAGE).await?;
+    drop(db);
     let content = context! {
-        pages,
-        notes: notes.into_iter().map(NoteView::from).collect::<Vec<_>>(),
-        user: plain_query(asked.user),
+        pager: Pager::of(&page, &query),
+        notes: page.rows.into_iter().map(NoteView::from).collect::<Vec<_>>(),
+        chips: query.chips(),
+        asked: query.values(&["user"]),
         narrowed: query.narrows(),
     };
     Ok(frame.render("admin/notes", content))

@@ -8,6 +8,7 @@ use rocket::request::{FromRequest, Outcome};
 use rocket_dyn_templates::Template;
 use serde::Serialize;
 
+use super::flash::Message;
 use super::{HOME, flash};
 use crate::auth::guard::Admin;
 use crate::config::Settings;
@@ -30,7 +31,7 @@ pub struct Outside {
     theme: Theme,
     /// Where the page is, for coming back to it.
     here: String,
-    flash: Option<(String, String)>,
+    flash: Option<Message>,
 }
 
 #[rocket::async_trait]
@@ -62,8 +63,9 @@ struct Context<C> {
     app: String,
     theme: &'static str,
     here: String,
-    flash: Option<(String, String)>,
+    flash: Option<Message>,
     viewer: Option<String>,
+    viewer_id: Option<String>,
     page: C,
 }
 
@@ -75,8 +77,9 @@ impl Frame {
 
     /// The page, with `content` as the template's own part of the context.
     pub fn render(self, template: &'static str, content: impl Serialize) -> Template {
-        let viewer = self.admin.username.clone();
-        self.outside.template(template, Some(viewer), content)
+        let (name, id) = (&self.admin.username, self.admin.user_id);
+        let viewer = Some((name.clone(), id.to_string()));
+        self.outside.template(template, viewer, content)
     }
 }
 
@@ -106,15 +109,17 @@ impl Outside {
     fn template(
         self,
         template: &'static str,
-        viewer: Option<String>,
+        viewer: Option<(String, String)>,
         content: impl Serialize,
     ) -> Template {
+        let (viewer, viewer_id) = viewer.unzip();
         let context = Context {
             app: self.app,
             theme: self.theme.as_str(),
             here: self.here,
             flash: self.flash,
             viewer,
+            viewer_id,
             page: content,
         };
         Template::render(template, context)

@@ -7,34 +7,37 @@ use rocket::{State, get, post, routes, uri};
 use rocket_dyn_templates::{Template, context};
 use serde::Serialize;
 
+use super::csv::{Csv, Rows};
 use super::flash::Done;
-use super::list::{
-    COUNTED, Choice, Column, Counted, Order, Pages, Query, Turn, choices, order, text,
-};
+use super::list::{Column, Counted, Order, PER_PAGE, Pager, Query, Sorting, order, start, text};
 use super::next::page_here;
+use super::note::Note;
 use super::page::{Frame, isolated};
 use super::{BASE, users};
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
 use crate::auth::sessions::{Reason, Which};
+use crate::db::Conn;
 use crate::error::Error;
+use crate::identity::address::Network;
 use crate::identity::{TokenId, UserId, key};
-use crate::models::now;
-use crate::models::token::list::{Filter, Sort};
+use crate::models::list::READ;
+use crate::models::token::list::{Filter, SOON, Sort, Status};
 use crate::models::token::{self, Kind, Token};
+use crate::models::{now, stats, user};
 use crate::web::body::{Body, Fields, Form};
 use crate::web::deadline::bounded;
+use crate::web::time::rfc3339;
 
-const DAY: i64 = 24 * 60 * 60;
-/// Seconds before its end in which a token is marked.
-const SOON: i64 = 7 * DAY;
-/// The most days that "unused for" takes.
-const MOST_DAYS: i64 = 36_500;
+/// The maximum of days that "unused for" takes.
+const MAX_DAYS: i64 = 36_500;
+/// Apps and versions that a client's list names.
+const DEVICES: i64 = 12;
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: tokens", |rocket| async {
-        rocket.mount(BASE, bounded(routes![all, ask, revoke]))
+        rocket.mount(BASE, bounded(routes![all, download, ask, revoke]))
     })
 }
 
@@ -53,6 +56,8 @@ pub(super) struct TokenView {
     /// `live`, `soon` (live, for a week at most) or `expired`.
     state: &'static str,
     address: Option<String>,
+    app: Option<String>,
+    version: Option<String>,
     user_agent: Option<String>,
     /// Whether it is the viewer's own session.
     current: bool,
@@ -83,93 +88,114 @@ impl TokenView {
                 1..=SOON if token.kind == Kind::Api => "soon",
                 _ => "live",
             },
-            address: token.last_address,
+            address: token.address.map(|address| address.to_string()),
+            app: token.app,
+            version: token.app_version,
             user_agent: token.user_agent,
             current: token.id == current,
         }
     }
 }
 
-const ORDERS: [Order<Sort>; 5] = [
+const ORDERS: [Order<Sort>; 3] = [
     Order {
         name: "created",
         by: Sort::Created,
-        words: ["Oldest first", "Newest first"],
+        words: ["Created: oldest first", "Created: newest first"],
     },
     Order {
         name: "last_used",
         by: Sort::LastUsed,
-        words: ["Used longest ago first", "Used last first"],
+        words: ["Last used: oldest first", "Last used: newest first"],
     },
     Order {
         name: "expires",
         by: Sort::Expires,
-        words: ["Expires first", "Expires last"],
-    },
-    Order {
-        name: "user",
-        by: Sort::User,
-        words: ["User, A first", "User, Z first"],
-    },
-    Order {
-        name: "client",
-        by: Sort::Client,
-        words: ["Client, A first", "Client, Z first"],
+        words: ["Expires: soonest first", "Expires: latest first"],
     },
 ];
-const NEWEST: ((Sort, bool), &str) = ((Sort::Created, true), "-created");
-/// Not offered where unused tokens are looked for: those that end last are nearly all in use, and of a
-/// million it takes too long to find the others.
-const LAST_TO_END: &str = "-expires";
 
-/// What the list is narrowed to, as it was asked for; what makes no sense is dropped.
+/// What the list is narrowed to, as it was asked for; an invalid value is dropped.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Filters {
-    q: Option<String>,
     user: Option<String>,
     client: Option<String>,
     address: Option<String>,
+    device: Option<String>,
+    older: Option<String>,
+    kind: Option<String>,
     status: Option<String>,
     /// Days.
     unused: Option<i64>,
-    /// Whether something was dropped: harmless where one looks, not where one revokes what is left.
+    /// Whether something was dropped: harmless in a list, not where what is left is revoked.
     #[serde(skip)]
     pub(super) dropped: bool,
+}
+
+const NAMES: [&str; 8] = [
+    "user", "client", "address", "device", "older", "kind", "status", "unused",
+];
+
+fn status(word: &str) -> Option<Status> {
+    match word {
+        "live" => Some(Status::Live),
+        "expired" => Some(Status::Expired),
+        "unused" => Some(Status::Unused),
+        "expiring" => Some(Status::Expiring),
+        _ => None,
+    }
+}
+
+fn kind(word: &str) -> Option<Kind> {
+    Kind::try_from(word.to_owned()).ok()
 }
 
 impl Filters {
     /// Takes them from parameters or fields by their names.
     pub(super) fn read<'a>(value: impl Fn(&'static str) -> Option<&'a str>) -> Self {
         let plain = |name| text(value(name)).map(str::to_owned);
-        let is_status = |word: &&str| ["live", "expired"].contains(word);
         let days = value("unused").and_then(|days| days.trim().parse().ok());
+        let network = value("address").and_then(Network::parse);
+        let device = plain("device");
         let filters = Self {
-            q: plain("q"),
             user: plain("user"),
             client: plain("client"),
-            address: plain("address").map(|address| address.to_lowercase()),
-            status: value("status").filter(is_status).map(str::to_owned),
-            unused: days.filter(|days| (0..=MOST_DAYS).contains(days)),
+            address: network.map(|network| network.to_string()),
+            older: plain("older").filter(|_| device.is_some()),
+            device,
+            kind: value("kind")
+                .filter(|word| kind(word).is_some())
+                .map(str::to_owned),
+            status: value("status")
+                .filter(|word| status(word).is_some())
+                .map(str::to_owned),
+            unused: days.filter(|days| (0..=MAX_DAYS).contains(days)),
             dropped: false,
         };
-        let names = ["q", "user", "client", "address", "status", "unused"];
-        let given = names
+        let given = NAMES
             .iter()
             .filter(|name| value(name).is_some_and(|v| !v.is_empty()));
         let dropped = given.count() > filters.query().len();
         Self { dropped, ..filters }
     }
 
-    pub(super) fn filter(&self, now: i64) -> Filter {
-        Filter {
-            name: key(self.q.as_deref().unwrap_or_default()),
-            user: self.user.as_deref().map(key),
+    /// Looks the user up; a name that nobody has finds nothing.
+    pub(super) async fn filter(&self, db: &mut Conn) -> sqlx::Result<Filter> {
+        let user = match &self.user {
+            Some(name) => Some(user::id_of(db, name).await?),
+            None => None,
+        };
+        Ok(Filter {
+            user,
             client: self.client.as_deref().map(key),
-            address: self.address.clone(),
-            live: self.status.as_deref().map(|status| status == "live"),
-            unused_since: self.unused.map(|days| now - days * DAY),
+            address: self.address.as_deref().and_then(Network::parse),
+            device: self.device.clone(),
+            older: self.older.clone(),
+            kind: self.kind.as_deref().and_then(kind),
+            status: self.status.as_deref().and_then(status),
+            unused: self.unused,
             ..Filter::default()
-        }
+        })
     }
 
     /// Whether nothing was asked for.
@@ -180,27 +206,30 @@ impl Filters {
     /// The parameters or fields that ask for them.
     pub(super) fn query(&self) -> Query {
         let mut query = Query::default();
-        query.note("q", self.q.as_deref());
         query.note("user", self.user.as_deref());
         query.note("client", self.client.as_deref());
         query.note("address", self.address.as_deref());
+        query.note("device", self.device.as_deref());
+        query.note("older", self.older.as_deref());
+        query.note("kind", self.kind.as_deref());
         query.note("status", self.status.as_deref());
         query.note("unused", self.unused.map(|days| days.to_string()));
         query
     }
 }
 
-/// What is asked for; what makes no sense counts as absent.
+/// What is asked for; an invalid value counts as absent.
 #[derive(FromForm)]
 pub(super) struct Asked<'r> {
-    q: Option<&'r str>,
     user: Option<&'r str>,
     client: Option<&'r str>,
     address: Option<&'r str>,
+    device: Option<&'r str>,
+    older: Option<&'r str>,
+    kind: Option<&'r str>,
     status: Option<&'r str>,
     unused: Option<&'r str>,
     sort: Option<&'r str>,
-    page: Option<&'r str>,
     after: Option<&'r str>,
     before: Option<&'r str>,
 }
@@ -208,10 +237,12 @@ pub(super) struct Asked<'r> {
 impl Asked<'_> {
     pub(super) fn filters(&self) -> Filters {
         Filters::read(|name| match name {
-            "q" => self.q,
             "user" => self.user,
             "client" => self.client,
             "address" => self.address,
+            "device" => self.device,
+            "older" => self.older,
+            "kind" => self.kind,
             "status" => self.status,
             "unused" => self.unused,
             _ => None,
@@ -219,18 +250,15 @@ impl Asked<'_> {
     }
 }
 
-fn columns(query: &Query, sort: &str, unused: bool) -> Vec<Column> {
-    let expires = Column::sorted_by("Expires", "expires", query, sort);
+fn columns(sorting: &Sorting) -> Vec<Column> {
     vec![
-        Column::sorted_by("User", "user", query, sort),
-        Column::sorted_by("Client", "client", query, sort),
-        Column::sorted_by("Last used", "-last_used", query, sort),
-        Column::sorted_by("Created", "-created", query, sort),
-        if unused {
-            expires.without_reverse()
-        } else {
-            expires
-        },
+        Column::plain("User"),
+        Column::plain("Client"),
+        Column::plain("Device"),
+        Column::plain("IP address"),
+        sorting.column("Last used", "-last_used"),
+        sorting.column("Created", "-created"),
+        sorting.column("Expires", "expires"),
         Column::plain("State"),
         Column::hidden("Action"),
     ]
@@ -239,37 +267,78 @@ fn columns(query: &Query, sort: &str, unused: bool) -> Vec<Column> {
 #[get("/tokens?<asked..>")]
 async fn all(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Template, Error> {
     let (now, filters) = (now(), asked.filters());
-    let (by, sort) = order(&ORDERS, asked.sort).unwrap_or(NEWEST);
-    let mut turn = Turn::to(asked.page, asked.after, asked.before, |text| by.0.key(text));
-    let engine = auth.pool().engine();
-    let mut db = auth.pool().read().await?;
-    let found = filters.filter(now).search(&mut db, engine, now).await?;
-    let mut tokens = found.part(&mut db, by, &turn.part).await?;
-    if let Some(first) = turn.or_first(tokens.len()) {
-        turn = first;
-        tokens = found.part(&mut db, by, &turn.part).await?;
-    }
-    let count = found.count(&mut db, COUNTED, false).await?;
-    drop(db);
-    let count = turn.correct(count, tokens.len());
     let mut query = filters.query();
-    let narrowed = query.narrows();
-    query.note("sort", asked.sort.and(Some(sort)));
-    let (pages, tokens) = Pages::of(&turn, tokens, Some(count), &query);
-    let offered = |choice: &Choice| {
-        filters.unused.is_none() || choice.value != LAST_TO_END || sort == LAST_TO_END
+    let mut db = auth.pool().read().await?;
+    let filter = filters.filter(&mut db).await?;
+    let sorted = filter.sorted(order(&ORDERS, asked.sort));
+    query.note(
+        "sort",
+        asked.sort.filter(|_| order(&ORDERS, asked.sort).is_some()),
+    );
+    let sorting = Sorting::of(&ORDERS, &filter.sorts(), sorted, &query);
+    let list = filter.list(sorted, now);
+    let from = start(&list, asked.after, asked.before);
+    let page = list.page(&mut db, from, PER_PAGE).await?;
+    let count = list.count(&mut db).await?;
+    let devices = match &filter.client {
+        Some(client) => stats::devices(&mut db, client, READ, DEVICES).await?,
+        None => vec![],
     };
+    drop(db);
     let content = context! {
-        count: Counted::of(count),
-        pages,
-        tokens: TokenView::all(tokens, frame.admin().token_id, now),
-        columns: columns(&query, sort, filters.unused.is_some()),
-        orders: choices(&ORDERS).into_iter().filter(offered).collect::<Vec<_>>(),
+        count: Counted::from(count),
+        pager: Pager::of(&page, &query),
+        tokens: TokenView::all(page.rows, frame.admin().token_id, now),
+        columns: columns(&sorting),
+        chips: query.chips(),
+        query: query.text(),
+        sorting,
+        devices,
         filters,
-        sort,
-        narrowed,
+        narrowed: query.narrows(),
     };
     Ok(frame.render("admin/tokens", content))
+}
+
+const HEADING: [&str; 12] = [
+    "id",
+    "user",
+    "client",
+    "kind",
+    "hint",
+    "created",
+    "last used",
+    "expires",
+    "address",
+    "app",
+    "version",
+    "user agent",
+];
+
+#[get("/tokens.csv?<asked..>")]
+async fn download(auth: &State<Auth>, _admin: Admin, asked: Asked<'_>) -> Result<Csv, Error> {
+    let filter = {
+        let mut db = auth.pool().read().await?;
+        asked.filters().filter(&mut db).await?
+    };
+    let list = filter.list(filter.sorted(order(&ORDERS, asked.sort)), now());
+    let rows = Rows::new(auth, list, &HEADING, |token: Token| {
+        vec![
+            Some(token.id.to_string()),
+            Some(token.username),
+            Some(token.client),
+            Some(token.kind.as_str().to_owned()),
+            Some(token.hint),
+            rfc3339(token.created_at),
+            token.last_used_at.and_then(rfc3339),
+            rfc3339(token.ends_at),
+            token.address.map(|address| address.to_string()),
+            token.app,
+            token.app_version,
+            token.user_agent,
+        ]
+    });
+    rows.download("tokens").await
 }
 
 #[get("/tokens/<id>/revoke?<next>")]
@@ -293,12 +362,15 @@ async fn ask(
 struct Answer {
     /// Where to go on.
     next: String,
+    note: Note,
 }
 
 impl Form for Answer {
     fn read(fields: &mut Fields) -> Option<Self> {
-        let next = fields.raw("next");
-        Some(Self { next })
+        Some(Self {
+            next: fields.raw("next"),
+            note: Note::read(fields),
+        })
     }
 }
 
@@ -313,8 +385,8 @@ async fn revoke(
     let next = Some(answer.0.next.as_str()).filter(|next| !next.is_empty());
     let found = find(auth, id).await?;
     // Also one that has ended already: this process may not know yet.
-    auth.end(Which::One(id), Reason::Revoked, &admin.actor())
-        .await?;
+    let actor = answer.0.note.signed(admin.actor())?;
+    auth.end(Which::One(id), Reason::Revoked, &actor).await?;
     let Some(token) = found else {
         return Ok(gone(next));
     };

@@ -7,27 +7,32 @@ use rocket_dyn_templates::{Template, context};
 use serde::Serialize;
 
 use super::BASE;
-use super::list::{COUNTED, Column, Counted, Order, Pages, Query, Turn, choices, order, text};
+use super::csv::{Csv, Rows};
+use super::events::EventView;
+use super::list::{Column, Counted, Order, PER_PAGE, Pager, Query, Sorting, order, start, text};
 use super::page::{Frame, plain_query};
 use super::tokens::TokenView;
 use crate::auth::Auth;
+use crate::auth::guard::Admin;
 use crate::auth::throttle::Locks;
 use crate::error::Error;
 use crate::identity::{UserId, key};
-use crate::models::event::{self, Event};
+use crate::models::event;
+use crate::models::list::Start;
 use crate::models::now;
 use crate::models::token;
-use crate::models::user::{self, Filter, Listed, Role, Sort, User};
+use crate::models::user::{self, Filter, Listed, Role, Sort, Status, User};
 use crate::web::deadline::bounded;
+use crate::web::time::rfc3339;
 
-const EVENTS: i64 = 15;
+const EVENTS: usize = 10;
 /// Where the list is.
 pub(super) const LIST: &str = "/admin/users";
 
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: users", |rocket| async {
-        rocket.mount(BASE, bounded(routes![list, show]))
+        rocket.mount(BASE, bounded(routes![list, download, show]))
     })
 }
 
@@ -99,138 +104,138 @@ impl From<Locks> for LocksView {
     }
 }
 
-/// A line of the audit trail as the pages show it.
-#[derive(Serialize)]
-pub(super) struct Happened {
-    at: i64,
-    action: String,
-    via: String,
-    actor: Option<String>,
-    subject: Option<String>,
-    subject_id: Option<String>,
-    client: Option<String>,
-    reason: Option<String>,
-    address: Option<String>,
-    count: i64,
-}
-
-impl From<Event> for Happened {
-    fn from(event: Event) -> Self {
-        Self {
-            at: event.at,
-            action: event.action,
-            via: event.via,
-            actor: event.actor_name,
-            subject: event.subject_name,
-            subject_id: event.subject_id,
-            client: event.client,
-            reason: event.reason,
-            address: event.address,
-            count: event.count,
-        }
-    }
-}
-
 const ORDERS: [Order<Sort>; 3] = [
     Order {
         name: "name",
         by: Sort::Name,
-        words: ["Name, A first", "Name, Z first"],
+        words: ["Name: A to Z", "Name: Z to A"],
     },
     Order {
         name: "created",
         by: Sort::Created,
-        words: ["Oldest first", "Newest first"],
+        words: ["Created: oldest first", "Created: newest first"],
     },
     Order {
         name: "last_seen",
         by: Sort::LastSeen,
-        words: ["Seen longest ago first", "Seen last first"],
+        words: ["Last seen: oldest first", "Last seen: newest first"],
     },
 ];
 
-/// What is asked for; what makes no sense counts as absent.
+/// What is asked for; an invalid value counts as absent.
 #[derive(FromForm)]
 pub(super) struct Asked<'r> {
     q: Option<&'r str>,
     status: Option<&'r str>,
     role: Option<&'r str>,
     sort: Option<&'r str>,
-    page: Option<&'r str>,
     after: Option<&'r str>,
     before: Option<&'r str>,
 }
 
-impl<'r> Asked<'r> {
-    fn status(&self) -> Option<&'r str> {
-        self.status
-            .filter(|word| ["active", "disabled"].contains(word))
-    }
+const STATUSES: [&str; 3] = ["active", "disabled", "locked"];
 
-    fn role(&self) -> Option<Role> {
-        self.role.and_then(|word| word.parse().ok())
-    }
-
-    fn filter(&self) -> Filter {
+impl Asked<'_> {
+    fn filter(&self, auth: &Auth) -> Filter {
         Filter {
             name: key(plain_query(self.q)),
-            active: self.status().map(|word| word == "active"),
-            role: self.role(),
+            status: match self.status {
+                Some("active") => Some(Status::Active),
+                Some("disabled") => Some(Status::Disabled),
+                Some("locked") => Some(auth.locked()),
+                _ => None,
+            },
+            role: self.role.and_then(|word| word.parse().ok()),
         }
     }
 
     fn query(&self) -> Query {
         let mut query = Query::default();
         query.note("q", text(self.q));
-        query.note("status", self.status());
-        query.note("role", self.role().map(Role::as_str));
-        query.note("sort", order(&ORDERS, self.sort).map(|(_, asked)| asked));
+        query.note("status", self.status.filter(|word| STATUSES.contains(word)));
+        query.note(
+            "role",
+            self.role.filter(|word| word.parse::<Role>().is_ok()),
+        );
+        query.note(
+            "sort",
+            self.sort.filter(|_| order(&ORDERS, self.sort).is_some()),
+        );
         query
     }
 }
 
-fn columns(query: &Query, sort: &str) -> Vec<Column> {
+fn columns(sorting: &Sorting) -> Vec<Column> {
     vec![
-        Column::sorted_by("User", "name", query, sort),
+        sorting.column("User", "name"),
         Column::plain("Role"),
         Column::plain("Status"),
         Column::number("Live tokens"),
-        Column::sorted_by("Last seen", "-last_seen", query, sort),
-        Column::sorted_by("Created", "-created", query, sort),
+        sorting.column("Last seen", "-last_seen"),
+        sorting.column("Created", "-created"),
     ]
 }
 
 #[get("/users?<asked..>")]
-pub(super) async fn list(
-    auth: &State<Auth>,
-    frame: Frame,
-    asked: Asked<'_>,
-) -> Result<Template, Error> {
-    let (filter, query) = (asked.filter(), asked.query());
-    let (by, sort) = order(&ORDERS, asked.sort).unwrap_or(((Sort::Name, false), "name"));
-    let mut turn = Turn::to(asked.page, asked.after, asked.before, |text| by.0.key(text));
+async fn list(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Template, Error> {
+    let (filter, query, now) = (asked.filter(auth), asked.query(), now());
+    let sorted = filter.sorted(order(&ORDERS, asked.sort));
+    let sorting = Sorting::of(&ORDERS, filter.sorts(), sorted, &query);
+    let list = filter.list(sorted, now);
+    let from = start(&list, asked.after, asked.before);
     let mut db = auth.pool().read().await?;
-    let count = user::count(&mut db, &filter, COUNTED).await?;
-    let mut users = user::list(&mut db, &filter, by, now(), &turn.part).await?;
-    if let Some(first) = turn.or_first(users.len()) {
-        turn = first;
-        users = user::list(&mut db, &filter, by, now(), &turn.part).await?;
-    }
-    let (pages, users) = Pages::of(&turn, users, Some(count), &query);
+    let page = list.page::<Listed>(&mut db, from, PER_PAGE).await?;
+    let count = list.count(&mut db).await?;
+    drop(db);
     let content = context! {
-        count: Counted::of(count),
-        pages,
-        users: users.into_iter().map(Row::from).collect::<Vec<_>>(),
-        columns: columns(&query, sort),
-        orders: choices(&ORDERS),
-        q: plain_query(asked.q),
-        status: asked.status(),
-        role: asked.role().map(Role::as_str),
-        sort,
+        count: Counted::from(count),
+        pager: Pager::of(&page, &query),
+        users: page.rows.into_iter().map(Row::from).collect::<Vec<_>>(),
+        columns: columns(&sorting),
+        chips: query.chips(),
+        asked: query.values(&["q", "status", "role"]),
+        query: query.text(),
+        sorting,
         narrowed: query.narrows(),
         own: frame.admin().user_id.to_string(),
     };
     Ok(frame.render("admin/users", content))
+}
+
+const HEADING: [&str; 8] = [
+    "id",
+    "username",
+    "role",
+    "status",
+    "live tokens",
+    "last seen",
+    "last login",
+    "created",
+];
+
+#[get("/users.csv?<asked..>")]
+async fn download(auth: &State<Auth>, _admin: Admin, asked: Asked<'_>) -> Result<Csv, Error> {
+    let filter = asked.filter(auth);
+    let list = filter.list(filter.sorted(order(&ORDERS, asked.sort)), now());
+    let rows = Rows::new(auth, list, &HEADING, |listed: Listed| {
+        let user = listed.user;
+        let status = if user.disabled_at.is_some() {
+            "disabled"
+        } else {
+            "active"
+        };
+        vec![
+            Some(user.id.to_string()),
+            Some(user.username),
+            Some(user.role.as_str().to_owned()),
+            Some(status.to_owned()),
+            Some(listed.tokens.to_string()),
+            user.last_seen_at.and_then(rfc3339),
+            user.last_login_at.and_then(rfc3339),
+            rfc3339(user.created_at),
+        ]
+    });
+    rows.download("users").await
 }
 
 #[get("/users/<id>")]
@@ -244,7 +249,11 @@ pub(super) async fn show(
     let mut db = auth.pool().read().await?;
     let user = user::find(&mut db, id).await?.ok_or(Error::NotFound)?;
     let tokens = token::list_of_user(&mut db, id).await?;
-    let events = event::latest_about(&mut db, id, EVENTS).await?;
+    let [about, by] =
+        [event::Filter::about(&user), event::Filter::by(&user)].map(|filter| filter.list());
+    let about = about.page(&mut db, Start::First, EVENTS).await?;
+    let by = by.page(&mut db, Start::First, EVENTS).await?;
+    drop(db);
     let (current, now) = (frame.admin().token_id, now());
     let live = tokens.iter().filter(|token| token.ends_at > now).count();
     let content = context! {
@@ -253,7 +262,8 @@ pub(super) async fn show(
         locks: LocksView::from(locks),
         live,
         tokens: TokenView::all(tokens, current, now),
-        events: events.into_iter().map(Happened::from).collect::<Vec<_>>(),
+        about: EventView::all(about.rows),
+        by: EventView::all(by.rows),
     };
     Ok(frame.render("admin/user", content))
 }

@@ -73,7 +73,7 @@ impl Item {
             hint: token.hint,
             created_at: rfc3339(token.created_at),
             last_used_at: token.last_used_at.and_then(rfc3339),
-            last_address: token.last_address,
+            last_address: token.address.map(|address| address.to_string()),
             user_agent: token.user_agent,
             expires_at: token.expires_at.and_then(rfc3339),
             current: token.id == current,

@@ -30,6 +30,17 @@ pub enum Tokens {
     Keep,
 }
 
+/// What became of users that were to be disabled.
+#[derive(Debug, Default)]
+pub struct Disabled {
+    /// How many were.
+    pub users: u64,
+    /// How many tokens that ended.
+    pub tokens: u64,
+    /// Why one was left as it was.
+    pub left: Option<&'static str>,
+}
+
 impl Auth {
     /// Creates a user.
     ///
@@ -104,6 +115,31 @@ impl Auth {
         let ended = end_within(&mut tx, which, Reason::UserDisabled, actor, now).await?;
         tx.commit().await?;
         Ok(ended)
+    }
+
+    /// Disables users, as one bulk action.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; those that were disabled before stay so.
+    pub async fn disable_each(&self, ids: &[UserId], actor: &Actor) -> Result<Disabled, Error> {
+        let mut disabled = Disabled::default();
+        let actions = (Action::UsersDisabled, Action::UserDisabled);
+        let work = async |actor: &Actor| {
+            for id in ids {
+                match self.disable(*id, actor).await {
+                    Ok(ended) => {
+                        disabled.users += 1;
+                        disabled.tokens += ended;
+                    }
+                    Err(Error::NotFound) => {}
+                    Err(Error::Conflict(why)) => disabled.left = Some(why),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(disabled.users)
+        };
+        self.in_bulk(actions, "selected", actor, work).await?;
+        Ok(disabled)
     }
 
     /// Enables a user again. Again is harmless.
@@ -259,7 +295,7 @@ impl Auth {
             drop(permit);
             let refused = Refused {
                 user: Some((id, session.username.clone())),
-                reason: "wrong current password",
+                reason: "confirmation",
             };
             let actor = session.actor(caller);
             self.record_failure(&actor, &refused, &attempt).await?;

@@ -17,6 +17,7 @@ pub mod accounts;
 mod cache;
 mod change;
 pub mod demo;
+pub mod find;
 mod follow;
 pub mod guard;
 mod metrics;

@@ -15,9 +15,11 @@ use super::change::Change;
 use super::throttle::{Attempt, Checked, Presented, remember_address};
 use crate::config::{Lifetime, TokensFull};
 use crate::error::Error;
+use crate::identity::address::Address;
 use crate::identity::{ClientName, TokenId, UserId, Username};
 use crate::models::ending::STRIPES;
 use crate::models::event::{self, About, Action, Actor, Via};
+use crate::models::list::Start;
 use crate::models::token::list::Filter;
 use crate::models::token::{self, Ended, Kind, NewToken, Owned};
 use crate::models::user::{self, Credentials, Role};
@@ -116,27 +118,51 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub(super) fn as_str(self) -> &'static str {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Logout,
+        Self::Revoked,
+        Self::Replaced,
+        Self::Evicted,
+        Self::PasswordChanged,
+        Self::UserDisabled,
+        Self::UserDemoted,
+        Self::UserDeleted,
+        Self::Expired,
+    ];
+
+    /// The word that the audit log has for it.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Logout => "logout",
             Self::Revoked => "revoked",
-            Self::Replaced => "replaced by a new login",
-            Self::Evicted => "too many tokens",
-            Self::PasswordChanged => "password changed",
-            Self::UserDisabled => "user disabled",
-            Self::UserDemoted => "no longer an admin",
-            Self::UserDeleted => "user deleted",
+            Self::Replaced => "replaced",
+            Self::Evicted => "evicted",
+            Self::PasswordChanged => "password",
+            Self::UserDisabled => "disabled",
+            Self::UserDemoted => "demoted",
+            Self::UserDeleted => "deleted",
             Self::Expired => "expired",
+        }
+    }
+
+    fn action(self) -> Action {
+        match self {
+            Self::Replaced => Action::TokenReplaced,
+            Self::Expired => Action::TokenExpired,
+            _ => Action::TokenRevoked,
         }
     }
 }
 
 /// Seconds after a sign-in in which its first request comes.
 const JUST_NOW: i64 = 60;
+/// The event of a bulk revocation, and those of its tokens.
+const REVOKED: (Action, Action) = (Action::TokensRevoked, Action::TokenRevoked);
 /// Expired tokens looked up at once.
 const PRUNED_AT_ONCE: i64 = 500;
 /// Tokens that a filter finds, ended at once.
-const ENDED_AT_ONCE: i64 = 1000;
+const ENDED_AT_ONCE: usize = 1000;
 
 impl Auth {
     /// Signs a client of the JSON API in: issues its token, in place of the one it had.
@@ -274,7 +300,6 @@ impl Auth {
         let secret = Secret::generate(&self.settings.token_prefix);
         let (ttl, idle_ttl) = self.lifetimes(kind);
         let expires_at = ttl.end_after(now);
-        let address = actor.address.as_deref();
         let new = NewToken {
             id: TokenId::new(),
             user_id: user.id,
@@ -285,15 +310,16 @@ impl Auth {
             created_at: now,
             expires_at,
             ends_at: Some(ends_at(expires_at, idle_ttl, now)),
-            address,
+            address: actor.address,
             user_agent: caller.user_agent.as_deref(),
         };
         token::insert(&mut tx, &new).await?;
         let about = About {
             subject: Some((user.id, &user.username)),
             token: Some(new.id),
+            hint: Some(secret.hint()),
             client: Some(client.as_str()),
-            reason: None,
+            ..About::default()
         };
         event::insert(&mut tx, Action::TokenIssued, &actor, about, now).await?;
         remember_address(&mut tx, user.id, caller).await?;
@@ -409,14 +435,14 @@ impl Auth {
     /// Whether the caller's browser has signed in to the admin a moment ago and has not sent the
     /// session back since. Where the database can't tell, it has not.
     pub async fn session_is_lost(&self, caller: &Caller) -> bool {
-        let Some(address) = caller.address.map(|address| address.to_string()) else {
+        let Some(address) = caller.address.map(Address::from) else {
             return false;
         };
         let since = TokenId::at((now() - JUST_NOW) * 1000);
         let agent = caller.user_agent.as_deref().unwrap_or_default();
         let unused = async {
             let mut db = self.pool.read().await?;
-            token::any_unused(&mut db, Kind::Admin, since, &address, agent).await
+            token::any_unused(&mut db, Kind::Admin, since, address, agent).await
         };
         unused.await.unwrap_or(false)
     }
@@ -432,61 +458,118 @@ impl Auth {
         Ok(ended)
     }
 
-    /// Ends these tokens, whosever they are, and says how many there were.
+    /// Ends these tokens, whosever they are, as one bulk action, and says how many there were.
     ///
     /// # Errors
     /// [`Error::Database`]; those that were ended before stay ended.
-    pub async fn end_these(
-        &self,
-        ids: &[TokenId],
-        reason: Reason,
-        actor: &Actor,
-    ) -> Result<u64, Error> {
+    pub async fn end_these(&self, ids: &[TokenId], actor: &Actor) -> Result<u64, Error> {
         let owned = {
             let mut db = self.pool.read().await?;
             token::owners(&mut db, ids).await?
         };
-        let ended = self.end_owned(&owned, reason, actor).await?;
-        self.forget(0..STRIPES);
+        let ended = self
+            .in_bulk(REVOKED, "selected", actor, async |actor| {
+                self.end_owned(&owned, Reason::Revoked, actor).await
+            })
+            .await?;
+        if owned.len() < ids.len() {
+            // Another process may have ended them, which this one does not know yet.
+            self.forget(0..STRIPES);
+        }
         Ok(ended)
     }
 
-    /// Ends every token that `filter` lets through and that has been issued, and says how many.
+    /// Ends all tokens of these users but the one that is kept, as one bulk action, and says how many.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; those that were ended before stay ended.
+    pub async fn end_of_users(
+        &self,
+        users: &[UserId],
+        kept: TokenId,
+        actor: &Actor,
+    ) -> Result<u64, Error> {
+        let work = async |actor: &Actor| {
+            let mut ended = 0;
+            for user in users {
+                let which = Which::OfUser(*user, Some(kept));
+                ended += self.end(which, Reason::Revoked, actor).await?;
+            }
+            Ok(ended)
+        };
+        self.in_bulk(REVOKED, "selected users", actor, work).await
+    }
+
+    /// Ends every token that `filter` lets through and that has been issued, as one bulk action, and says how many.
+    /// `described` is the filter in the audit log.
     ///
     /// # Errors
     /// [`Error::Database`]; those that were ended before stay ended.
     pub async fn end_matching(
         &self,
         filter: &Filter,
-        reason: Reason,
+        described: &str,
         actor: &Actor,
     ) -> Result<u64, Error> {
         // What is in use is not unused.
         self.flush_usage().await?;
-        let now = now();
         let newest = {
             let mut db = self.pool.read().await?;
             token::newest(&mut db).await?
         };
-        // A user who signs in again meanwhile is not asked for a second time. A token may be of the future: of
-        // before the clock was set back.
-        let filter = Filter {
-            issued_by: newest.max(Some(now)),
+        // A user who signs in again meanwhile is not asked for a second time.
+        let list = Filter {
+            up_to: newest,
             ..filter.clone()
         };
-        let mut ended = 0;
-        loop {
-            let some = {
-                let mut db = self.pool.read_long().await?;
-                let found = filter.search(&mut db, self.pool.engine(), now).await?;
-                found.some(&mut db, ENDED_AT_ONCE).await?
-            };
-            if some.is_empty() {
-                self.forget(0..STRIPES);
-                return Ok(ended);
-            }
-            ended += self.end_owned(&some, reason, actor).await?;
-        }
+        let list = list.list(None, now());
+        let ended = self
+            .in_bulk(REVOKED, described, actor, async |actor| {
+                let (mut ended, mut start) = (0, Some(Start::First));
+                while let Some(from) = start {
+                    let page = {
+                        let mut db = self.pool.read_long().await?;
+                        list.page::<Owned>(&mut db, from, ENDED_AT_ONCE).await?
+                    };
+                    let mut owned = page.rows;
+                    owned.sort_by_key(|token| token.user_id);
+                    ended += self.end_owned(&owned, Reason::Revoked, actor).await?;
+                    start = page.next.map(Start::After);
+                }
+                Ok(ended)
+            })
+            .await;
+        self.forget(0..STRIPES);
+        ended
+    }
+
+    /// Does something to many: one event with what it was narrowed to and how many it concerned, to which
+    /// the others refer.
+    pub(super) async fn in_bulk(
+        &self,
+        (action, part): (Action, Action),
+        filter: &str,
+        actor: &Actor,
+        work: impl AsyncFnOnce(&Actor) -> Result<u64, Error>,
+    ) -> Result<u64, Error> {
+        let about = About {
+            filter: Some(filter),
+            count: Some(0),
+            ..About::default()
+        };
+        let mut tx = self.pool.write().await?;
+        let cause = event::insert(&mut tx, action, actor, about, now()).await?;
+        tx.commit().await?;
+        let caused = Actor {
+            cause: Some(cause),
+            note: None,
+            ..actor.clone()
+        };
+        let done = work(&caused).await;
+        let mut tx = self.pool.write().await?;
+        event::count_caused(&mut tx, cause, part).await?;
+        tx.commit().await?;
+        done
     }
 
     async fn end_owned(
@@ -560,7 +643,10 @@ pub(super) async fn end_within(
     now: i64,
 ) -> Result<u64, Error> {
     match which {
-        Which::One(_) => tx.asks_of_all(),
+        Which::One(id) => match owner(tx, id).await? {
+            Some(owner) => tx.asks(owner),
+            None => tx.asks_of_all(),
+        },
         Which::Own(_, owner) => tx.asks(owner),
         Which::OfUser(user, _) | Which::OfKind(user, _) | Which::OfClient(user, _) => {
             tx.asks(user);
@@ -589,12 +675,23 @@ async fn record_ended(
         let about = About {
             subject: Some((token.user_id, &token.username)),
             token: Some(token.id),
+            hint: Some(&token.hint),
             client: Some(&token.client),
             reason: Some(reason.as_str()),
+            ..About::default()
         };
-        event::insert(tx, Action::TokenEnded, actor, about, now).await?;
+        event::insert(tx, reason.action(), actor, about, now).await?;
     }
     Ok(ended.len() as u64)
+}
+
+/// Whose the token is, or was: another process may have ended it a moment ago, which this one does not know
+/// yet.
+async fn owner(tx: &mut Change<'_>, id: TokenId) -> Result<Option<UserId>, Error> {
+    if let [token] = token::owners(tx, &[id]).await?[..] {
+        return Ok(Some(token.user_id));
+    }
+    Ok(event::subject_of(tx, id).await?)
 }
 
 /// A password that is refused; `user` is none where no such account exists.
@@ -608,15 +705,15 @@ fn admit(found: Option<Credentials>, verdict: Verdict, kind: Kind) -> Result<Cre
     let Some(user) = found else {
         return Err(Refused {
             user: None,
-            reason: "unknown user",
+            reason: "unknown",
         });
     };
     let reason = if verdict == Verdict::Wrong {
-        "wrong password"
+        "password"
     } else if user.disabled_at.is_some() {
-        "user disabled"
+        "disabled"
     } else if kind == Kind::Admin && user.role != Role::Admin {
-        "not an admin"
+        "role"
     } else {
         return Ok(user);
     };
@@ -641,8 +738,10 @@ impl Actor {
                 Kind::Admin => Via::Admin,
             },
             user,
-            address: caller.address.map(|address| address.to_string()),
+            address: caller.address.map(Address::from),
             request_id: Some(caller.request_id.clone()),
+            cause: None,
+            note: None,
         }
     }
 }

@@ -5,7 +5,8 @@ use super::demo::FIRST_ADMIN;
 use crate::db::Conn;
 use crate::error::Error;
 use crate::identity::Username;
-use crate::models::user::{self, Filter, Role};
+use crate::models::now;
+use crate::models::user::{self, Filter, Role, Status};
 
 /// How the accounts stand.
 #[derive(Debug)]
@@ -31,15 +32,16 @@ impl Auth {
     pub async fn survey(&self) -> Result<Survey, Error> {
         let mut db = self.pool.read().await?;
         let active_admins = Filter {
-            active: Some(true),
+            status: Some(Status::Active),
             role: Some(Role::Admin),
             ..Filter::default()
         };
+        let active_admins = active_admins.list(None, now());
         let demo = Username::parse(FIRST_ADMIN).map_err(|_| Error::Internal("a name"))?;
         let demo = user::find_by_name(&mut db, &demo).await?;
         let is_active = |user: user::User| user.disabled_at.is_none();
         Ok(Survey {
-            active_admin: user::count(&mut db, &active_admins, 1).await?.rows > 0,
+            active_admin: active_admins.count(&mut db).await?.rows > 0,
             first_demo_admin: demo.is_some_and(is_active).then_some(FIRST_ADMIN),
             sharing: user::count_of_copied_hashes(&mut db).await?.unsigned_abs(),
             outdated: self.count_outdated(&mut db).await?,

@@ -244,7 +244,7 @@ impl Auth {
         if counted.logins == limit {
             let about = About {
                 subject: Some((id, &user.username)),
-                reason: Some("too many logins to the account"),
+                reason: Some("logins"),
                 ..About::default()
             };
             event::insert(tx, Action::LoginThrottled, actor, about, now).await?;

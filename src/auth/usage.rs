@@ -9,6 +9,7 @@ use super::cache::Entry;
 use super::sessions::ends_at;
 use crate::config::Lifetime;
 use crate::error::Error;
+use crate::identity::address::Address;
 use crate::identity::{TokenId, UserId};
 use crate::models::token::{self, Use};
 use crate::models::{now, user};
@@ -38,7 +39,7 @@ impl Usage {
                 at: now,
                 spacing,
                 ends_at: ends_at(session.expires_at, idle_ttl, now),
-                address: caller.address.map(|address| address.to_string()),
+                address: caller.address.map(Address::from),
                 user_agent: caller.user_agent.clone(),
             };
             self.pending().insert(session.token_id, last);

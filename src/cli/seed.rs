@@ -1,21 +1,18 @@
 //! `multitoken seed`.
 
 use std::io::{IsTerminal, stdout};
-use std::time::Duration;
 
 use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 use super::{Failure, output};
 use crate::auth::Auth;
-use crate::auth::demo::Wanted;
 use crate::password::Password;
 
-/// Add users and tokens that nobody has, to look at and to try things on
+/// Add users with tokens and a history, to look at and to try things on
 ///
-/// All share one password: not for a database that real people use. What is much goes into an empty
-/// database at once, and meanwhile nobody else can use that: a million tokens take a minute or two on
-/// SQLite. On any other, a running server goes on beside, and it takes longer.
+/// All share one password: not for a database that real people use. A running server goes on beside it. A million
+/// tokens take a minute or two on SQLite.
 #[derive(Args)]
 pub struct Seed {
     /// How many users
@@ -31,37 +28,23 @@ pub struct Seed {
 
 impl Seed {
     pub async fn run(self, auth: &Auth) -> Result<(), Failure> {
-        let wanted = Wanted {
-            users: self.users,
-            tokens_per_user: self.tokens_per_user,
-        };
-        let bar = bar(wanted.rows());
-        let password = Password::new(self.password);
-        let done = auth
-            .seed(wanted, &password, |rows| advance(&bar, rows))
-            .await;
+        let Self {
+            users,
+            tokens_per_user,
+            password,
+        } = self;
+        let tokens = u64::from(users) * u64::from(tokens_per_user);
+        let bar = bar(u64::from(users) + tokens);
+        let (password, advance) = (Password::new(password), |rows| bar.inc(rows as u64));
+        let seeded = auth.seed(users, tokens_per_user, &password, advance).await;
         bar.finish_and_clear();
-        let made = done?;
-        output::line(&format!(
-            "Seeded {} and {}.",
-            count(made.users, "user"),
-            count(made.tokens, "token")
-        ))?;
-        match made.first_admin {
+        let first_admin = seeded?;
+        let (users, tokens) = (count(users.into(), "user"), count(tokens, "token"));
+        output::line(&format!("Seeded {users} and {tokens}."))?;
+        match first_admin {
             Some(admin) => output::line(&format!("Sign in to the admin as {admin}.")),
             None => Ok(()),
         }
-    }
-}
-
-fn advance(bar: &ProgressBar, rows: u64) {
-    bar.inc(rows);
-    if bar.length() == Some(bar.position()) {
-        // That has no end to be seen, and takes as long again.
-        bar.set_style(style(
-            "{spinner} putting them in order, for {elapsed} in all",
-        ));
-        bar.enable_steady_tick(Duration::from_millis(100));
     }
 }
 
@@ -70,17 +53,12 @@ fn bar(rows: u64) -> ProgressBar {
     if !stdout().is_terminal() {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new(rows);
-    bar.with_style(style(
-        "{bar:40} {human_pos} of {human_len} rows, {eta} left",
-    ))
+    let style = "{bar:40} {human_pos} of {human_len} rows, {eta} left";
+    let style = ProgressStyle::with_template(style);
+    ProgressBar::new(rows).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-fn count(number: usize, what: &str) -> String {
+fn count(number: u64, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", HumanCount(number as u64))
+    format!("{} {what}{plural}", HumanCount(number))
 }

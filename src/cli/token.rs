@@ -1,15 +1,22 @@
 //! `multitoken token …`.
 
+use std::io::{self, BufRead, Read};
+
 use clap::Subcommand;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::{Failure, output, user};
 use crate::auth::Auth;
+use crate::auth::find::Found;
 use crate::auth::sessions::{Reason, Which};
 use crate::identity::{ClientName, TokenId};
 use crate::models::event::Actor;
 use crate::models::{now, token};
 use crate::web::time::rfc3339;
+
+/// Bytes that are read of what is looked for: far more than a token has.
+const MAX_LINE: u64 = 4096;
 
 #[derive(Subcommand)]
 pub enum Token {
@@ -22,6 +29,12 @@ pub enum Token {
         #[arg(long)]
         client: Option<String>,
         /// Print the list as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Find a token that was leaked or pasted: reads it, or its last four characters, from stdin
+    Find {
+        /// Print the records as JSON
         #[arg(long)]
         json: bool,
     },
@@ -75,7 +88,7 @@ impl Record {
             },
             created_at: rfc3339(token.created_at),
             last_used_at: token.last_used_at.and_then(rfc3339),
-            last_address: token.last_address,
+            last_address: token.address.map(|address| address.to_string()),
             user_agent: token.user_agent,
             expires_at: token.expires_at.and_then(rfc3339),
         }
@@ -88,6 +101,7 @@ impl Token {
             Self::List { user, client, json } => {
                 list(auth, user.as_deref(), client.as_deref(), json).await
             }
+            Self::Find { json } => find(auth, json).await,
             Self::Revoke { id, user, client } => {
                 revoke(auth, id.as_deref(), user.as_deref(), client.as_deref()).await
             }
@@ -103,6 +117,26 @@ impl Token {
             }
         }
     }
+}
+
+/// A line from stdin: on the command line, others on the machine would see it.
+async fn find(auth: &Auth, json: bool) -> Result<(), Failure> {
+    let mut typed = Zeroizing::new(String::new());
+    let read = io::stdin().lock().take(MAX_LINE).read_line(&mut typed);
+    read.map_err(|error| Failure::Refused(format!("stdin can't be read: {error}")))?;
+    let found = auth.find(&typed).await?.into_iter();
+    let tokens = found.filter_map(|found| match found {
+        Found::Token(token) => Some(*token),
+        _ => None,
+    });
+    let now = now();
+    let records: Vec<_> = tokens.map(|token| Record::new(token, now)).collect();
+    if records.is_empty() {
+        return Err(Failure::Refused(
+            "no such token: it has ended, or never was one".into(),
+        ));
+    }
+    print(records, json)
 }
 
 async fn list(
@@ -123,6 +157,10 @@ async fn list(
         .into_iter()
         .map(|token| Record::new(token, now))
         .collect();
+    print(records, json)
+}
+
+fn print(records: Vec<Record>, json: bool) -> Result<(), Failure> {
     if json {
         return output::json(&records);
     }

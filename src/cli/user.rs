@@ -13,8 +13,8 @@ use crate::auth::accounts::{NAME_TAKEN, Tokens};
 use crate::error::Error;
 use crate::identity::Username;
 use crate::models::event::Actor;
+use crate::models::list::Start;
 use crate::models::now;
-use crate::models::place::{Part, Start};
 use crate::models::user::{self, Filter, Listed, Role, Sort};
 use crate::password::Password;
 use crate::web::time::rfc3339;
@@ -207,16 +207,15 @@ impl User {
 }
 
 async fn list(auth: &Auth, json: bool) -> Result<(), Failure> {
-    const AT_ONCE: i64 = 1000;
+    const AT_ONCE: usize = 1000;
     let mut records: Vec<Record> = vec![];
-    let (everyone, by_name) = (Filter::default(), (Sort::Name, false));
-    let mut part = Part::first(AT_ONCE);
-    loop {
+    let everyone = Filter::default().list(Some((Sort::Name, false)), now());
+    let mut start = Some(Start::First);
+    while let Some(from) = start {
         let mut db = auth.pool().read().await?;
-        let more = user::list(&mut db, &everyone, by_name, now(), &part).await?;
-        let Some((last, _)) = more.last() else { break };
-        part.start = Start::After(last.clone());
-        records.extend(more.into_iter().map(|(_, user)| Record::from(user)));
+        let page = everyone.page::<Listed>(&mut db, from, AT_ONCE).await?;
+        records.extend(page.rows.into_iter().map(Record::from));
+        start = page.next.map(Start::After);
     }
     if json {
         return output::json(&records);

@@ -518,15 +518,14 @@ pub(super) fn unreadable() -> Fault {
     Fault::Settings("the database's URL can't be read".into())
 }
 
-/// The columns that are searched by how they begin.
-const SEARCHED: [(&str, &[&str]); 3] = [
-    ("users", &["username_key"]),
-    ("tokens", &["client_key", "username_key", "last_address"]),
-    ("events", &["actor_key", "subject_key", "client_key"]),
+/// The tables whose texts are compared byte by byte.
+const SORTED: &[&str] = &[
+    "users", "tokens", "events", "attempts", "notes", // example: notes
 ];
 
-/// Has PostgreSQL compare the columns that are searched byte by byte, as SQLite does: in the order of
-/// a language, which it takes by default, what begins alike need not stand together.
+/// Has PostgreSQL compare texts byte by byte, as SQLite does: in the order of a language, which it takes by
+/// default, a range of keys would not hold what it should. Done again, it is harmless: two processes may both
+/// find it to be done.
 async fn sort_by_bytes(connection: &mut AnyConnection) -> sqlx::Result<()> {
     for (table, columns) in unsorted(connection).await? {
         let changes: Vec<_> = columns
@@ -541,20 +540,21 @@ async fn sort_by_bytes(connection: &mut AnyConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// The columns that are not sorted by bytes yet.
+/// The texts that are compared otherwise, table by table.
 async fn unsorted(
     connection: &mut AnyConnection,
-) -> sqlx::Result<Vec<(&'static str, &'static [&'static str])>> {
+) -> sqlx::Result<Vec<(&'static str, Vec<String>)>> {
     let mut unsorted = vec![];
-    for (table, columns) in SEARCHED {
-        let done: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation
-             WHERE a.attrelid = CAST($1 AS regclass) AND c.collname = 'C'",
+    for &table in SORTED {
+        let columns: Vec<String> = sqlx::query_scalar(
+            "SELECT CAST(a.attname AS TEXT) FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation
+             WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
+               AND a.atttypid = CAST('text' AS regtype) AND c.collname <> 'C'",
         )
         .bind(table)
-        .fetch_one(&mut *connection)
+        .fetch_all(&mut *connection)
         .await?;
-        if done < i64::try_from(columns.len()).unwrap_or(i64::MAX) {
+        if !columns.is_empty() {
             unsorted.push((table, columns));
         }
     }

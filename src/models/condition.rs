@@ -1,5 +1,6 @@
-//! What a list is narrowed by: a `WHERE` clause put together from the filters that are set, so that
-//! an index serves each, and its values.
+//! Conditions put together from the filters that are set, and their values.
+
+use std::borrow::Cow;
 
 use sqlx::any::AnyArguments;
 use sqlx::query::QueryAs;
@@ -34,91 +35,70 @@ impl From<i64> for Value {
     }
 }
 
-/// Conditions that all have to hold. Placeholders are numbered when the SQL is asked for.
+/// Conditions that all have to hold.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Condition {
-    /// With `?` for the values' places, in their order.
-    clauses: Vec<String>,
-    /// Of the clauses.
-    wanted: Vec<Value>,
-    /// Of what stands in the statement already, `$1` and so on.
-    bound: Vec<Value>,
-}
+pub struct Condition(Vec<(Cow<'static, str>, Vec<Value>)>);
 
 impl Condition {
-    /// Adds a condition. Each `?` in it stands for the next of `values`; `sql` itself is ours, never
-    /// what somebody typed.
-    pub(super) fn and(&mut self, sql: &str, values: impl IntoIterator<Item = Value>) {
-        self.clauses.push(sql.to_owned());
-        self.wanted.extend(values);
+    /// Adds a condition. Each `?` in it stands for the next of `values`.
+    pub fn and(&mut self, sql: &'static str, values: impl IntoIterator<Item = Value>) {
+        self.0.push((sql.into(), values.into_iter().collect()));
     }
 
-    /// Adds one for what begins with `prefix`, in columns that are compared byte by byte. Each `*` in
-    /// `sql` stands for the lower and each `^` for the upper end.
-    pub(super) fn and_beginning(&mut self, sql: &str, prefix: &str) {
-        let mut clause = String::new();
+    /// Adds that the column has that value.
+    pub fn and_equal(&mut self, column: &'static str, value: impl Into<Value>) {
+        let equal = format!("{column} = ?");
+        self.0.push((equal.into(), vec![value.into()]));
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A statement, and the values that are bound to its placeholders.
+#[derive(Default)]
+pub(super) struct Statement {
+    pub(super) sql: String,
+    values: Vec<Value>,
+}
+
+impl Statement {
+    /// Appends SQL of ours, never what somebody typed. Each `?` in it stands for the next of `values`.
+    pub(super) fn push(&mut self, sql: &str, values: impl IntoIterator<Item = Value>) {
+        let mut values = values.into_iter();
         for char in sql.chars() {
-            match char {
-                '*' => self.wanted.push(prefix.into()),
-                '^' => self.wanted.push(after(prefix).into()),
-                other => {
-                    clause.push(other);
-                    continue;
+            match (char == '?').then(|| values.next()).flatten() {
+                Some(value) => {
+                    self.values.push(value);
+                    self.sql.push('$');
+                    self.sql.push_str(&self.values.len().to_string());
                 }
-            }
-            clause.push('?');
-        }
-        self.clauses.push(clause);
-    }
-
-    /// Adds all conditions of another.
-    pub(super) fn and_all(&mut self, other: Self) {
-        self.clauses.extend(other.clauses);
-        self.wanted.extend(other.wanted);
-    }
-
-    /// Whether one of them, not yet asked for, has that text in it.
-    pub(super) fn speaks_of(&self, text: &str) -> bool {
-        self.clauses.iter().any(|clause| clause.contains(text))
-    }
-
-    /// One more value, to be bound: its placeholder.
-    pub(super) fn bind(&mut self, value: impl Into<Value>) -> String {
-        self.bound.push(value.into());
-        format!("${}", self.bound.len())
-    }
-
-    /// The conditions as SQL; true where there is none. Their values are bound, and what is added from
-    /// here on is for another part of the statement.
-    pub(super) fn sql(&mut self) -> String {
-        if self.clauses.is_empty() {
-            return "1 = 1".into();
-        }
-        let clauses = std::mem::take(&mut self.clauses).join(" AND ");
-        let mut sql = String::new();
-        let mut wanted = std::mem::take(&mut self.wanted).into_iter();
-        for char in clauses.chars() {
-            match (char, wanted.len()) {
-                ('?', 1..) => {
-                    let place = wanted.next().map(|value| self.bind(value));
-                    sql.extend(place);
-                }
-                _ => sql.push(char),
+                None => self.sql.push(char),
             }
         }
-        sql
     }
 
-    /// The rows of a statement that these values go with.
-    pub(super) async fn fetch<T>(self, db: &mut Conn, sql: String) -> sqlx::Result<Vec<T>>
+    /// Appends the conditions, in parentheses; true where there is none.
+    pub(super) fn push_all(&mut self, condition: &Condition) {
+        self.push("(1 = 1", []);
+        for (sql, values) in &condition.0 {
+            self.push(" AND ", []);
+            self.push(sql, values.iter().cloned());
+        }
+        self.push(")", []);
+    }
+
+    /// The statement's rows.
+    pub(super) async fn fetch<T>(self, db: &mut Conn) -> sqlx::Result<Vec<T>>
     where
         T: Send + Unpin + for<'r> sqlx::FromRow<'r, sqlx::any::AnyRow>,
     {
-        let mut query: QueryAs<'_, Any, T, AnyArguments> = sqlx::query_as(AssertSqlSafe(sql));
-        // Planned for these very values: PostgreSQL would else, after some runs, take a plan for any,
-        // which walks the whole table where a filter finds few rows.
+        let mut query: QueryAs<'_, Any, T, AnyArguments> = sqlx::query_as(AssertSqlSafe(self.sql));
+        // Planned for these very values: PostgreSQL would else, after some runs, take a plan for any.
         query = query.persistent(false);
-        for value in self.bound {
+        for value in self.values {
             query = match value {
                 Value::Text(text) => query.bind(text),
                 Value::Number(number) => query.bind(number),
@@ -126,32 +106,4 @@ impl Condition {
         }
         query.fetch_all(db).await
     }
-
-    /// How many rows of `from` meet the conditions, counted up to `most`.
-    pub(super) async fn count(mut self, db: &mut Conn, from: &str, most: i64) -> sqlx::Result<i64> {
-        let clauses = self.sql();
-        let most = self.bind(most);
-        let sql = format!(
-            "SELECT COUNT(*) FROM (SELECT 1 AS one FROM {from} WHERE {clauses} LIMIT {most}) AS met"
-        );
-        let rows: Vec<(i64,)> = self.fetch(db, sql).await?;
-        Ok(rows.first().map_or(0, |(count,)| *count))
-    }
-
-    /// How many rows of `from` PostgreSQL expects to meet the conditions, by what it knows of their columns;
-    /// none where it does not say.
-    pub(super) async fn expected(mut self, db: &mut Conn, from: &str) -> sqlx::Result<Option<i64>> {
-        let clauses = self.sql();
-        let sql = format!("EXPLAIN (FORMAT YAML) SELECT 1 FROM {from} WHERE {clauses}");
-        let plan: Vec<(String,)> = self.fetch(db, sql).await?;
-        let mut lines = plan.iter().flat_map(|(text,)| text.lines());
-        // The first is that of the whole.
-        Ok(lines.find_map(|line| line.trim().strip_prefix("Plan Rows: ")?.parse().ok()))
-    }
-}
-
-/// What no text that begins with `prefix` reaches, compared byte by byte: UTF-8 sorts by code point,
-/// and this is the last one.
-fn after(prefix: &str) -> String {
-    format!("{prefix}{}", char::MAX)
 }

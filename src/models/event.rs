@@ -1,11 +1,13 @@
 //! The `events` table: the audit trail, and all that is left of ended tokens.
 
-use sqlx::FromRow;
+use sqlx::{AssertSqlSafe, FromRow};
 
-use super::place::{Order, Part, Place};
-use super::search::{Clause, Indexed, Search, Table, rows_of_any};
-use crate::db::{Conn, Engine};
-use crate::identity::{EventId, TokenId, UserId, key};
+use super::condition::Condition;
+use super::list::{List, Span};
+use super::user::User;
+use crate::db::Conn;
+use crate::identity::address::{Address, Network};
+use crate::identity::{EventId, TokenId, UserId, id_bound, key};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +36,16 @@ pub enum Action {
     LoginThrottled,
     /// A token was issued.
     TokenIssued,
-    /// A token came to its end; the reason says how.
-    TokenEnded,
+    /// A token was ended; the reason says why.
+    TokenRevoked,
+    /// A token was replaced by the next login of its client.
+    TokenReplaced,
+    /// A token's time was up.
+    TokenExpired,
+    /// An admin ended many tokens at once; each has an event that refers to this one.
+    TokensRevoked,
+    /// An admin disabled many users at once; each has an event that refers to this one.
+    UsersDisabled,
     #[doc = "An admin deleted a user's note."] // example: notes
     NoteDeleted, // example: notes
 }
@@ -44,7 +54,10 @@ impl Action {
     /// All of them, as one would look for them.
     pub const ALL: &[Self] = &[
         Self::TokenIssued,
-        Self::TokenEnded,
+        Self::TokenRevoked,
+        Self::TokenReplaced,
+        Self::TokenExpired,
+        Self::TokensRevoked,
         Self::LoginFailed,
         Self::LoginThrottled,
         Self::PasswordChanged,
@@ -56,13 +69,9 @@ impl Action {
         Self::UserDemoted,
         Self::UserDeleted,
         Self::UserUnlocked,
+        Self::UsersDisabled,
         Self::NoteDeleted, // example: notes
     ];
-
-    /// Whether its lines may name a client: no search by one looks at the others.
-    fn is_about_a_client(self) -> bool {
-        matches!(self, Self::TokenIssued | Self::TokenEnded)
-    }
 
     /// The word it is stored and shown as.
     pub fn as_str(self) -> &'static str {
@@ -79,7 +88,11 @@ impl Action {
             Self::LoginFailed => "login.failed",
             Self::LoginThrottled => "login.throttled",
             Self::TokenIssued => "token.issued",
-            Self::TokenEnded => "token.ended",
+            Self::TokenRevoked => "token.revoked",
+            Self::TokenReplaced => "token.replaced",
+            Self::TokenExpired => "token.expired",
+            Self::TokensRevoked => "tokens.revoked",
+            Self::UsersDisabled => "users.disabled",
             Self::NoteDeleted => "note.deleted", // example: notes
         }
     }
@@ -99,11 +112,15 @@ pub enum Via {
 }
 
 impl Via {
-    pub(super) fn as_str(self) -> &'static str {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Api, Self::Admin, Self::CommandLine, Self::Server];
+
+    /// The word it is stored and shown as.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Api => "api",
             Self::Admin => "admin",
-            Self::CommandLine => "command line",
+            Self::CommandLine => "cli",
             Self::Server => "server",
         }
     }
@@ -117,9 +134,13 @@ pub struct Actor {
     /// Who was signed in, with the name at that time.
     pub user: Option<(UserId, String)>,
     /// The network address.
-    pub address: Option<String>,
+    pub address: Option<Address>,
     /// The request, as the log and the answer name it.
     pub request_id: Option<String>,
+    /// The event of the bulk action that this is part of.
+    pub cause: Option<EventId>,
+    /// What the admin says about it.
+    pub note: Option<String>,
 }
 
 impl Actor {
@@ -130,6 +151,8 @@ impl Actor {
             user: None,
             address: None,
             request_id: None,
+            cause: None,
+            note: None,
         }
     }
 
@@ -140,6 +163,8 @@ impl Actor {
             user: None,
             address: None,
             request_id: None,
+            cause: None,
+            note: None,
         }
     }
 }
@@ -152,58 +177,103 @@ pub struct About<'a> {
     pub subject: Option<(UserId, &'a str)>,
     /// The token concerned.
     pub token: Option<TokenId>,
+    /// Its last four characters.
+    pub hint: Option<&'a str>,
     /// The client concerned, where a token is.
     pub client: Option<&'a str>,
-    /// Why.
+    /// Why, in one word.
     pub reason: Option<&'a str>,
+    /// What a bulk action was narrowed to.
+    pub filter: Option<&'a str>,
+    /// How often it happened, if not once.
+    pub count: Option<i64>,
 }
 
-/// A line of the trail.
+/// An event of the audit log.
 #[derive(Debug, FromRow)]
 pub struct Event {
-    /// Names the line; greater than those of all lines before it.
+    /// Names the event; greater than those of all before it.
     #[sqlx(try_from = "String")]
     pub id: EventId,
     /// Unix seconds.
     pub at: i64,
     /// What happened.
     pub action: String,
-    /// The door.
+    /// The channel.
     pub via: String,
     /// Who did it.
     pub actor_name: Option<String>,
+    /// That user, as long as there is one.
+    pub actor_id: Option<String>,
     /// To whom.
     pub subject_name: Option<String>,
     /// That user, as long as there is one.
     pub subject_id: Option<String>,
+    /// Which token.
+    pub token_id: Option<String>,
+    /// Its last four characters.
+    pub hint: Option<String>,
     /// Which client.
     pub client: Option<String>,
     /// Why.
     pub reason: Option<String>,
     /// Where from.
-    pub address: Option<String>,
+    pub address: Option<Address>,
     /// By which request.
     pub request_id: Option<String>,
     /// How often; of several times, all else is said of the first.
     pub count: i64,
+    /// The event of the bulk action that it is part of.
+    pub cause_id: Option<String>,
+    /// What a bulk action was narrowed to.
+    pub filter: Option<String>,
+    /// What the admin said about it.
+    pub note: Option<String>,
 }
 
-/// Which lines of the trail; all of them where nothing is set.
+/// What is selected of an event, with the alias `t`.
+const COLUMNS: &str =
+    "t.id, t.at, t.action, t.via, t.actor_name, t.subject_name, t.token_id, t.hint, t.client,
+    t.reason, t.address, t.request_id, t.count, t.cause_id, t.filter, t.note,
+    (SELECT id FROM users WHERE users.id = t.actor_id) AS actor_id,
+    (SELECT id FROM users WHERE users.id = t.subject_id) AS subject_id";
+
+/// Which events; all of them where nothing is set.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// The beginning of the subject's key or of the client's.
-    pub name: String,
+    /// About that token.
+    pub token: Option<TokenId>,
+    /// Part of that bulk action.
+    pub cause: Option<EventId>,
+    /// About a user whose name had that key.
+    pub subject: Option<String>,
+    /// About that very user.
+    pub subject_id: Option<UserId>,
+    /// By a user whose name had that key.
+    pub actor: Option<String>,
+    /// By that very user.
+    pub actor_id: Option<UserId>,
+    /// From that address or network.
+    pub address: Option<Network>,
+    /// About a client with that key.
+    pub client: Option<String>,
     /// What happened.
     pub action: Option<Action>,
-    /// Who did it, by the key of the name at that time.
-    pub actor: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Through that channel.
+    pub via: Option<Via>,
+    /// Not what somebody did to themselves.
+    pub to_others: bool,
+    /// Not what the server does of itself.
+    pub without_server: bool,
     /// Not before this time, unix seconds.
     pub from: Option<i64>,
     /// Before this time, unix seconds.
     pub until: Option<i64>,
 }
 
-/// Adds a line, and gives its id.
+/// Adds an event, and gives its id.
 ///
 /// # Errors
 /// The database failed.
@@ -216,10 +286,10 @@ pub async fn insert(
 ) -> sqlx::Result<EventId> {
     let id = EventId::new();
     sqlx::query(
-        "INSERT INTO events (id, at, action, via, actor_id, actor_name, subject_id, subject_name,
-                             token_id, client, reason, address, request_id, actor_key,
-                             subject_key, client_key)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+        "INSERT INTO events (id, at, action, via, actor_id, actor_name, actor_key, subject_id, subject_name,
+                             subject_key, token_id, hint, client, client_key, reason, address, request_id, count,
+                             cause_id, filter, note)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
     )
     .bind(id.to_string())
     .bind(now)
@@ -227,22 +297,27 @@ pub async fn insert(
     .bind(actor.via.as_str())
     .bind(actor.user.as_ref().map(|(id, _)| id.to_string()))
     .bind(actor.user.as_ref().map(|(_, name)| name.as_str()))
+    .bind(actor.user.as_ref().map(|(_, name)| key(name)))
     .bind(about.subject.map(|(id, _)| id.to_string()))
     .bind(about.subject.map(|(_, name)| name))
-    .bind(about.token.map(|id| id.to_string()))
-    .bind(about.client)
-    .bind(about.reason)
-    .bind(actor.address.as_deref())
-    .bind(actor.request_id.as_deref())
-    .bind(actor.user.as_ref().map(|(_, name)| key(name)))
     .bind(about.subject.map(|(_, name)| key(name)))
+    .bind(about.token.map(|id| id.to_string()))
+    .bind(about.hint)
+    .bind(about.client)
     .bind(about.client.map(key))
+    .bind(about.reason)
+    .bind(actor.address.map(Address::key))
+    .bind(actor.request_id.as_deref())
+    .bind(about.count.unwrap_or(1))
+    .bind(actor.cause.map(|id| id.to_string()))
+    .bind(about.filter)
+    .bind(actor.note.as_deref())
     .execute(db)
     .await?;
     Ok(id)
 }
 
-/// Counts that what a line says happened once more. False if there is no such line any more.
+/// Counts that what an event says happened once more. False if there is no such event any more.
 ///
 /// # Errors
 /// The database failed.
@@ -252,137 +327,160 @@ pub async fn count_again(db: &mut Conn, id: &str) -> sqlx::Result<bool> {
     Ok(done.rows_affected() == 1)
 }
 
-/// The last lines, latest first.
+/// Counts the events that are part of a bulk action, when it is done: those of what it did to each.
 ///
 /// # Errors
 /// The database failed.
-pub async fn latest(db: &mut Conn, limit: i64) -> sqlx::Result<Vec<Event>> {
-    sqlx::query_as(
-        "SELECT id, at, action, via, actor_name, subject_name, client, reason, address, request_id,
-                count, (SELECT id FROM users WHERE users.id = events.subject_id) AS subject_id
-         FROM events ORDER BY at DESC, id DESC LIMIT $1",
-    )
-    .bind(limit)
-    .fetch_all(db)
-    .await
+pub async fn count_caused(db: &mut Conn, id: EventId, part: Action) -> sqlx::Result<()> {
+    let count = sqlx::query(
+        "UPDATE events
+         SET count = (SELECT COUNT(*) FROM events AS part WHERE part.cause_id = $1 AND part.action = $2)
+         WHERE id = $1",
+    );
+    let count = count.bind(id.to_string()).bind(part.as_str());
+    count.execute(db).await?;
+    Ok(())
 }
 
-/// The last lines about one user, latest first.
+/// The user that a token belonged to, by the last event about it.
 ///
 /// # Errors
 /// The database failed.
-pub async fn latest_about(db: &mut Conn, user: UserId, limit: i64) -> sqlx::Result<Vec<Event>> {
-    sqlx::query_as(
-        "SELECT id, at, action, via, actor_name, subject_name, client, reason, address, request_id,
-                count, (SELECT id FROM users WHERE users.id = events.subject_id) AS subject_id
-         FROM events
-         WHERE subject_key = (SELECT username_key FROM users WHERE id = $1) AND subject_id = $1
-         ORDER BY at DESC, id DESC LIMIT $2",
-    )
-    .bind(user.to_string())
-    .bind(limit)
-    .fetch_all(db)
-    .await
+pub async fn subject_of(db: &mut Conn, token: TokenId) -> sqlx::Result<Option<UserId>> {
+    let last = sqlx::query_scalar(
+        "SELECT subject_id FROM events WHERE token_id = $1 ORDER BY id DESC LIMIT 1",
+    );
+    let last: Option<Option<String>> = last.bind(token.to_string()).fetch_optional(db).await?;
+    Ok(last.flatten().and_then(|id| UserId::parse(&id)))
 }
 
-/// What filters ask of a line.
-const TABLE: Table = Table {
-    name: "events AS t",
-    columns: "t.id, t.at, t.action, t.actor_key, t.subject_key, t.client_key",
-};
+/// The event with that id.
+///
+/// # Errors
+/// The database failed.
+pub async fn find(db: &mut Conn, id: EventId) -> sqlx::Result<Option<Event>> {
+    let sql = format!("SELECT {COLUMNS} FROM events AS t WHERE t.id = $1");
+    let find = sqlx::query_as(AssertSqlSafe(sql));
+    find.bind(id.to_string()).fetch_optional(db).await
+}
 
 impl Filter {
-    /// The index that has the lines in order, and with them most of what is asked.
-    fn index(&self) -> &'static str {
-        match (self.action, &self.actor) {
-            (_, Some(_)) => "events_by_actor",
-            (Some(_), None) => "events_by_action",
-            (None, None) => "events_by_time",
+    /// What happened to that user.
+    pub fn about(user: &User) -> Self {
+        Self {
+            subject: Some(key(&user.username)),
+            subject_id: Some(user.id),
+            ..Self::default()
         }
     }
 
-    fn clauses(&self) -> Vec<Clause> {
-        let mut clauses = vec![];
-        if let Some(actor) = &self.actor {
-            let clause = Clause::new("t.actor_key = ?", actor.as_str());
-            clauses.push(clause.leading("events_by_actor"));
+    /// What that user did, but for what concerns the user alone.
+    pub fn by(user: &User) -> Self {
+        Self {
+            actor: Some(key(&user.username)),
+            actor_id: Some(user.id),
+            to_others: true,
+            ..Self::default()
         }
-        if let Some(action) = self.action {
-            let clause = Clause::new("t.action = ?", action.as_str());
-            clauses.push(clause.leading("events_by_action"));
-        }
-        if self.from.is_some() || self.until.is_some() {
-            let time = Clause::between("t.at", self.from, self.until);
-            clauses.push(time.leading(self.index()));
-        }
-        clauses
     }
 
-    /// Two where a name is asked for: the subject's, and the client's.
-    async fn searches(&self, db: &mut Conn, engine: Engine) -> sqlx::Result<Vec<Search>> {
-        let mut ways = vec![];
-        if self.name.is_empty() {
-            ways.push(self.clauses());
-        } else {
-            let subject = "t.subject_key >= * AND t.subject_key < ^";
-            let mut names = vec![(subject, "events_by_subject_name")];
-            if self.action.is_none_or(Action::is_about_a_client) {
-                let client = "t.client_key >= * AND t.client_key < ^";
-                names.push((client, "events_by_client"));
-            }
-            for (range, index) in names {
-                let mut clauses = self.clauses();
-                clauses.insert(0, Clause::beginning(range, &self.name).leading(index));
-                ways.push(clauses);
-            }
-        }
-        let mut searches = vec![];
-        for clauses in ways {
-            searches.push(Search::begin(db, engine, TABLE, clauses).await?);
-        }
-        Ok(searches)
-    }
-}
-
-/// A part of the lines that `filter` lets through, latest first, each with its place.
-///
-/// # Errors
-/// The database failed.
-pub async fn list(
-    db: &mut Conn,
-    engine: Engine,
-    filter: &Filter,
-    part: &Part,
-) -> sqlx::Result<Vec<(Place, Event)>> {
-    let (key, id, descending) = ("t.at", "t.id", true);
-    let order = Indexed {
-        order: Order {
+    /// The list: newest first, but for a network's, which is by address.
+    pub fn list(&self) -> List {
+        let (key, span, filters) = self.lead();
+        List {
+            // That index holds no others, which SQLite has to be told.
+            from: if self.cause.is_some() {
+                "(SELECT * FROM events WHERE cause_id IS NOT NULL) AS t"
+            } else {
+                "events AS t"
+            },
+            columns: COLUMNS.to_owned(),
             key,
-            id,
-            descending,
-        },
-        numeric: true,
-        index: filter.index(),
-    };
-    let searches = filter.searches(db, engine).await?;
-    let select = "SELECT t.id, t.at, t.action, t.via, t.actor_name, t.subject_name, t.client,
-                         t.reason, t.address, t.request_id, t.count,
-                         (SELECT id FROM users WHERE users.id = t.subject_id) AS subject_id
-                  FROM events AS t";
-    let id = |event: &Event| event.id.to_string();
-    rows_of_any(db, &searches, order, part, (select, id)).await
+            spans: vec![span],
+            descending: true,
+            filters,
+        }
+    }
+
+    /// The column of the filter that leads, its rows, and the other filters.
+    fn lead(&self) -> (Option<&'static str>, Span, Condition) {
+        let from = self.from.map_or(String::new(), |at| id_bound(at * 1000));
+        let until = self.until.map_or("g".to_owned(), |at| id_bound(at * 1000));
+        let text = |value: &Option<String>| value.clone();
+        let whole = [
+            ("t.cause_id", self.cause.map(|id| id.to_string())),
+            ("t.token_id", self.token.map(|id| id.to_string())),
+            ("t.subject_key", text(&self.subject)),
+            ("t.actor_key", text(&self.actor)),
+            (
+                "t.address",
+                self.address.and_then(Network::single).map(Address::key),
+            ),
+            ("t.client_key", text(&self.client)),
+            (
+                "t.action",
+                self.action.map(|action| action.as_str().to_owned()),
+            ),
+        ];
+        let mut filters = Condition::default();
+        let mut lead = None;
+        for (column, value) in whole {
+            let Some(value) = value else { continue };
+            if lead.is_some() {
+                filters.and_equal(column, value);
+            } else {
+                let span = Span::of(value).with_ids(from.as_str(), until.as_str());
+                lead = Some((column, span));
+            }
+        }
+        let network = self.address.filter(|network| network.single().is_none());
+        if let Some([first, last]) = network.map(Network::keys) {
+            if lead.is_none() {
+                lead = Some(("t.address", Span::between(first, last)));
+                filters.and(
+                    "t.id > ? AND t.id < ?",
+                    [from.as_str().into(), until.as_str().into()],
+                );
+            } else {
+                filters.and(
+                    "t.address >= ? AND t.address <= ?",
+                    [first.into(), last.into()],
+                );
+            }
+        }
+        let others = [
+            ("t.subject_id", self.subject_id.map(|id| id.to_string())),
+            ("t.actor_id", self.actor_id.map(|id| id.to_string())),
+            ("t.reason", text(&self.reason)),
+            ("t.via", self.via.map(|via| via.as_str().to_owned())),
+        ];
+        for (column, value) in others {
+            if let Some(value) = value {
+                filters.and_equal(column, value);
+            }
+        }
+        if self.to_others {
+            filters.and("COALESCE(t.subject_id, '') <> t.actor_id", []);
+        }
+        if self.without_server {
+            filters.and("t.via <> 'server'", []);
+        }
+        match lead {
+            Some((column, span)) => (Some(column), span, filters),
+            None => (None, Span::of_ids(from, until), filters),
+        }
+    }
 }
 
-/// Deletes up to `limit` lines from before `time` (unix seconds), and says how many.
+/// Deletes up to `limit` events from before `time` (unix seconds), and says how many.
 ///
 /// # Errors
 /// The database failed.
 pub async fn delete_before(db: &mut Conn, time: i64, limit: i64) -> sqlx::Result<u64> {
     let done = sqlx::query(
-        "DELETE FROM events WHERE id IN (
-             SELECT id FROM events WHERE at < $1 ORDER BY at LIMIT $2)",
+        "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < $1 ORDER BY id LIMIT $2)",
     )
-    .bind(time)
+    .bind(id_bound(time * 1000))
     .bind(limit)
     .execute(db)
     .await?;

@@ -5,18 +5,18 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+mod address;
 pub mod attempt;
-mod condition;
+pub mod condition;
 pub mod copy;
 pub mod demo;
 pub mod ending;
 pub mod event;
 pub mod known_address;
+pub mod list;
 pub mod login_count;
 pub mod note; // example: notes
-pub mod place;
 pub mod readiness;
-mod search;
 pub mod stats;
 pub mod token;
 pub mod user;

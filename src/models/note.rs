@@ -4,10 +4,10 @@
 use sqlx::FromRow;
 
 use super::condition::Condition;
-use super::place::{Key, Order, Part, Place};
+use super::list::{List, Span};
 use super::user;
 use crate::db::Conn;
-use crate::identity::{NoteId, UserId, checked, key};
+use crate::identity::{NoteId, UserId, checked};
 
 /// A note's text as it may be stored.
 #[derive(Debug, Clone)]
@@ -177,44 +177,16 @@ pub async fn find_any(db: &mut Conn, id: NoteId) -> sqlx::Result<Option<Owned>> 
     .await
 }
 
-/// A part of all users' notes, or of those of the user with that name, newest first, each with its place:
-/// for an admin.
-///
-/// # Errors
-/// The database failed.
-pub async fn list_any(
-    db: &mut Conn,
-    username: Option<&str>,
-    part: &Part,
-) -> sqlx::Result<Vec<(Place, Owned)>> {
-    // Ids sort by creation, so there is nothing else to sort by.
-    let order = Order {
-        key: "n.id",
-        id: "n.id",
+/// All users' notes, or those of one, newest first: for an admin.
+pub fn list_any(user: Option<&str>) -> List {
+    List {
+        from: "notes AS t",
+        columns: "t.id, t.text, t.created_at, t.changed_at, t.user_id,
+                  (SELECT username FROM users WHERE users.id = t.user_id) AS username"
+            .to_owned(),
+        key: user.map(|_| "t.user_id"),
+        spans: vec![user.map_or_else(Span::all, Span::of)],
         descending: true,
-    };
-    let order = order.of(part);
-    let mut condition = Condition::default();
-    if let Some(name) = username {
-        let is_theirs = "n.user_id = (SELECT id FROM users WHERE username_key = ?)";
-        condition.and(is_theirs, [key(name).into()]);
+        filters: Condition::default(),
     }
-    order.begin(part, &mut condition);
-    let (clauses, order) = (condition.sql(), order.sql());
-    let (limit, offset) = (condition.bind(part.limit), condition.bind(part.offset()));
-    let sql = format!(
-        "SELECT n.id, n.text, n.created_at, n.changed_at, n.user_id, u.username
-         FROM notes AS n JOIN users AS u ON u.id = n.user_id
-         WHERE {clauses} ORDER BY {order} LIMIT {limit} OFFSET {offset}"
-    );
-    let mut notes: Vec<Owned> = condition.fetch(db, sql).await?;
-    if part.is_backward() {
-        notes.reverse();
-    }
-    let placed = |owned: Owned| {
-        let id = owned.note.id.to_string();
-        let key = Key::Text(id.clone());
-        (Place { key, id }, owned)
-    };
-    Ok(notes.into_iter().map(placed).collect())
 }

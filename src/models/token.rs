@@ -5,10 +5,12 @@ pub mod list;
 
 use std::fmt;
 
-use sqlx::FromRow;
+use sqlx::{AssertSqlSafe, FromRow};
 
 use super::NEVER;
 use crate::db::Conn;
+use crate::identity::address::Address;
+use crate::identity::device::Device;
 use crate::identity::{ClientName, TokenId, UserId};
 use crate::models::user::Role;
 use crate::secret::Digest;
@@ -50,6 +52,11 @@ impl fmt::Display for Kind {
     }
 }
 
+/// What is selected of a token, with the alias `t`.
+pub(super) const COLUMNS: &str = "t.id, t.user_id, t.kind, t.client, t.hint, t.created_at,
+    NULLIF(t.last_used_at, 0) AS last_used_at, t.expires_at, t.ends_at, t.address, t.user_agent, t.app, t.app_version,
+    (SELECT username FROM users WHERE users.id = t.user_id) AS username";
+
 /// A token as it may be shown: no digest.
 #[derive(Debug, Clone, FromRow)]
 pub struct Token {
@@ -77,9 +84,13 @@ pub struct Token {
     /// The end, absolute or by disuse, whichever is sooner; unix seconds.
     pub ends_at: i64,
     /// Where it was last used (or issued to) from.
-    pub last_address: Option<String>,
+    pub address: Option<Address>,
     /// With what.
     pub user_agent: Option<String>,
+    /// The app that says so.
+    pub app: Option<String>,
+    /// And its version.
+    pub app_version: Option<String>,
 }
 
 /// A token that is to be stored.
@@ -103,7 +114,7 @@ pub struct NewToken<'a> {
     /// Unix seconds; none: never.
     pub ends_at: Option<i64>,
     /// Where the client is.
-    pub address: Option<&'a str>,
+    pub address: Option<Address>,
     /// What it says that it is.
     pub user_agent: Option<&'a str>,
 }
@@ -147,6 +158,8 @@ pub struct Ended {
     pub username: String,
     /// The client that it was issued to.
     pub client: String,
+    /// Its last four characters.
+    pub hint: String,
 }
 
 /// A token, and whose it is.
@@ -172,7 +185,7 @@ pub struct Use {
     /// The end that this use moves ahead; unix seconds.
     pub ends_at: i64,
     /// Where from.
-    pub address: Option<String>,
+    pub address: Option<Address>,
     /// With what.
     pub user_agent: Option<String>,
 }
@@ -182,11 +195,11 @@ pub struct Use {
 /// # Errors
 /// The database failed.
 pub async fn insert(db: &mut Conn, token: &NewToken<'_>) -> sqlx::Result<()> {
+    let device = token.user_agent.and_then(Device::parse);
     sqlx::query(
-        "INSERT INTO tokens (id, user_id, kind, client, digest, hint, created_at, expires_at,
-                             ends_at, last_address, user_agent, client_key, username_key)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,
-                 (SELECT username_key FROM users WHERE id = $2))",
+        "INSERT INTO tokens (id, user_id, kind, client, digest, hint, created_at, expires_at, ends_at,
+                             address, user_agent, client_key, app, app_version, device_key)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     )
     .bind(token.id.to_string())
     .bind(token.user_id.to_string())
@@ -197,9 +210,12 @@ pub async fn insert(db: &mut Conn, token: &NewToken<'_>) -> sqlx::Result<()> {
     .bind(token.created_at)
     .bind(token.expires_at)
     .bind(token.ends_at.unwrap_or(NEVER))
-    .bind(token.address)
+    .bind(token.address.map(Address::key))
     .bind(token.user_agent)
     .bind(token.client.key())
+    .bind(device.as_ref().map(|device| device.app.as_str()))
+    .bind(device.as_ref().and_then(|device| device.version.as_deref()))
+    .bind(device.as_ref().map(Device::key))
     .execute(db)
     .await?;
     Ok(())
@@ -216,7 +232,7 @@ pub async fn find_bearer(
     now: i64,
 ) -> sqlx::Result<Option<Bearer>> {
     sqlx::query_as(
-        "SELECT t.id AS token_id, t.client, t.last_used_at, t.expires_at, t.ends_at,
+        "SELECT t.id AS token_id, t.client, NULLIF(t.last_used_at, 0) AS last_used_at, t.expires_at, t.ends_at,
                 COALESCE(t.confirmed_at, t.created_at) AS confirmed_at,
                 u.id AS user_id, u.username, u.role
          FROM tokens t JOIN users u ON u.id = t.user_id
@@ -234,15 +250,34 @@ pub async fn find_bearer(
 /// # Errors
 /// The database failed.
 pub async fn find(db: &mut Conn, id: TokenId) -> sqlx::Result<Option<Token>> {
-    sqlx::query_as(
-        "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
-                t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
-         FROM tokens t JOIN users u ON u.id = t.user_id
-         WHERE t.id = $1",
-    )
+    sqlx::query_as(AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM tokens AS t WHERE t.id = $1"
+    )))
     .bind(id.to_string())
     .fetch_optional(db)
     .await
+}
+
+/// The token with that digest, live or expired.
+///
+/// # Errors
+/// The database failed.
+pub async fn find_by_digest(db: &mut Conn, digest: &Digest) -> sqlx::Result<Option<Token>> {
+    let find = format!("SELECT {COLUMNS} FROM tokens AS t WHERE t.digest = $1");
+    let find = sqlx::query_as(AssertSqlSafe(find)).bind(digest.to_hex());
+    find.fetch_optional(db).await
+}
+
+/// Up to `limit` tokens that end with these characters, newest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn list_by_hint(db: &mut Conn, hint: &str, limit: usize) -> sqlx::Result<Vec<Token>> {
+    let list =
+        format!("SELECT {COLUMNS} FROM tokens AS t WHERE t.hint = $1 ORDER BY t.id DESC LIMIT $2");
+    let list = sqlx::query_as(AssertSqlSafe(list)).bind(hint);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    list.bind(limit).fetch_all(db).await
 }
 
 /// The live tokens of a user, client by client.
@@ -250,13 +285,9 @@ pub async fn find(db: &mut Conn, id: TokenId) -> sqlx::Result<Option<Token>> {
 /// # Errors
 /// The database failed.
 pub async fn list_live(db: &mut Conn, user: UserId, now: i64) -> sqlx::Result<Vec<Token>> {
-    sqlx::query_as(
-        "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
-                t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
-         FROM tokens t JOIN users u ON u.id = t.user_id
-         WHERE t.user_id = $1 AND t.ends_at > $2
-         ORDER BY t.client, t.kind",
-    )
+    sqlx::query_as(AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM tokens AS t WHERE t.user_id = $1 AND t.ends_at > $2 ORDER BY t.client, t.kind"
+    )))
     .bind(user.to_string())
     .bind(now)
     .fetch_all(db)
@@ -286,13 +317,9 @@ pub async fn owners(db: &mut Conn, ids: &[TokenId]) -> sqlx::Result<Vec<Owned>> 
 /// # Errors
 /// The database failed.
 pub async fn list_of_user(db: &mut Conn, user: UserId) -> sqlx::Result<Vec<Token>> {
-    sqlx::query_as(
-        "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
-                t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
-         FROM tokens t JOIN users u ON u.id = t.user_id
-         WHERE t.user_id = $1
-         ORDER BY t.client, t.kind",
-    )
+    sqlx::query_as(AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM tokens AS t WHERE t.user_id = $1 ORDER BY t.client, t.kind"
+    )))
     .bind(user.to_string())
     .fetch_all(db)
     .await
@@ -307,13 +334,9 @@ pub async fn list(
     user: Option<UserId>,
     client: Option<&ClientName>,
 ) -> sqlx::Result<Vec<Token>> {
-    sqlx::query_as(
-        "SELECT t.id, t.user_id, u.username, t.kind, t.client, t.hint, t.created_at,
-                t.last_used_at, t.expires_at, t.ends_at, t.last_address, t.user_agent
-         FROM tokens t JOIN users u ON u.id = t.user_id
-         WHERE t.user_id = COALESCE($1, t.user_id) AND t.client_key = COALESCE($2, t.client_key)
-         ORDER BY u.username_key, t.client, t.kind",
-    )
+    sqlx::query_as(AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM tokens AS t WHERE t.user_id = COALESCE($1, t.user_id) AND t.client_key = COALESCE($2, t.client_key) ORDER BY (SELECT username_key FROM users WHERE users.id = t.user_id), t.client, t.kind"
+    )))
     .bind(user.map(|id| id.to_string()))
     .bind(client.map(ClientName::key))
     .fetch_all(db)
@@ -329,15 +352,15 @@ pub async fn any_unused(
     db: &mut Conn,
     kind: Kind,
     since: TokenId,
-    address: &str,
+    address: Address,
     user_agent: &str,
 ) -> sqlx::Result<bool> {
     let unused: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM tokens
-         WHERE last_address = $1 AND id >= $2 AND kind = $3 AND last_used_at IS NULL
+         WHERE address = $1 AND id >= $2 AND kind = $3 AND last_used_at = 0
            AND COALESCE(user_agent, '') = $4",
     )
-    .bind(address)
+    .bind(address.key())
     .bind(since.to_string())
     .bind(kind.as_str())
     .bind(user_agent)
@@ -346,12 +369,12 @@ pub async fn any_unused(
     Ok(unused > 0)
 }
 
-/// When the newest token was issued, unix seconds; none if there is no token.
+/// The id of the token that was issued last; none if there is no token.
 ///
 /// # Errors
 /// The database failed.
-pub async fn newest(db: &mut Conn) -> sqlx::Result<Option<i64>> {
-    sqlx::query_scalar("SELECT created_at FROM tokens ORDER BY created_at DESC LIMIT 1")
+pub async fn newest(db: &mut Conn) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar("SELECT id FROM tokens ORDER BY id DESC LIMIT 1")
         .fetch_optional(db)
         .await
 }
@@ -391,18 +414,34 @@ pub async fn count_by_kind(db: &mut Conn, now: i64) -> sqlx::Result<[(Kind, i64)
 /// # Errors
 /// The database failed.
 pub async fn note_use(db: &mut Conn, id: TokenId, last: &Use, now: i64) -> sqlx::Result<()> {
-    sqlx::query(
-        "UPDATE tokens SET last_used_at = $2, ends_at = $3, last_address = $4, user_agent = $5
-         WHERE id = $1 AND ends_at > $2
-           AND (last_used_at IS NULL OR last_used_at <= $2 - $6 OR last_used_at > $7)",
+    let (id, address) = (id.to_string(), last.address.map(Address::key));
+    let noted = sqlx::query(
+        "UPDATE tokens SET last_used_at = $2, ends_at = $3
+         WHERE id = $1 AND ends_at > $2 AND (last_used_at <= $2 - $4 OR last_used_at > $5)",
     )
-    .bind(id.to_string())
+    .bind(id.as_str())
     .bind(last.at)
     .bind(last.ends_at)
-    .bind(last.address.as_deref())
-    .bind(last.user_agent.as_deref())
     .bind(last.spacing)
     .bind(now)
+    .execute(&mut *db)
+    .await?;
+    if noted.rows_affected() == 0 {
+        return Ok(());
+    }
+    // By itself: a column that is set at all has its indexes rewritten, and these seldom change.
+    let device = last.user_agent.as_deref().and_then(Device::parse);
+    sqlx::query(
+        "UPDATE tokens SET address = $2, user_agent = $3, app = $4, app_version = $5, device_key = $6
+         WHERE id = $1 AND (COALESCE(address, '') <> COALESCE($2, '')
+                            OR COALESCE(user_agent, '') <> COALESCE($3, ''))",
+    )
+    .bind(id)
+    .bind(address)
+    .bind(last.user_agent.as_deref())
+    .bind(device.as_ref().map(|device| device.app.as_str()))
+    .bind(device.as_ref().and_then(|device| device.version.as_deref()))
+    .bind(device.as_ref().map(Device::key))
     .execute(db)
     .await?;
     Ok(())
@@ -440,7 +479,7 @@ pub async fn renew(
 pub async fn delete(db: &mut Conn, id: TokenId) -> sqlx::Result<Vec<Ended>> {
     sqlx::query_as(
         "DELETE FROM tokens WHERE id = $1
-         RETURNING id, user_id, client,
+         RETURNING id, user_id, client, hint,
                    (SELECT username FROM users WHERE users.id = user_id) AS username",
     )
     .bind(id.to_string())
@@ -456,7 +495,7 @@ pub async fn delete(db: &mut Conn, id: TokenId) -> sqlx::Result<Vec<Ended>> {
 pub async fn delete_own(db: &mut Conn, id: TokenId, owner: UserId) -> sqlx::Result<Vec<Ended>> {
     sqlx::query_as(
         "DELETE FROM tokens WHERE id = $1 AND user_id = $2
-         RETURNING id, user_id, client,
+         RETURNING id, user_id, client, hint,
                    (SELECT username FROM users WHERE users.id = user_id) AS username",
     )
     .bind(id.to_string())
@@ -476,7 +515,7 @@ pub async fn delete_of_user(
 ) -> sqlx::Result<Vec<Ended>> {
     sqlx::query_as(
         "DELETE FROM tokens WHERE user_id = $1 AND id <> COALESCE($2, '')
-         RETURNING id, user_id, client,
+         RETURNING id, user_id, client, hint,
                    (SELECT username FROM users WHERE users.id = user_id) AS username",
     )
     .bind(user.to_string())
@@ -492,7 +531,7 @@ pub async fn delete_of_user(
 pub async fn delete_of_kind(db: &mut Conn, user: UserId, kind: Kind) -> sqlx::Result<Vec<Ended>> {
     sqlx::query_as(
         "DELETE FROM tokens WHERE user_id = $1 AND kind = $2
-         RETURNING id, user_id, client,
+         RETURNING id, user_id, client, hint,
                    (SELECT username FROM users WHERE users.id = user_id) AS username",
     )
     .bind(user.to_string())
@@ -515,7 +554,7 @@ pub async fn delete_of_client(
     sqlx::query_as(
         "DELETE FROM tokens
          WHERE user_id = $1 AND kind = COALESCE($2, kind) AND client_key = $3
-         RETURNING id, user_id, client,
+         RETURNING id, user_id, client, hint,
                    (SELECT username FROM users WHERE users.id = user_id) AS username",
     )
     .bind(user.to_string())
@@ -540,7 +579,7 @@ pub async fn delete_oldest(
         "DELETE FROM tokens WHERE id IN (
              SELECT id FROM tokens WHERE user_id = $1 AND kind = $2 AND ends_at > $3
              ORDER BY id LIMIT $4)
-         RETURNING id, user_id, client,
+         RETURNING id, user_id, client, hint,
                    (SELECT username FROM users WHERE users.id = user_id) AS username",
     )
     .bind(user.to_string())
@@ -575,7 +614,7 @@ pub async fn owners_of_expired(db: &mut Conn, now: i64, limit: i64) -> sqlx::Res
 pub async fn delete_expired(db: &mut Conn, user: UserId, now: i64) -> sqlx::Result<Vec<Ended>> {
     sqlx::query_as(
         "DELETE FROM tokens WHERE user_id = $1 AND ends_at <= $2
-         RETURNING id, user_id, client,
+         RETURNING id, user_id, client, hint,
                    (SELECT username FROM users WHERE users.id = user_id) AS username",
     )
     .bind(user.to_string())

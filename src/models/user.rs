@@ -6,9 +6,9 @@ use std::str::FromStr;
 use sqlx::FromRow;
 
 use super::condition::Condition;
-use super::place::{Count, Key, Order, Part, Place};
+use super::list::{List, Span};
 use crate::db::Conn;
-use crate::identity::{UserId, Username};
+use crate::identity::{UserId, Username, key};
 
 /// What a user may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, utoipa::ToSchema)]
@@ -90,7 +90,7 @@ pub struct Credentials {
     pub role: Role,
     /// Unix seconds; none while the user is active.
     pub disabled_at: Option<i64>,
-    /// A PHC string.
+    /// A PHC string; empty, which no password matches, for a user without a password.
     pub password_hash: String,
 }
 
@@ -102,13 +102,6 @@ pub struct Listed {
     pub user: User,
     /// Live tokens of both kinds.
     pub tokens: i64,
-}
-
-#[derive(FromRow)]
-struct Keyed {
-    #[sqlx(flatten)]
-    listed: Listed,
-    username_key: String,
 }
 
 /// Adds a user. False if the name is taken.
@@ -145,7 +138,8 @@ pub async fn insert(
 /// The database failed.
 pub async fn find(db: &mut Conn, id: UserId) -> sqlx::Result<Option<User>> {
     sqlx::query_as(
-        "SELECT id, username, role, created_at, disabled_at, last_login_at, last_seen_at
+        "SELECT id, username, role, created_at, disabled_at, last_login_at,
+                NULLIF(last_seen_at, 0) AS last_seen_at
          FROM users WHERE id = $1",
     )
     .bind(id.to_string())
@@ -159,10 +153,37 @@ pub async fn find(db: &mut Conn, id: UserId) -> sqlx::Result<Option<User>> {
 /// The database failed.
 pub async fn find_by_name(db: &mut Conn, username: &Username) -> sqlx::Result<Option<User>> {
     sqlx::query_as(
-        "SELECT id, username, role, created_at, disabled_at, last_login_at, last_seen_at
+        "SELECT id, username, role, created_at, disabled_at, last_login_at,
+                NULLIF(last_seen_at, 0) AS last_seen_at
          FROM users WHERE username_key = $1",
     )
     .bind(username.key())
+    .fetch_optional(db)
+    .await
+}
+
+/// The id of the user with that name, as a list's filter takes it; an empty one, which finds nothing, if there is
+/// none.
+///
+/// # Errors
+/// The database failed.
+pub async fn id_of(db: &mut Conn, name: &str) -> sqlx::Result<String> {
+    let id = sqlx::query_scalar("SELECT id FROM users WHERE username_key = $1");
+    let id = id.bind(key(name)).fetch_optional(db).await?;
+    Ok(id.unwrap_or_default())
+}
+
+/// The user with that e-mail address, given by its key.
+///
+/// # Errors
+/// The database failed.
+pub async fn find_by_email(db: &mut Conn, email_key: &str) -> sqlx::Result<Option<User>> {
+    sqlx::query_as(
+        "SELECT id, username, role, created_at, disabled_at, last_login_at,
+                NULLIF(last_seen_at, 0) AS last_seen_at
+         FROM users WHERE email_key = $1",
+    )
+    .bind(email_key)
     .fetch_optional(db)
     .await
 }
@@ -176,7 +197,7 @@ pub async fn credentials_by_name(
     username: &Username,
 ) -> sqlx::Result<Option<Credentials>> {
     sqlx::query_as(
-        "SELECT id, username, role, disabled_at, password_hash
+        "SELECT id, username, role, disabled_at, COALESCE(password_hash, '') AS password_hash
          FROM users WHERE username_key = $1",
     )
     .bind(username.key())
@@ -190,7 +211,7 @@ pub async fn credentials_by_name(
 /// The database failed.
 pub async fn credentials(db: &mut Conn, id: UserId) -> sqlx::Result<Option<Credentials>> {
     sqlx::query_as(
-        "SELECT id, username, role, disabled_at, password_hash
+        "SELECT id, username, role, disabled_at, COALESCE(password_hash, '') AS password_hash
          FROM users WHERE id = $1",
     )
     .bind(id.to_string())
@@ -201,33 +222,23 @@ pub async fn credentials(db: &mut Conn, id: UserId) -> sqlx::Result<Option<Crede
 /// Which users a list is narrowed to; all of them where nothing is set.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// The beginning of their keys.
+    /// Any part of their keys.
     pub name: String,
-    /// Active ones, or disabled ones.
-    pub active: Option<bool>,
+    /// How they stand.
+    pub status: Option<Status>,
     /// Those of that role.
     pub role: Option<Role>,
 }
 
-impl Filter {
-    fn condition(&self) -> Condition {
-        let mut condition = Condition::default();
-        if !self.name.is_empty() {
-            condition.and_beginning("username_key >= * AND username_key < ^", &self.name);
-        }
-        match self.active {
-            Some(true) => condition.and("disabled_at IS NULL", []),
-            Some(false) => condition.and("disabled_at IS NOT NULL", []),
-            None => {}
-        }
-        // Written out: an index holds the admins alone.
-        match self.role {
-            Some(Role::Admin) => condition.and("role = 'admin'", []),
-            Some(Role::User) => condition.and("role = 'user'", []),
-            None => {}
-        }
-        condition
-    }
+/// How a user stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Not disabled.
+    Active,
+    /// Disabled.
+    Disabled,
+    /// Strangers can't sign in: as many logins as this have failed in the current window.
+    Locked(i64),
 }
 
 /// What users are sorted by.
@@ -241,84 +252,94 @@ pub enum Sort {
     LastSeen,
 }
 
-impl Sort {
-    fn order(self, descending: bool) -> Order {
-        let (key, id) = match self {
-            Self::Name => ("t.username_key", "t.id"),
-            Self::Created => ("t.created_at", "t.id"),
-            Self::LastSeen => ("COALESCE(t.last_seen_at, 0)", "t.id"),
+/// Seconds that failed logins block strangers for at most.
+const LONGEST_WINDOW: i64 = 24 * 60 * 60 + 10;
+/// Users that have a budget for strangers, in the order of their ids.
+const WITH_BUDGETS: &str =
+    "(SELECT users.*, attempts.key AS budget, attempts.failures, attempts.ends_at
+     FROM attempts CROSS JOIN users WHERE users.id = SUBSTR(attempts.key, 6)) AS t";
+
+impl Filter {
+    /// The list at `now`, unix seconds: in the order that is asked for, where it can be had.
+    pub fn list(&self, asked: Option<(Sort, bool)>, now: i64) -> List {
+        let mut filters = Condition::default();
+        if !self.name.is_empty() {
+            let mut escaped = String::new();
+            for char in self.name.chars() {
+                if "\\%_".contains(char) {
+                    escaped.push('\\');
+                }
+                escaped.push(char);
+            }
+            let contains = "t.username_key LIKE ? ESCAPE '\\'";
+            filters.and(contains, [format!("%{escaped}%").into()]);
+        }
+        if self.status == Some(Status::Active) {
+            filters.and("t.disabled_at IS NULL", []);
+        }
+        let (sort, descending) = self.sorted(asked).unwrap_or((Sort::Created, true));
+        let mut from = "users AS t";
+        let (key, span) = match (self.status, self.role, sort) {
+            (Some(Status::Locked(limit)), ..) => {
+                from = WITH_BUDGETS;
+                let values = [now.into(), limit.into()];
+                // A window further ahead was opened by a clock that was set back since.
+                filters.and("t.ends_at > ? AND t.failures >= ?", values);
+                filters.and("t.ends_at <= ?", [(now + LONGEST_WINDOW).into()]);
+                (Some("t.budget"), Span::between("user:", "user;"))
+            }
+            (Some(Status::Disabled), ..) => {
+                (Some("t.disabled_at"), Span::between(i64::MIN, i64::MAX))
+            }
+            (_, Some(Role::Admin), _) => (Some("t.role"), Span::of("admin")),
+            (.., Sort::Name) => {
+                let all = Span::between("", char::MAX.to_string());
+                (Some("t.username_key"), all)
+            }
+            (.., Sort::LastSeen) => (Some("t.last_seen_at"), Span::between(0, i64::MAX)),
+            (.., Sort::Created) => (None, Span::all()),
         };
-        Order {
+        if let (Some(role), true) = (self.role, key != Some("t.role")) {
+            filters.and_equal("t.role", role.as_str());
+        }
+        List {
+            from,
+            columns: format!(
+                "t.id, t.username, t.role, t.created_at, t.disabled_at, t.last_login_at,
+                 NULLIF(t.last_seen_at, 0) AS last_seen_at,
+                 (SELECT COUNT(*) FROM tokens WHERE tokens.user_id = t.id AND tokens.ends_at > {now}) AS tokens"
+            ),
             key,
-            id,
+            spans: vec![span],
             descending,
+            filters,
         }
     }
 
-    /// The key of a place in this order, as `text` has it.
-    pub fn key(self, text: &str) -> Option<Key> {
-        match self {
-            Self::Name => Some(Key::Text(text.to_owned())),
-            Self::Created | Self::LastSeen => text.parse().ok().map(Key::Number),
+    /// The orders that can be had.
+    pub fn sorts(&self) -> &'static [Sort] {
+        match (self.status, self.role) {
+            (Some(Status::Locked(_)), _) | (_, Some(Role::Admin))
+                if self.status != Some(Status::Disabled) =>
+            {
+                &[Sort::Created]
+            }
+            (Some(Status::Disabled), _) => &[],
+            _ => &[Sort::Name, Sort::Created, Sort::LastSeen],
         }
     }
 
-    fn place(self, user: &User, username_key: String) -> Place {
-        let key = match self {
-            Self::Name => Key::Text(username_key),
-            Self::Created => Key::Number(user.created_at),
-            Self::LastSeen => Key::Number(user.last_seen_at.unwrap_or(0)),
+    /// The order that the list is in, if it has a name.
+    pub fn sorted(&self, asked: Option<(Sort, bool)>) -> Option<(Sort, bool)> {
+        let offered = self.sorts();
+        let asked = asked.filter(|(sort, _)| offered.contains(sort));
+        let usual = || {
+            offered
+                .contains(&Sort::Created)
+                .then_some((Sort::Created, true))
         };
-        let id = user.id.to_string();
-        Place { key, id }
+        asked.or_else(usual)
     }
-}
-
-/// A part of the users that `filter` lets through, sorted, each with its place.
-///
-/// # Errors
-/// The database failed.
-pub async fn list(
-    db: &mut Conn,
-    filter: &Filter,
-    (sort, descending): (Sort, bool),
-    now: i64,
-    part: &Part,
-) -> sqlx::Result<Vec<(Place, Listed)>> {
-    let order = sort.order(descending).of(part);
-    let mut condition = filter.condition();
-    order.begin(part, &mut condition);
-    let (clauses, order) = (condition.sql(), order.sql());
-    let (limit, offset) = (condition.bind(part.limit), condition.bind(part.offset()));
-    let now = condition.bind(now);
-    // First which ones, then what there is to say of them: tokens are counted for these alone. SQLite
-    // takes the sides of a cross join in this order; of another it would read all users, to sort none.
-    let sql = format!(
-        "SELECT t.id, t.username, t.username_key, t.role, t.created_at, t.disabled_at, t.last_login_at,
-                t.last_seen_at,
-                (SELECT COUNT(*) FROM tokens WHERE tokens.user_id = t.id AND tokens.ends_at > {now})
-                    AS tokens
-         FROM (SELECT t.id FROM users AS t WHERE {clauses} ORDER BY {order}
-               LIMIT {limit} OFFSET {offset}) AS p
-         CROSS JOIN users AS t
-         WHERE t.id = p.id
-         ORDER BY {order}"
-    );
-    let mut users: Vec<Keyed> = condition.fetch(db, sql).await?;
-    if part.is_backward() {
-        users.reverse();
-    }
-    let placed = |row: Keyed| (sort.place(&row.listed.user, row.username_key), row.listed);
-    Ok(users.into_iter().map(placed).collect())
-}
-
-/// How many users `filter` lets through, counted up to `most`.
-///
-/// # Errors
-/// The database failed.
-pub async fn count(db: &mut Conn, filter: &Filter, most: i64) -> sqlx::Result<Count> {
-    let rows = filter.condition().count(db, "users", most + 1).await?;
-    Ok(Count { rows, more: false }.up_to(most))
 }
 
 /// Ids and password hashes of up to `limit` users whose ids follow `after`, in the ids' order.
@@ -326,7 +347,7 @@ pub async fn count(db: &mut Conn, filter: &Filter, most: i64) -> sqlx::Result<Co
 /// # Errors
 /// The database failed.
 pub async fn hashes(db: &mut Conn, after: &str, limit: i64) -> sqlx::Result<Vec<(String, String)>> {
-    sqlx::query_as("SELECT id, password_hash FROM users WHERE id > $1 ORDER BY id LIMIT $2")
+    sqlx::query_as("SELECT id, password_hash FROM users WHERE id > $1 AND password_hash IS NOT NULL ORDER BY id LIMIT $2")
         .bind(after)
         .bind(limit)
         .fetch_all(db)
@@ -402,7 +423,7 @@ pub async fn lock(db: &mut Conn, id: UserId) -> sqlx::Result<()> {
 pub async fn note_seen(db: &mut Conn, id: UserId, at: i64, now: i64) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE users SET last_seen_at = $2
-         WHERE id = $1 AND (last_seen_at IS NULL OR last_seen_at < $2 OR last_seen_at > $3)",
+         WHERE id = $1 AND (last_seen_at < $2 OR last_seen_at > $3)",
     )
     .bind(id.to_string())
     .bind(at)

@@ -1,7 +1,6 @@
 //! How HTTP is spoken here, whatever is said: who is asking, what a body holds, which headers go
 //! out, how errors look, what is logged.
 
-pub mod agent;
 pub mod assets;
 pub mod body;
 pub mod catchers;

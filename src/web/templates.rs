@@ -1,5 +1,5 @@
-//! What templates can ask for beside Tera's own: where an asset is, and numbers, times and user
-//! agents as people read them.
+//! What templates can ask for beside Tera's own: where an asset is, and numbers and times
+//! as people read them.
 
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,21 +8,18 @@ use rocket::fairing::Fairing;
 use rocket_dyn_templates::{Template, tera};
 use tera::{Error, Function, Result, Value};
 
-use super::agent;
 use super::assets::Assets;
 use super::time::relative;
 
 /// Templates, with
 /// - `asset(path="admin.css")`: where that file is;
 /// - `at | ago`: how far unix seconds lie from now;
-/// - `agent | device`: a `User-Agent` in words;
 /// - `count | number`: with separators between the thousands.
 pub fn fairing(assets: Assets) -> impl Fairing {
     Template::custom(move |engines| {
         let tera = &mut engines.tera;
         tera.register_function("asset", Asset(assets.clone()));
         tera.register_filter("ago", ago);
-        tera.register_filter("device", device);
         tera.register_filter("number", number);
     })
 }
@@ -51,13 +48,6 @@ fn ago(value: &Value, _: &HashMap<String, Value>) -> Result<Value> {
         .unwrap_or_default();
     let now = i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX);
     Ok(Value::String(relative(at, now)))
-}
-
-fn device(value: &Value, _: &HashMap<String, Value>) -> Result<Value> {
-    let text = value
-        .as_str()
-        .ok_or_else(|| Error::msg("device takes text"))?;
-    Ok(Value::String(agent::describe(text)))
 }
 
 fn number(value: &Value, _: &HashMap<String, Value>) -> Result<Value> {

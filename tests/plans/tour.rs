@@ -255,6 +255,7 @@ impl<'a> Tour<'a> {
             "status=disabled",
             "role=admin",
             "role=user",
+            "status=locked",
             "q=ma&status=active",
             "q=a&role=admin",
             "status=disabled&role=user",
@@ -262,24 +263,32 @@ impl<'a> Tour<'a> {
         ];
         self.list("/admin/users", &filters, &sorts).await;
         let of_user = form(&[("user", &user)]);
+        let client = form(&[("client", &self.cast.client)]);
+        let of_client = |filter: &str| format!("{client}&{filter}");
+        let (live, unused) = (of_client("status=live"), of_client("unused=25"));
         let filters = [
-            "q=ma",
-            "q=ipad",
-            "q=nobody+has+that+name",
             of_user.as_str(),
-            "client=macbook+pro",
+            "user=nobody+has+that+name",
+            client.as_str(),
             "address=192.0.2.11",
+            "address=192.0.2.0/24",
+            "address=2001:db8::/32",
+            "device=inventory",
+            "device=inventory&older=4.12",
+            "kind=api",
+            "kind=admin",
             "status=live",
             "status=expired",
+            "status=unused",
+            "status=expiring",
             "unused=25",
-            "q=ma&status=live",
-            "q=ipad&unused=25",
-            "client=macbook+pro&status=live",
-            "client=macbook+pro&unused=25",
+            live.as_str(),
+            unused.as_str(),
             "status=live&unused=25",
-            "status=expired&address=198.51.100.12",
+            "kind=api&status=unused",
+            "status=expired&address=198.51.100.0/24",
         ];
-        let sorts = ["client", "user", "created", "last_used", "expires"];
+        let sorts = ["created", "last_used", "expires"];
         self.list("/admin/tokens", &filters, &sorts).await;
         self.trail().await;
     }
@@ -296,18 +305,13 @@ impl<'a> Tour<'a> {
         }
     }
 
-    /// The first page and the second; where the path has no filter first, also the second by its number, and
-    /// again from behind.
+    /// The first page and the second, and the second again from behind.
     async fn turn_pages(&mut self, path: &str) {
         let first = self.page(path).await;
         let Some(second) = link(&first, path, "next") else {
             return;
         };
         let second = self.page(&second).await;
-        if !path.contains("?&") {
-            return;
-        }
-        self.page(&format!("{path}&page=2")).await;
         let Some(third) = link(&second, path, "next") else {
             return;
         };
@@ -321,21 +325,34 @@ impl<'a> Tour<'a> {
         let today = time::OffsetDateTime::now_utc().date();
         let then = today - time::Duration::days(60);
         let (from, to) = (format!("from={then}"), format!("to={then}"));
+        let subject = actor.replace("actor", "subject");
+        let client = form(&[("client", &self.cast.client)]);
+        let token = format!("token={}", self.cast.tokens[0]);
         for filter in [
             "",
-            "q=ma",
-            "q=nobody+has+that+name",
+            "subject=nobody+has+that+name",
             "action=token.issued",
             "action=login.throttled",
+            "action=login.failed&last=24h",
+            "last=month&tz=Europe/Berlin",
             "actor=demo-admin",
+            "address=203.0.113.0/24",
+            "address=203.0.113.9",
+            "address=203.0.113.0/24&last=7d",
+            "reason=password",
+            "via=cli",
+            "reason=revoked&via=admin",
+            "cause=01a20d5a-0000-7000-8000-000000000000",
             &actor,
+            &subject,
+            &client,
+            &token,
             &from,
             &to,
             &format!("{from}&{to}"),
-            "q=ma&action=token.ended",
-            "q=ma&action=login.failed",
-            &format!("q=ma&{from}"),
-            &format!("q=ma&{actor}"),
+            &format!("{subject}&action=token.revoked"),
+            &format!("{subject}&{from}"),
+            &format!("{subject}&{actor}"),
             &format!("action=token.issued&{actor}"),
             &format!("action=token.issued&{from}"),
             &format!("{actor}&{to}"),
@@ -344,6 +361,29 @@ impl<'a> Tour<'a> {
         }
         for filter in ["action=login.throttled", &format!("{actor}&{from}")] {
             self.page(&format!("/admin/audit.csv?{filter}")).await;
+        }
+        self.page("/admin/users.csv?q=ma&status=disabled").await;
+        self.page(&format!("/admin/tokens.csv?{client}&status=expired"))
+            .await;
+        let page = self.page("/admin/audit").await;
+        let id = page.split("href=\"/admin/audit/").nth(1).unwrap();
+        let id = id.split('"').next().unwrap().to_owned();
+        self.page(&format!("/admin/audit/{id}")).await;
+        for address in ["203.0.113.9", "203.0.113.0/24", "2001:db8::/32"] {
+            self.page(&format!("/admin/addresses/{address}")).await;
+        }
+        let (user, token) = (self.cast.users[0].clone(), self.cast.tokens[0].clone());
+        for typed in [
+            &user.0,
+            &user.1,
+            &token,
+            &id,
+            "ABcd",
+            "ma",
+            "nobody has that name",
+            "203.0.113.9",
+        ] {
+            self.form("/admin/find", &[("q", typed)]).await;
         }
     }
 
@@ -387,7 +427,7 @@ impl<'a> Tour<'a> {
             let typed = [yes, ("typed", "revoke")];
             self.change(path, &[meant, &typed].concat()).await;
         }
-        for filter in [("q", "ma"), ("status", "expired"), ("unused", "25")] {
+        for filter in [("user", "ma"), ("status", "expired"), ("unused", "25")] {
             self.form(path, &[("all", "1"), filter]).await;
         }
     }
@@ -416,6 +456,9 @@ impl<'a> Tour<'a> {
 /// Whether a path that was asked for is one of a route's.
 fn fits(route: &str, asked: &str) -> bool {
     let segments = |path: &str| path.trim_matches('/').split('/').count();
+    if let Some((folder, _)) = route.split_once("/<path..>") {
+        return asked.starts_with(&format!("{folder}/"));
+    }
     let pairs = route.trim_matches('/').split('/');
     let mut pairs = pairs.zip(asked.trim_matches('/').split('/'));
     segments(route) == segments(asked)

@@ -6,16 +6,16 @@ use rocket_dyn_templates::context;
 
 use super::{Answer, Many, back, refused, report, status};
 use crate::admin::flash::Done;
-use crate::admin::list::{COUNTED, Counted};
+use crate::admin::list::Counted;
 use crate::admin::next::page_here;
 use crate::admin::page::{Frame, NAMED, tokens};
 use crate::admin::tokens::{Asked, LIST, TokenView};
 use crate::auth::Auth;
-use crate::auth::sessions::Reason;
+use crate::db::Conn;
 use crate::error::{Error, FieldErrors};
 use crate::identity::TokenId;
-use crate::models::place::{Count, Part};
-use crate::models::token::list::{Filter, Sort};
+use crate::models::list::{Count, Start};
+use crate::models::token::list::Filter;
 use crate::models::{now, token};
 use crate::web::body::Body;
 
@@ -44,7 +44,10 @@ pub(super) async fn revoke(
     } else if !in_url.is_empty() && in_url.query() != many.filters.query() {
         many.filters.dropped = true;
     }
-    let meant = meant(&many, frame.admin().token_id);
+    let meant = {
+        let mut db = auth.pool().read().await?;
+        meant(&mut db, &many, frame.admin().token_id).await?
+    };
     if matches!(&meant, Meant::These(ids) if ids.is_empty()) {
         return Ok(Ok(Done::refused(
             back(&many, LIST),
@@ -66,25 +69,34 @@ pub(super) async fn revoke(
     if let Some(errors) = refused(auth, frame.admin(), cookies, &many).await? {
         return ask_tokens(auth, frame, &many, &meant, &errors).await;
     }
-    let (actor, reason) = (frame.admin().actor(), Reason::Revoked);
+    let actor = match many.note.signed(frame.admin().actor()) {
+        Ok(actor) => actor,
+        Err(Error::Invalid(errors)) => {
+            return ask_tokens(auth, frame, &many, &meant, &errors).await;
+        }
+        Err(error) => return Err(error),
+    };
     let ended = match &meant {
-        Meant::These(ids) => auth.end_these(ids, reason, &actor).await,
-        Meant::Matching(filter) => auth.end_matching(filter, reason, &actor).await,
+        Meant::These(ids) => auth.end_these(ids, &actor).await,
+        Meant::Matching(filter) => {
+            let described = many.filters.query().described();
+            auth.end_matching(filter, &described, &actor).await
+        }
     };
     let done = ended.map(|ended| format!("{} revoked.", tokens(ended)));
     Ok(Ok(report(frame.admin(), back(&many, LIST), done)))
 }
 
 /// Never the session that asks, whose token is `own`.
-fn meant(many: &Many, own: TokenId) -> Meant {
+async fn meant(db: &mut Conn, many: &Many, own: TokenId) -> sqlx::Result<Meant> {
     if !many.all {
         let ids = many.ids.iter().filter_map(|id| TokenId::parse(id));
-        return Meant::These(ids.filter(|id| *id != own).collect());
+        return Ok(Meant::These(ids.filter(|id| *id != own).collect()));
     }
-    Meant::Matching(Filter {
+    Ok(Meant::Matching(Filter {
         except: Some(own),
-        ..many.filters.filter(now())
-    })
+        ..many.filters.filter(db).await?
+    }))
 }
 
 async fn ask_tokens(
@@ -94,15 +106,13 @@ async fn ask_tokens(
     meant: &Meant,
     errors: &FieldErrors,
 ) -> Result<Answer, Error> {
-    let (now, newest) = (now(), (Sort::LastUsed, true));
+    let now = now();
     let mut db = auth.pool().read().await?;
     let (count, some) = match meant {
         Meant::Matching(filter) => {
-            let (engine, most) = (auth.pool().engine(), i64::try_from(NAMED).unwrap_or(1));
-            let found = filter.search(&mut db, engine, now).await?;
-            let count = found.count(&mut db, COUNTED, true).await?;
-            let some = found.part(&mut db, newest, &Part::first(most)).await?;
-            (count, some.into_iter().map(|(_, token)| token).collect())
+            let list = filter.list(None, now);
+            let page = list.page(&mut db, Start::First, NAMED).await?;
+            (list.count(&mut db).await?, page.rows)
         }
         Meant::These(ids) => {
             let mut found = vec![];
@@ -125,7 +135,7 @@ async fn ask_tokens(
     let content = context! {
         more: count.rows - i64::try_from(some.len()).unwrap_or(0),
         tokens: TokenView::all(some, own, now),
-        count: Counted::of(count),
+        count: Counted::from(count),
         all: many.all,
         filters: &many.filters,
         fields: many.filters.query(),
@@ -133,6 +143,7 @@ async fn ask_tokens(
         next: page_here(Some(&many.next)),
         word: WORD,
         typed: &many.typed,
+        note: many.note.as_str(),
         spared: many.all || many.ids.contains(&own.to_string()),
         asks_password: !frame.admin().password_is_fresh(now),
         errors: errors.messages(),

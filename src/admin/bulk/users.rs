@@ -10,10 +10,10 @@ use crate::admin::next::page_here;
 use crate::admin::page::{Frame, NAMED, tokens, users};
 use crate::admin::users::{LIST, Row};
 use crate::auth::Auth;
-use crate::auth::guard::Admin;
-use crate::auth::sessions::{Reason, Which};
+use crate::auth::accounts::Disabled;
 use crate::error::{Error, FieldErrors};
 use crate::identity::UserId;
+use crate::models::event::Actor;
 use crate::models::{now, token, user};
 use crate::web::body::Body;
 
@@ -68,41 +68,36 @@ async fn act_on_users(
     if let Some(errors) = refused(auth, frame.admin(), cookies, &many).await? {
         return ask_users(auth, frame, &many, &ids, act, &errors).await;
     }
+    let actor = match many.note.signed(frame.admin().actor()) {
+        Ok(actor) => actor,
+        Err(Error::Invalid(errors)) => {
+            return ask_users(auth, frame, &many, &ids, act, &errors).await;
+        }
+        Err(error) => return Err(error),
+    };
     let done = match act {
-        Act::Disable => disable_each(auth, frame.admin(), &ids).await,
-        Act::RevokeTokens => revoke_each(auth, frame.admin(), &ids).await,
+        Act::Disable => disable_each(auth, &actor, &ids).await,
+        Act::RevokeTokens => {
+            let kept = frame.admin().token_id;
+            let ended = auth.end_of_users(&ids, kept, &actor).await;
+            ended.map(|ended| format!("{} revoked.", tokens(ended)))
+        }
     };
     Ok(Ok(report(frame.admin(), back(&many, LIST), done)))
 }
 
-async fn disable_each(auth: &Auth, admin: &Admin, ids: &[UserId]) -> Result<String, Error> {
-    let (mut disabled, mut ended, mut left) = (0, 0, None);
-    for id in ids {
-        match auth.disable(*id, &admin.actor()).await {
-            Ok(count) => {
-                disabled += 1;
-                ended += count;
-            }
-            Err(Error::NotFound) => {}
-            Err(Error::Conflict(why)) => left = Some(why),
-            Err(error) => return Err(error),
-        }
-    }
+async fn disable_each(auth: &Auth, actor: &Actor, ids: &[UserId]) -> Result<String, Error> {
+    let Disabled {
+        users: disabled,
+        tokens: ended,
+        left,
+    } = auth.disable_each(ids, actor).await?;
     let (who, what) = (users(disabled), tokens(ended));
     let left = left.map(|why| format!(" One was left alone: {why}"));
     Ok(format!(
         "{who} disabled. {what} ended.{}",
         left.unwrap_or_default()
     ))
-}
-
-async fn revoke_each(auth: &Auth, admin: &Admin, ids: &[UserId]) -> Result<String, Error> {
-    let mut ended = 0;
-    for id in ids {
-        let which = Which::OfUser(*id, Some(admin.token_id));
-        ended += auth.end(which, Reason::Revoked, &admin.actor()).await?;
-    }
-    Ok(format!("{} revoked.", tokens(ended)))
 }
 
 async fn ask_users(
@@ -137,6 +132,7 @@ async fn ask_users(
         disable: act == Act::Disable,
         own: ids.contains(&admin.user_id),
         spared: act == Act::Disable && many.ids.contains(&admin.user_id.to_string()),
+        note: many.note.as_str(),
         next: page_here(Some(&many.next)),
         asks_password: !admin.password_is_fresh(now),
         errors: errors.messages(),

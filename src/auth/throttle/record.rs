@@ -48,7 +48,7 @@ impl Auth {
             reason: Some(reason),
             ..About::default()
         };
-        let exhausted = "too many failures for the account";
+        let exhausted = "account";
         let is_exhausted = account.failures == attempt.account.budget.limit;
         let failed = about(refused.reason);
         match networks.first_mut() {
@@ -69,8 +69,8 @@ impl Auth {
                 }
             }
         }
-        let reasons = ["too many failures from the address"].into_iter();
-        let reasons = reasons.chain(std::iter::repeat("too many failures from the network"));
+        let reasons = ["address"].into_iter();
+        let reasons = reasons.chain(std::iter::repeat("network"));
         for ((network, limit), reason) in networks.iter().zip(reasons) {
             store(&mut tx, network).await?;
             if network.failures == *limit {

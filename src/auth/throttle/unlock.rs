@@ -20,6 +20,11 @@ pub struct Locks {
 }
 
 impl Auth {
+    /// The users at whose accounts strangers are blocked, as a list's filter.
+    pub fn locked(&self) -> user::Status {
+        user::Status::Locked(self.settings.login_failures_per_account.into())
+    }
+
     /// What is closed at that account now.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
--- Failed logins, and those that are being checked still, counted in windows of time for a budget. A key begins with
+-- Failed logins, and those that are still being checked, counted in windows of time for a budget. A key begins with
 -- what the budget is for: `user:` (strangers at an account), `name:` (the same for a pseudonym of a name that no
 -- account has), `home:` (a user at an address that signed in before), `token:` (a password asked again in a
 -- session), `from:` (an address, or a network of IPv6).
@@ -38,6 +38,3 @@ CREATE TABLE known_addresses (
 );
 
 CREATE INDEX known_addresses_by_time ON known_addresses (seen_at);
-
--- When the password was last given in a session, if that was after it began.
-ALTER TABLE tokens ADD COLUMN confirmed_at BIGINT;

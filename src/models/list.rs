@@ -1,0 +1,402 @@
+//! Pages of a list: keyset pagination over `(key, id)`, for users, tokens, events and a fork's own rows.
+//!
+//! The filter that leads determines the order: its rows stand together in an index on `(key, id)`, as a
+//! [`Span`]. The other filters are applied to at most [`READ`] rows of it; where that ends a page, the page
+//! says so and the next goes on from there. So every page has a predictable cost, however many rows the table
+//! has and however deep the page lies, and needs no plan of ours: for a span that is written as a range, that
+//! index is the only one whose order either database can use.
+
+use sqlx::any::AnyRow;
+use sqlx::{FromRow, Row};
+use uuid::Uuid;
+
+use super::condition::{Condition, Statement, Value};
+use crate::db::Conn;
+
+/// Rows that a page reads at most.
+pub const READ: i64 = 5000;
+/// Rows at which counting stops.
+pub const COUNTED: i64 = 1000;
+
+/// Where a row is in a list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    /// What the list is ordered by; none where that is the id alone.
+    pub key: Option<Value>,
+    /// The row's id.
+    pub id: String,
+}
+
+/// The rows between two places, both excluded.
+#[derive(Debug, Clone)]
+pub struct Span {
+    from: Cursor,
+    to: Cursor,
+}
+
+/// What sorts before every id, and after.
+const FIRST: &str = "";
+const LAST: &str = "g";
+
+impl Span {
+    /// All rows.
+    pub fn all() -> Self {
+        Self::of_ids(FIRST, LAST)
+    }
+
+    /// The rows whose ids lie between these, in the order of their ids.
+    pub fn of_ids(from: impl Into<String>, to: impl Into<String>) -> Self {
+        let place = |id| Cursor { key: None, id };
+        Self {
+            from: place(from.into()),
+            to: place(to.into()),
+        }
+    }
+
+    /// The rows with that key.
+    pub fn of(key: impl Into<Value>) -> Self {
+        let key = key.into();
+        Self::between(key.clone(), key)
+    }
+
+    /// The rows with keys from the first to the last, both included.
+    pub fn between(first: impl Into<Value>, last: impl Into<Value>) -> Self {
+        let place = |key, id: &str| Cursor {
+            key: Some(key),
+            id: id.to_owned(),
+        };
+        Self {
+            from: place(first.into(), FIRST),
+            to: place(last.into(), LAST),
+        }
+    }
+
+    /// The rows with keys from the first on, before the second.
+    pub fn before(first: impl Into<Value>, end: impl Into<Value>) -> Self {
+        let mut span = Self::between(first, end);
+        FIRST.clone_into(&mut span.to.id);
+        span
+    }
+
+    /// Of the rows with one key, those whose ids lie between these.
+    #[must_use]
+    pub fn with_ids(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.from.id = from.into();
+        self.to.id = to.into();
+        self
+    }
+
+    /// Whether all of its rows have one key, so that they are in the order of their ids.
+    fn has_one_key(&self) -> bool {
+        self.from.key == self.to.key
+    }
+}
+
+/// A list: which rows, in which order, and what is read of them.
+#[derive(Debug, Clone)]
+pub struct List {
+    /// The table, with the alias `t`, and what leads to it.
+    pub from: &'static str,
+    /// What is selected of `t`; other tables by scalar subqueries, which leave the order alone.
+    pub columns: String,
+    /// The column that leads, of an index on it and the id; none for the id alone.
+    pub key: Option<&'static str>,
+    /// The rows, in rising order and apart.
+    pub spans: Vec<Span>,
+    /// Whether the list falls.
+    pub descending: bool,
+    /// The filters that don't lead.
+    pub filters: Condition,
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, Default)]
+pub enum Start {
+    /// At the list's beginning.
+    #[default]
+    First,
+    /// After a place.
+    After(Cursor),
+    /// So that it ends before a place.
+    Before(Cursor),
+}
+
+/// A page of a list.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// Its rows.
+    pub rows: Vec<T>,
+    /// Where the page before it ends, if there is one.
+    pub previous: Option<Cursor>,
+    /// Where the page after it begins, if there is one.
+    pub next: Option<Cursor>,
+    /// Whether it ends because [`READ`] rows were read.
+    pub is_cut: bool,
+}
+
+/// How many rows there are, as far as they were counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// How many, at most [`COUNTED`].
+    pub rows: i64,
+    /// Whether there are more, or may be.
+    pub more: bool,
+}
+
+/// A row and its place.
+struct Placed<T>(Cursor, T);
+
+impl<'r, T: FromRow<'r, AnyRow>> FromRow<'r, AnyRow> for Placed<T> {
+    fn from_row(row: &'r AnyRow) -> sqlx::Result<Self> {
+        Ok(Self(Cursor::from_row(row)?, T::from_row(row)?))
+    }
+}
+
+impl<'r> FromRow<'r, AnyRow> for Cursor {
+    fn from_row(row: &'r AnyRow) -> sqlx::Result<Self> {
+        let text = row.try_get::<Option<String>, _>("list_text")?;
+        let number = row.try_get::<Option<i64>, _>("list_number")?;
+        Ok(Self {
+            key: text.map(Value::Text).or(number.map(Value::Number)),
+            id: row.try_get("list_id")?,
+        })
+    }
+}
+
+impl List {
+    /// A page of at most `size` rows.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn page<T>(&self, db: &mut Conn, start: Start, size: usize) -> sqlx::Result<Page<T>>
+    where
+        T: Send + Unpin + for<'r> FromRow<'r, AnyRow>,
+    {
+        let (backward, place) = match start {
+            Start::First => (false, None),
+            Start::After(place) => (false, Some(place)),
+            Start::Before(place) => (true, Some(place)),
+        };
+        let read = self.read(db, place.as_ref(), backward, size).await?;
+        let (mut rows, end) = read;
+        if backward && end.is_none() && rows.len() < size {
+            // So few lie before it that this is the list's beginning.
+            return Box::pin(self.page(db, Start::First, size)).await;
+        }
+        let is_cut = rows.len() < size && end.is_some();
+        let rest = end.filter(|_| is_cut).or_else(|| {
+            let has_more = rows.len() > size;
+            rows.truncate(size);
+            rows.last()
+                .filter(|_| has_more)
+                .map(|Placed(place, _)| place.clone())
+        });
+        if backward {
+            rows.reverse();
+        }
+        let (first, last) = (rows.first(), rows.last());
+        let of = |row: Option<&Placed<T>>| row.map(|Placed(place, _)| place.clone());
+        let (previous, next) = if backward {
+            (rest, of(last).or(place))
+        } else {
+            (place.map(|place| of(first).unwrap_or(place)), rest)
+        };
+        Ok(Page {
+            rows: rows.into_iter().map(|Placed(_, row)| row).collect(),
+            previous,
+            next,
+            is_cut,
+        })
+    }
+
+    /// Reads one row more than `size` from a place on; and where reading ended, if that was for having read
+    /// [`READ`] rows.
+    async fn read<T>(
+        &self,
+        db: &mut Conn,
+        place: Option<&Cursor>,
+        backward: bool,
+        size: usize,
+    ) -> sqlx::Result<(Vec<Placed<T>>, Option<Cursor>)>
+    where
+        T: Send + Unpin + for<'r> FromRow<'r, AnyRow>,
+    {
+        let falling = self.descending != backward;
+        let mut rows: Vec<Placed<T>> = vec![];
+        for span in self.ahead(place, falling) {
+            let missing = i64::try_from(size + 1 - rows.len()).unwrap_or(READ);
+            let mut statement = Statement::default();
+            statement.push(
+                &format!(
+                    "SELECT {}, {} FROM (",
+                    placed("t.list_key", self.is_numeric()),
+                    self.columns
+                ),
+                [],
+            );
+            self.push_inner(
+                &mut statement,
+                &span,
+                falling,
+                if self.filters.is_empty() {
+                    missing
+                } else {
+                    READ
+                },
+            );
+            statement.push(") AS t WHERE ", []);
+            statement.push_all(&self.filters);
+            statement.push(" LIMIT ?", [missing.into()]);
+            rows.extend(statement.fetch(db).await?);
+            if rows.len() > size {
+                break;
+            }
+            if !self.filters.is_empty()
+                && let Some(end) = self.end_of_reading(db, &span, falling).await?
+            {
+                return Ok((rows, Some(end)));
+            }
+        }
+        Ok((rows, None))
+    }
+
+    /// Where [`READ`] rows of a span end, if it has more.
+    async fn end_of_reading(
+        &self,
+        db: &mut Conn,
+        span: &Span,
+        falling: bool,
+    ) -> sqlx::Result<Option<Cursor>> {
+        let mut statement = Statement::default();
+        statement.push(
+            &format!("SELECT {} FROM (", placed("t.list_key", self.is_numeric())),
+            [],
+        );
+        self.push_inner(&mut statement, span, falling, READ + 1);
+        statement.push(") AS t LIMIT 2 OFFSET ?", [(READ - 1).into()]);
+        let mut ends: Vec<Cursor> = statement.fetch(db).await?;
+        Ok((ends.len() == 2).then(|| ends.swap_remove(0)))
+    }
+
+    /// How many rows it has: up to [`COUNTED`], among the first [`READ`].
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn count(&self, db: &mut Conn) -> sqlx::Result<Count> {
+        let (mut met, mut cut) = (0, false);
+        for span in &self.spans {
+            let mut statement = Statement::default();
+            let all = self.filters.is_empty();
+            let most = if all { COUNTED + 1 } else { READ + 1 };
+            statement.push("SELECT COUNT(*), COUNT(CASE WHEN ", []);
+            statement.push_all(&self.filters);
+            statement.push(" THEN 1 END) FROM (", []);
+            self.push_inner(&mut statement, span, self.descending, most);
+            statement.push(") AS t", []);
+            let counts: Vec<(i64, i64)> = statement.fetch(db).await?;
+            let (read, found) = counts.first().copied().unwrap_or_default();
+            met += found;
+            cut |= !all && read > READ;
+        }
+        Ok(Count {
+            rows: met.min(COUNTED),
+            more: cut || met > COUNTED,
+        })
+    }
+
+    /// The rows of a span that are read.
+    fn push_inner(&self, statement: &mut Statement, span: &Span, falling: bool, limit: i64) {
+        let (way, from) = (if falling { "DESC" } else { "ASC" }, self.from);
+        let Span {
+            from: first,
+            to: last,
+        } = span;
+        if let (Some(key), Some(low), Some(high)) = (self.key, &first.key, &last.key) {
+            statement.push(
+                &format!(
+                    "SELECT {key} AS list_key, t.* FROM {from} WHERE ({key}, t.id) > (?, ?) AND ({key}, t.id) < (?, ?)
+                     ORDER BY {key} {way}, t.id {way} LIMIT ?"
+                ),
+                [low.clone(), first.id.as_str().into(), high.clone(), last.id.as_str().into(), limit.into()],
+            );
+        } else {
+            statement.push(
+                &format!(
+                    "SELECT t.id AS list_key, t.* FROM {from} WHERE t.id > ? AND t.id < ? ORDER BY t.id {way} LIMIT ?"
+                ),
+                [first.id.as_str().into(), last.id.as_str().into(), limit.into()],
+            );
+        }
+    }
+
+    fn is_numeric(&self) -> Option<bool> {
+        self.key.map(|_| {
+            matches!(
+                self.spans.first().and_then(|span| span.from.key.as_ref()),
+                Some(Value::Number(_))
+            )
+        })
+    }
+
+    /// What of the spans lies beyond a place, in the order in which it is read.
+    fn ahead(&self, place: Option<&Cursor>, falling: bool) -> Vec<Span> {
+        let mut ahead: Vec<Span> = self.spans.clone();
+        if falling {
+            ahead.reverse();
+        }
+        if let Some(place) = place {
+            for span in &mut ahead {
+                if falling && *place < span.to {
+                    span.to = place.clone();
+                } else if !falling && *place > span.from {
+                    span.from = place.clone();
+                }
+            }
+            ahead.retain(|span| span.from < span.to);
+        }
+        ahead
+    }
+
+    /// Reads a cursor as [`Cursor::to_string`] has written it; none if it is not one of this list.
+    pub fn cursor(&self, text: &str) -> Option<Cursor> {
+        let (id, key) = text
+            .split_once('.')
+            .map_or((text, None), |(id, key)| (id, Some(key)));
+        let is_id = Uuid::try_parse(id).is_ok_and(|uuid| uuid.hyphenated().to_string() == id);
+        let key = match (self.is_numeric(), key) {
+            (None, None) => None,
+            (Some(true), Some(key)) => Some(Value::Number(key.parse().ok()?)),
+            (Some(false), Some(key)) if !key.contains('\0') => Some(Value::Text(key.to_owned())),
+            _ => return None,
+        };
+        is_id.then(|| Cursor {
+            key,
+            id: id.to_owned(),
+        })
+    }
+
+    /// Whether the ids alone order it, whatever leads.
+    pub fn is_by_creation(&self) -> bool {
+        self.key.is_none() || self.spans.iter().all(Span::has_one_key) && self.spans.len() == 1
+    }
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.key {
+            None => f.write_str(&self.id),
+            Some(Value::Text(key)) => write!(f, "{}.{key}", self.id),
+            Some(Value::Number(key)) => write!(f, "{}.{key}", self.id),
+        }
+    }
+}
+
+/// A row's place, in columns of one type each.
+fn placed(key: &str, is_numeric: Option<bool>) -> String {
+    let (text, number) = match is_numeric {
+        None => ("CAST(NULL AS TEXT)", "CAST(NULL AS BIGINT)"),
+        Some(true) => ("CAST(NULL AS TEXT)", key),
+        Some(false) => (key, "CAST(NULL AS BIGINT)"),
+    };
+    format!("{text} AS list_text, {number} AS list_number, t.id AS list_id")
+}
