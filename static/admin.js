@@ -1,14 +1,29 @@
-// What a script adds to pages that work without one: questions in a dialog, search as you type,
-// times that keep up, passwords shown on request. Nothing here is needed for anything.
+// What scripts add to pages that work without them: questions in a dialog, search as you type, times
+// in the visitor's zone, and passwords that can be shown and copied.
 
-const UNITS = [["year", 31_536_000], ["month", 2_592_000], ["day", 86_400], ["hour", 3600], ["minute", 60]];
+// The steps of the server's own words (src/web/time.rs).
+const UNITS = [["year", 31_536_000, 63_072_000], ["month", 2_592_000, 5_184_000], ["day", 86_400], ["hour", 3600], ["minute", 60]];
+// Relative times are words inside English sentences. Dates are the visitor's.
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "always" });
+const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const short = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "short" });
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const UNREACHABLE = "The server can’t be reached. Check the connection and try again.";
+
+const parse = async (answer) => new DOMParser().parseFromString(await answer.text(), "text/html");
+const make = (tag, properties, ...children) => {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+};
+
+// Times: "3 days ago", and exactly once the visitor taps on one or presses the button below the page.
+
+let isExact = false;
 
 function distance(seconds) {
   const size = Math.abs(seconds);
-  // The same steps as the server's.
-  const [unit, length] = UNITS.find(([unit, length]) =>
-    size >= (unit === "year" ? 730 * 86_400 : unit === "month" ? 60 * 86_400 : length)) ?? [];
+  const [unit, length] = UNITS.find(([, length, from]) => size >= (from ?? length)) ?? [];
   return unit ? relative.format(Math.trunc(seconds / length), unit) : "just now";
 }
 
@@ -16,38 +31,52 @@ function tellTimes(root) {
   for (const time of root.querySelectorAll("time[datetime]")) {
     const at = new Date(time.dateTime);
     const far = distance((at - Date.now()) / 1000);
-    const local = at.toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
-    if ("absolute" in time.dataset) {
-      time.textContent = at.toLocaleString("sv-SE", { dateStyle: "short", timeStyle: "short" });
-      time.title = `${local}, ${far}`;
-    } else {
-      time.textContent = far;
-      time.title = local;
-    }
+    const isAbsolute = "absolute" in time.dataset;
+    time.textContent = isAbsolute ? exact.format(at) : isExact ? short.format(at) : far;
+    time.title = isAbsolute ? far : exact.format(at);
   }
+}
+
+function toggleTimes() {
+  isExact = !isExact;
+  document.documentElement.dataset.times = isExact ? "exact" : "relative";
+  tellTimes(document);
+  document.querySelector("button[data-times]")?.setAttribute("aria-pressed", isExact);
 }
 
 function tellZone() {
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  for (const note of document.querySelectorAll("[data-zone]")) {
-    note.textContent = `Times are in your time zone, ${zone}.`;
+  const note = document.querySelector("[data-zone]");
+  if (!note) return;
+  note.textContent = `Times are in your time zone, ${zone}.`;
+  const button = make("button", { type: "button", className: "plain", textContent: "Show exact times", onclick: toggleTimes });
+  button.dataset.times = "";
+  button.setAttribute("aria-pressed", isExact);
+  note.after(button);
+}
+
+// Dates that one filters by are days of the visitor's time zone.
+function setZone(root) {
+  for (const input of root.querySelectorAll("[data-tz]")) input.value ||= zone;
+  for (const link of root.querySelectorAll("a[data-zoned]")) {
+    const url = new URL(link.href);
+    if (!url.searchParams.has("tz")) url.searchParams.set("tz", zone);
+    link.href = url;
   }
 }
 
-// A button beside each password that shows it.
+// A button beside each password that shows it, and one that copies a generated one.
+
 function offerToShow(root) {
   for (const frame of root.querySelectorAll(".secret")) {
     const input = frame.querySelector("input");
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "btn btn-outline-secondary";
+    const button = make("button", { type: "button", className: "btn" });
     const set = (shown) => {
       input.type = shown ? "text" : "password";
       button.textContent = shown ? "Hide" : "Show";
       button.setAttribute("aria-label", shown ? "Hide the password" : "Show the password");
     };
     button.addEventListener("click", () => set(input.type === "password"));
-    // A browser must not take it for a text to remember.
+    // A browser must not remember it as a text.
     input.form.addEventListener("submit", () => set(false));
     addEventListener("pagehide", () => set(false));
     set(false);
@@ -55,95 +84,248 @@ function offerToShow(root) {
   }
 }
 
-// A tick for all rows, and how many are ticked.
+function offerToCopy(root) {
+  for (const code of root.querySelectorAll("[data-copy]")) {
+    const button = make("button", { type: "button", className: "btn small", textContent: "Copy" });
+    button.addEventListener("click", async () => {
+      getSelection().selectAllChildren(code);
+      // Browsers have a clipboard for scripts on https and this machine only.
+      const isCopied = await (navigator.clipboard?.writeText(code.textContent) ?? Promise.reject())
+        .then(() => true, () => document.execCommand("copy"));
+      button.textContent = isCopied ? "Copied" : "Press Ctrl+C";
+    });
+    code.after(" ", button);
+  }
+}
+
+// Check boxes: one for the whole page, the number that is ticked, and then all that match.
+
 function countTicks(root) {
   for (const form of root.querySelectorAll("form[data-many]")) {
     const ticks = [...form.querySelectorAll("input[name=id]")];
     const words = form.querySelector("[data-selected]");
     const buttons = form.querySelectorAll(".bulk button");
-    const all = document.createElement("input");
-    all.type = "checkbox";
+    const all = make("input", { type: "checkbox" });
     all.setAttribute("aria-label", "Select all on this page");
-    const label = document.createElement("label");
-    label.append(all, " Select all");
+    const label = make("label", {}, all);
     words.before(label);
+    label.append(words);
+    const everything = root.querySelector("form[data-all]");
+    const more = make("button", { type: "button", className: "plain", hidden: true });
+    if (everything) {
+      everything.hidden = true;
+      more.textContent = `Select all ${everything.dataset.all} that match`;
+      form.querySelector(".bulk").append(more);
+      more.addEventListener("click", () => {
+        form.dataset.everything = "";
+        words.textContent = `All ${everything.dataset.all} that match are selected`;
+        more.hidden = true;
+      });
+    }
     const count = () => {
       const ticked = ticks.filter((tick) => tick.checked).length;
-      words.textContent = ticked ? `${ticked} selected` : "None selected";
+      delete form.dataset.everything;
+      words.textContent = ticked ? `${ticked} selected` : "Select all";
       all.checked = ticked > 0 && ticked === ticks.length;
       all.indeterminate = ticked > 0 && ticked < ticks.length;
+      more.hidden = !all.checked;
       for (const button of buttons) button.disabled = ticked === 0;
     };
     all.addEventListener("change", () => {
       for (const tick of ticks) tick.checked = all.checked;
-      count();
     });
     form.addEventListener("change", count);
-    // A browser that comes back puts the ticks back, later than this.
+    // A browser that goes back ticks them again, later than this.
     addEventListener("pageshow", count);
     count();
   }
 }
 
-function enliven(root) {
-  tellTimes(root);
-  offerToShow(root);
-  countTicks(root);
+function offerToDismiss(root) {
+  for (const flash of root.querySelectorAll("[data-flash]")) {
+    const dismiss = () => flash.parentElement.replaceChildren();
+    flash.prepend(make("button", { type: "button", className: "plain dismiss", textContent: "Dismiss", onclick: dismiss }));
+  }
 }
 
-// The page that asks, as a dialog. Whatever else comes back (a redirect, an error) is left to the
-// browser: `otherwise` goes there as if there were no script.
-let asking = false;
-async function ask(url, options, otherwise) {
-  // A second click while the first is on its way asks nothing.
-  if (asking || document.querySelector("dialog.ask[open]")) return;
-  asking = true;
-  let question = null;
-  try {
-    const answer = await fetch(url, { redirect: "manual", ...options });
-    if (answer.ok) {
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      question = page.querySelector("section.confirm");
-    }
-  } catch { /* no connection: the browser says so better */ } finally {
-    asking = false;
-  }
-  if (!question) return otherwise();
-  const dialog = document.createElement("dialog");
-  dialog.className = "ask";
-  dialog.setAttribute("aria-labelledby", "question");
-  dialog.append(document.adoptNode(question));
-  document.body.append(dialog);
-  enliven(dialog);
-  dialog.addEventListener("close", () => dialog.remove());
-  // Beside the dialog, but not at the end of a drag, nor where something was typed.
-  let pressed = null;
-  dialog.addEventListener("pointerdown", (event) => { pressed = event.target; });
-  dialog.addEventListener("click", (event) => {
-    const typed = [...dialog.querySelectorAll("input:not([type=hidden], [hidden])")].some((input) => input.value);
-    const beside = event.target === dialog && pressed === dialog && !typed;
-    if (beside || event.target.closest("[data-cancel]")) {
+function enliven(root) {
+  tellTimes(root);
+  setZone(root);
+  offerToShow(root);
+  offerToCopy(root);
+  offerToDismiss(root);
+  countTicks(root);
+  for (const form of root.querySelectorAll("form[data-live]")) liveSearch(form);
+}
+
+// A message on top of the page, as those of actions are.
+function say(...message) {
+  const alert = make("p", { className: "alert bad", tabIndex: -1 }, ...message);
+  alert.setAttribute("role", "alert");
+  document.querySelector("main > [role=status]").replaceChildren(alert);
+  return alert;
+}
+
+// Whether an answer is the sign-in page, where the session has expired.
+const isSignIn = (answer) => answer.redirected && new URL(answer.url).pathname === "/admin/login";
+
+function signIn(here) {
+  const link = make("a", { href: `/admin/login?next=${encodeURIComponent(here)}`, textContent: "Sign in" });
+  return ["Your session has expired. ", link, " to go on."];
+}
+
+const here = () => location.pathname + location.search;
+
+// Questions: the page that asks is shown in a dialog.
+
+// Shows the page that an action has led to. The list keeps its place, the message gets the focus.
+function goTo(url, page) {
+  const [path, isHere] = [new URL(url), url === location.href];
+  history[isHere ? "replaceState" : "pushState"]({}, "", path);
+  document.title = page.title;
+  document.body.replaceWith(document.adoptNode(page.body));
+  if (!isHere) scrollTo(0, 0);
+  begin();
+}
+addEventListener("popstate", (event) => { if (event.state || document.querySelector("main")) location.reload(); });
+
+const focusable = "input:not([type=hidden], [hidden]), select, textarea";
+
+class Question {
+  constructor() {
+    this.dialog = make("dialog", { className: "ask" });
+    this.dialog.setAttribute("aria-label", "Question");
+    this.abort = new AbortController();
+    this.dialog.addEventListener("close", () => {
+      this.abort.abort();
+      this.dialog.remove();
+    });
+    // A click beside the dialog closes it, but not at the end of a drag, nor where something was typed.
+    let pressed = null;
+    this.dialog.addEventListener("pointerdown", (event) => { pressed = event.target; });
+    this.dialog.addEventListener("click", (event) => {
+      const isTyped = [...this.dialog.querySelectorAll(focusable)].some((field) => field.value);
+      const isBeside = event.target === this.dialog && pressed === this.dialog && !isTyped;
+      if (isBeside || event.target.closest("[data-cancel]")) {
+        event.preventDefault();
+        this.dialog.close();
+      }
+    });
+    this.dialog.addEventListener("submit", (event) => {
       event.preventDefault();
-      dialog.close();
+      event.stopPropagation();
+      this.send(event.target, event.submitter);
+    });
+    document.body.append(this.dialog);
+    this.note("Loading…");
+    this.dialog.showModal();
+  }
+
+  // A sentence instead of the question.
+  note(...message) {
+    const text = make("p", { tabIndex: -1 }, ...message);
+    text.setAttribute("role", "status");
+    const close = make("button", { type: "button", className: "btn", textContent: "Close" });
+    close.dataset.cancel = "";
+    this.dialog.replaceChildren(make("section", { className: "confirm card" }, text, make("p", {}, close)));
+    close.focus();
+  }
+
+  async load(url, options) {
+    let answer;
+    try {
+      answer = await fetch(url, { ...options, signal: this.abort.signal });
+      const page = await parse(answer);
+      if (!this.dialog.open) return;
+      if (isSignIn(answer)) return this.note(...signIn(here()));
+      const question = page.querySelector("section.confirm");
+      // An action that led elsewhere says so on the page that it led to.
+      if (!question && answer.redirected) return goTo(answer.url, page);
+      if (!question) return this.note(page.querySelector("[data-detail]")?.textContent ?? "Something went wrong.");
+      this.show(document.adoptNode(question));
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.fail(answer ? "The answer of the server could not be read." : UNREACHABLE);
     }
-  });
-  dialog.showModal();
-  // What is asked for, else the way out: never by accident what can't be undone.
-  const field = dialog.querySelector("input:not([type=hidden], [hidden])");
-  (field ?? dialog.querySelector("[data-cancel]"))?.focus();
+  }
+
+  show(question) {
+    this.dialog.replaceChildren(question);
+    this.dialog.removeAttribute("aria-label");
+    this.dialog.setAttribute("aria-labelledby", "question");
+    enliven(this.dialog);
+    const wrong = this.markWrong();
+    // What is asked for, else the way out: never by accident what can't be undone.
+    const field = wrong ?? this.dialog.querySelector("input:not([type=hidden], [hidden], [name=note])");
+    (field ?? this.dialog.querySelector("[data-cancel]"))?.focus();
+  }
+
+  // Ties what is wrong to its field, which it gives.
+  markWrong() {
+    const errors = this.dialog.querySelectorAll("#errors > p");
+    const fields = [...this.dialog.querySelectorAll(focusable)];
+    let first = null;
+    for (const [index, error] of errors.entries()) {
+      const named = fields.find((field) => field.name === error.dataset.field);
+      const fits = (field) => error.textContent.toLowerCase().includes(field.type);
+      const field = named ?? fields.find(fits) ?? fields[0];
+      error.id = `error-${index}`;
+      field?.setAttribute("aria-invalid", "true");
+      field?.setAttribute("aria-describedby", [error.id, field.getAttribute("aria-describedby") ?? ""].join(" ").trim());
+      first ??= field;
+    }
+    return first;
+  }
+
+  async send(form, button) {
+    const body = new URLSearchParams(new FormData(form, button));
+    const words = button.textContent;
+    [button.disabled, button.textContent] = [true, "One moment…"];
+    await this.load(form.getAttribute("action"), { method: "POST", body });
+    if (button.isConnected) [button.disabled, button.textContent] = [false, words];
+  }
+
+  // Nothing came back: what was typed stays.
+  fail(message) {
+    const form = this.dialog.querySelector("form");
+    if (!form) return this.note(message);
+    this.dialog.querySelector("[data-failure]")?.remove();
+    const alert = make("p", { className: "alert bad", textContent: message });
+    alert.setAttribute("role", "alert");
+    alert.dataset.failure = "";
+    form.before(alert);
+  }
+}
+
+// A second click while a question is open asks nothing.
+function ask(url, options) {
+  if (!document.querySelector("dialog.ask[open]")) new Question().load(url, options);
 }
 
 document.addEventListener("click", (event) => {
-  const plain = !event.defaultPrevented && event.button === 0
+  const isPlain = !event.defaultPrevented && event.button === 0
     && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
   const link = event.target.closest("a[data-ask]");
-  if (link && plain) {
+  if (link && isPlain) {
     event.preventDefault();
-    ask(link.href, {}, () => { location.href = link.href; });
+    link.closest("details.menu")?.removeAttribute("open");
+    ask(link.href);
   }
+  if (event.target.closest("time") && !event.target.closest("a")) toggleTimes();
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!menu.contains(event.target)) menu.open = false;
   }
+});
+
+document.addEventListener("submit", (event) => {
+  const button = event.submitter;
+  if (!button || !("ask" in button.dataset)) return;
+  event.preventDefault();
+  const isAll = "everything" in event.target.dataset;
+  const form = isAll ? document.querySelector("form[data-all]") : event.target;
+  const body = new URLSearchParams(isAll ? new FormData(form) : new FormData(form, button));
+  // By attribute: a field called `action` would stand in the property's place.
+  ask(button.getAttribute("formaction") ?? form.getAttribute("action"), { method: "POST", body });
 });
 
 document.addEventListener("keydown", (event) => {
@@ -154,74 +336,41 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// A question that was answered is not answered twice while the answer is worked on.
+// A form on a page of its own is sent once.
 document.addEventListener("submit", (event) => {
-  const form = event.target;
-  if (!form.closest(".confirm") || event.defaultPrevented) return;
-  const button = form.querySelector("button[type=submit]");
-  setTimeout(() => {
-    button.disabled = true;
-    button.dataset.says = button.textContent;
-    button.textContent = "One moment …";
-  });
-});
-addEventListener("pageshow", () => {
-  for (const button of document.querySelectorAll("button[data-says]")) {
-    button.disabled = false;
-    button.textContent = button.dataset.says;
-  }
-});
-
-document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented || !event.target.closest(".confirm") || !event.submitter) return;
   const button = event.submitter;
-  if (!button || !("ask" in button.dataset) || "asked" in button.dataset) return;
-  event.preventDefault();
-  const form = event.target;
-  const otherwise = () => {
-    button.dataset.asked = "";
-    form.requestSubmit(button);
-    delete button.dataset.asked;
-  };
-  const body = new URLSearchParams(new FormData(form, button));
-  // By attribute: a field called `action` would stand in the property's place.
-  const url = button.getAttribute("formaction") ?? form.getAttribute("action");
-  ask(url, { method: "POST", body }, otherwise);
+  // Afterwards, or its own value would not be sent.
+  setTimeout(() => { button.disabled = true; });
+  addEventListener("pageshow", () => { button.disabled = false; }, { once: true });
 });
 
-// Search as you type: the results are replaced, what is typed into keeps the focus.
+// Search as you type: the results are replaced, the field keeps the focus.
+
 function liveSearch(form) {
   let waiting = null;
   let running = null;
   const search = async () => {
     running?.abort();
     running = new AbortController();
+    const { signal } = running;
     const typed = [...new FormData(form)].filter(([, value]) => value !== "");
     const path = form.getAttribute("action");
     const url = typed.length ? `${path}?${new URLSearchParams(typed)}` : path;
+    const results = document.querySelector("[data-results]");
+    results.setAttribute("aria-busy", "true");
     try {
-      const answer = await fetch(url, { redirect: "manual", signal: running.signal });
-      if (!answer.ok) {
-        form.requestSubmit();
-        return;
-      }
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const [before, after] = [document, page].map((root) => root.querySelector("[data-results]"));
-      // The line that is read out stays, so that it is.
-      const [line, words] = [before, after].map((root) => root.querySelector("[role=status]"));
-      before.replaceChildren(...[...after.childNodes].map((node) => document.adoptNode(node)));
-      const placed = before.querySelector("[role=status]");
-      if (line && words && placed) {
-        line.replaceChildren(...placed.childNodes);
-        placed.replaceWith(line);
-      }
-      const csv = page.querySelector("[data-csv]");
-      if (csv) document.querySelector("[data-csv]").href = csv.href;
-      for (const next of document.querySelectorAll("input[name=next]")) next.value = url;
-      history.replaceState(null, "", url);
-      enliven(before);
+      const answer = await fetch(url, { signal });
+      const page = await parse(answer);
+      const found = page.querySelector("[data-results]");
+      if (isSignIn(answer)) say(...signIn(url));
+      else if (!found) say(page.querySelector("[data-detail]")?.textContent ?? "Something went wrong.");
+      else show(results, found, page, url);
     } catch (error) {
-      if (error.name !== "AbortError") form.requestSubmit();
+      if (error.name === "AbortError") return;
+      say(UNREACHABLE);
     }
+    if (!signal.aborted) results.removeAttribute("aria-busy");
   };
   form.addEventListener("input", () => {
     clearTimeout(waiting);
@@ -230,7 +379,40 @@ function liveSearch(form) {
   form.addEventListener("submit", () => clearTimeout(waiting));
 }
 
-enliven(document);
-tellZone();
+function show(results, found, page, url) {
+  document.querySelector("main > [role=status]").replaceChildren();
+  // The line that is read out stays in the page, so that its change is announced.
+  const [line, words] = [results, found].map((root) => root.querySelector("[role=status]"));
+  results.replaceChildren(...[...found.childNodes].map((node) => document.adoptNode(node)));
+  if (line && words) {
+    line.replaceChildren(...words.childNodes);
+    words.replaceWith(line);
+  }
+  for (const part of ["[data-csv]", "[data-filters]"]) {
+    const [old, fresh] = [document, page].map((root) => root.querySelector(part));
+    if (old && fresh) old.replaceWith(document.adoptNode(fresh));
+  }
+  for (const next of document.querySelectorAll("input[name=next]")) next.value = url;
+  history.replaceState(history.state, "", url);
+  enliven(results);
+}
+
+// The browser that was signed in here before learns why it is asked again.
+function tellExpiry() {
+  if (document.querySelector(".bar")) return sessionStorage.setItem("signed-in", "1");
+  const status = document.querySelector("main.alone > [role=status]");
+  if (!status || !new URLSearchParams(location.search).has("next") || !sessionStorage.getItem("signed-in")) return;
+  sessionStorage.removeItem("signed-in");
+  document.querySelector("main.alone > .faint").hidden = true;
+  status.append(make("p", { className: "alert warn", textContent: "Your session has expired. Sign in to go back to where you were." }));
+}
+
+function begin() {
+  enliven(document);
+  tellZone();
+  tellExpiry();
+  document.querySelector("[data-flash]")?.focus({ preventScroll: true });
+}
+
+begin();
 setInterval(() => tellTimes(document), 30_000);
-for (const form of document.querySelectorAll("form[data-live]")) liveSearch(form);

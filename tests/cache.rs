@@ -356,3 +356,48 @@ fn without_a_cache_each_request_asks_the_database() {
         assert_eq!(server.me(&token).await, 401);
     });
 }
+
+#[test]
+fn one_click_on_revoke_forgets_its_user_and_few_others() {
+    on_each_url(async |url| {
+        let server = Server::start(&url).await;
+        let create = ["user", "create", "root", "--admin", "--password-stdin"];
+        server.run(&create, PASSWORD);
+        let cookie = server.admin_cookie("root").await;
+        let names = ["ann", "bob", "cid", "dan", "eve", "fay"];
+        for name in names {
+            server.run(&["user", "create", name, "--password-stdin"], PASSWORD);
+        }
+        // A process that is kept from its work trusts nothing that it remembers.
+        for tries in 0.. {
+            let mut tokens = vec![];
+            for name in names {
+                tokens.push(server.login(name, "laptop").await);
+            }
+            for token in &tokens {
+                warm(&server, token).await;
+            }
+            let listed = server.run(&["token", "list", "--user", "ann", "--json"], "");
+            let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+            let path = format!("/admin/tokens/{}/revoke", listed[0]["id"].as_str().unwrap());
+            let done = server.submit(&path, &cookie, &[]).await;
+            assert_eq!(done.status(), 303);
+            assert_eq!(server.me(&tokens[0]).await, 401);
+            // By hand, and told to nobody.
+            server
+                .execute_quietly("DELETE FROM tokens WHERE kind = 'api'")
+                .await;
+            let mut remembered = 0;
+            for token in &tokens[1..] {
+                remembered += u32::from(server.me(token).await == 200);
+            }
+            server
+                .execute("DELETE FROM tokens WHERE kind = 'api'")
+                .await;
+            if remembered >= 3 {
+                break;
+            }
+            assert!(tries < 20, "{remembered} are remembered");
+        }
+    });
+}

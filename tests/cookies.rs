@@ -151,7 +151,7 @@ fn a_browser_that_sends_no_session_back_after_sign_in_is_told_so() {
             app.auth().flush_usage().await.unwrap();
             let page = app.page(&path, "").await;
             assert!(page.text.contains("Sign in") && !page.text.contains(told));
-            app.execute("UPDATE tokens SET last_used_at = NULL").await;
+            app.execute("UPDATE tokens SET last_used_at = 0").await;
             assert!(app.page(&path, "").await.text.contains(told));
             let earlier = "UPDATE tokens SET id = '01900000' || substr(id, 9)";
             app.execute(earlier).await;

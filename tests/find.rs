@@ -70,7 +70,7 @@ fn everything_in_hand_is_found_and_no_token_is_seen_in_a_url() {
         // Candidates, where there are several.
         let both = find(&app, &cookie, "älic").await;
         assert!(
-            both.starts_with("200") && both.contains("2 candidates"),
+            both.starts_with("200") && both.contains(">Älice<") && both.contains(">Älice Two<"),
             "{both}"
         );
         for nothing in [
@@ -134,20 +134,16 @@ fn an_address_has_a_page_with_what_came_from_there_and_nothing_else() {
                 "alice's token and the attempt at bob's"
             );
             assert!(
-                page.contains("1 token last used from here")
-                    && page.contains("Revoke 1 live token")
+                page.contains("1 token last used from") && page.contains("Revoke 1 live token")
             );
             assert!(
                 page.contains("/admin/addresses/192.0.2.0/24"),
                 "the network around it"
             );
             let network = text(&app, "/admin/addresses/192.0.2.0%2F24", &cookie).await;
-            assert!(
-                network.contains("2 tokens last used from there"),
-                "{network}"
-            );
+            assert!(network.contains("2 tokens last used from"), "{network}");
             let again = text(&app, "/admin/addresses/192.0.2.99/24", &cookie).await;
-            assert!(again.contains("2 tokens last used from there"), "{again}");
+            assert!(again.contains("2 tokens last used from"), "{again}");
             let six = app
                 .page("/admin/addresses/2001:DB8::/32", &cookie)
                 .await

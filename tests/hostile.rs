@@ -77,7 +77,7 @@ fn names_clients_and_agents_are_shown_as_what_they_are() {
                 .await
                 .remove(0);
             let user = format!("/admin/users/{id}");
-            let isolated = format!("<bdi>{}</bdi>", escaped(name));
+            let isolated = format!(">{}</bdi>", escaped(name));
             for path in [
                 "/admin/".to_owned(),
                 "/admin/users".to_owned(),

@@ -91,6 +91,10 @@ async fn routes(app: &App, cast: &Cast) -> Vec<Asked> {
         ("/users/", cast.alice.to_string()),
         ("/notes/", app.texts("SELECT id FROM notes").await.remove(0)), // example: notes
         ("/tokens/", token),
+        (
+            "/audit/",
+            app.texts("SELECT id FROM events").await.remove(0),
+        ),
     ];
     let mut asked = vec![];
     for route in app.client.rocket().routes().filter(|r| r.rank < 1000) {
@@ -107,6 +111,7 @@ async fn routes(app: &App, cast: &Cast) -> Vec<Asked> {
                 .replace("<id>", id)
                 .replace("<action>", action)
                 .replace("<_path..>", "no/such/page")
+                .replace("addresses/<path..>", "addresses/203.0.113.0/24")
                 .replace("<path..>", "admin.css");
             assert!(!path.contains('<'), "say here what stands in {pattern}");
             asked.push(Asked {

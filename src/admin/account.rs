@@ -8,10 +8,10 @@ use rocket::{State, get, post, routes, uri};
 use rocket_dyn_templates::{Template, context};
 
 use super::BASE;
+use super::audit_note::Note;
 use super::confirm::confirm;
 use super::flash::Done;
 use super::next::page_here;
-use super::note::Note;
 use super::page::{Frame, NAMED, isolated, tokens};
 use super::users::{self, UserView};
 use crate::auth::Auth;

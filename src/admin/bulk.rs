@@ -13,10 +13,10 @@ use rocket::routes;
 use rocket_dyn_templates::Template;
 
 use super::BASE;
+use super::audit_note::Note;
 use super::confirm::confirm;
 use super::flash::Done;
 use super::next::page_here;
-use super::note::Note;
 use super::tokens::Filters;
 use crate::auth::Auth;
 use crate::auth::guard::Admin;

@@ -1,14 +1,10 @@
 //! The front page: how things stand, what happened last.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rocket::fairing::AdHoc;
 use rocket::tokio::sync::Mutex;
-use rocket::tokio::time::{MissedTickBehavior, interval};
-use rocket::tokio::{self, select};
-use rocket::{Shutdown, State, get, routes};
+use rocket::{State, get, routes};
 use rocket_dyn_templates::{Template, context};
 use serde::Serialize;
 
@@ -39,29 +35,15 @@ const CLIENTS: i64 = 8;
 const TARGETS: i64 = 5;
 /// Failed logins that are looked at to find those.
 const FAILURES: i64 = 50_000;
-/// Figures that took longer than this to take are taken beside the requests.
-const SLOW: Duration = Duration::from_millis(100);
-/// For how long those are shown before they are taken again for whoever looks, and for how long before they
-/// are in any case.
-const A_WHILE: Duration = Duration::from_mins(1);
-const OLDEST: Duration = Duration::from_mins(5);
+/// Figures are shown for so many times as long as they took to make: an open dashboard takes a twentieth of the
+/// database's time at most.
+const SHOWN: u32 = 20;
 
 /// Mounts the route.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: dashboard", |rocket| async {
-        let shown = Shown::default();
-        let kept = AdHoc::on_liftoff("admin: figures", |rocket| {
-            Box::pin(async {
-                if let (Some(auth), Some(shown)) = (rocket.state::<Auth>(), rocket.state::<Shown>())
-                {
-                    let pool = auth.pool().clone();
-                    tokio::spawn(shown.clone().keep(pool, rocket.shutdown()));
-                }
-            })
-        });
         rocket
-            .manage(shown)
-            .attach(kept)
+            .manage(Shown::default())
             .mount(BASE, bounded(routes![show]))
     })
 }
@@ -172,83 +154,23 @@ async fn tiles(db: &mut Conn, auth: &Auth, now: i64) -> Result<Vec<Tile>, Error>
     Ok(tiles)
 }
 
-/// The figures that were taken last. With a million tokens they take a second, which nobody who opens the
-/// page waits for: they are taken beside the requests then.
-#[derive(Clone, Default)]
-pub(super) struct Shown(Arc<Inner>);
-
+/// The figures that were made last.
 #[derive(Default)]
-struct Inner {
-    last: Mutex<Option<Taken>>,
-    /// Whether they are being taken beside the requests.
-    busy: AtomicBool,
-}
-
-#[derive(Clone)]
-struct Taken {
-    figures: Figures,
-    at: Instant,
-    slowly: bool,
-}
-
-impl Taken {
-    async fn now(pool: &Pool) -> Result<Self, Error> {
-        let start = Instant::now();
-        let figures = Figures::take(pool).await?;
-        let at = Instant::now();
-        let slowly = at - start > SLOW;
-        Ok(Self {
-            figures,
-            at,
-            slowly,
-        })
-    }
-}
+pub(super) struct Shown(Mutex<Option<(Figures, Instant)>>);
 
 impl Shown {
+    /// Those, or others; whoever comes while they are made waits for them.
     async fn figures(&self, pool: &Pool) -> Result<Figures, Error> {
-        let mut last = self.0.last.lock().await;
-        if let Some(taken) = last.as_ref()
-            && taken.slowly
+        let mut last = self.0.lock().await;
+        if let Some((figures, until)) = last.as_ref()
+            && Instant::now() < *until
         {
-            if taken.at.elapsed() > A_WHILE {
-                let (shown, pool) = (self.clone(), pool.clone());
-                tokio::spawn(async move { shown.take_beside(&pool).await });
-            }
-            return Ok(taken.figures.clone());
+            return Ok(figures.clone());
         }
-        let taken = last.insert(Taken::now(pool).await?);
-        Ok(taken.figures.clone())
-    }
-
-    /// Takes them while the last ones are shown.
-    async fn take_beside(&self, pool: &Pool) {
-        if self.0.busy.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        match Taken::now(pool).await {
-            Ok(taken) => {
-                let mut last = self.0.last.lock().await;
-                if last.as_ref().is_none_or(|last| last.at < taken.at) {
-                    *last = Some(taken);
-                }
-            }
-            Err(error) => tracing::warn!("the dashboard's figures stay as they were: {error}"),
-        }
-        self.0.busy.store(false, Ordering::Relaxed);
-    }
-
-    /// Takes them now and every so often, so that they are never very old, until the server stops.
-    async fn keep(self, pool: Pool, shutdown: Shutdown) {
-        let mut ticks = interval(OLDEST);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        tokio::pin!(shutdown);
-        loop {
-            select! {
-                () = &mut shutdown => return,
-                _ = ticks.tick() => self.take_beside(&pool).await,
-            }
-        }
+        let start = Instant::now();
+        let figures = Figures::take(pool).await?;
+        *last = Some((figures.clone(), Instant::now() + start.elapsed() * SHOWN));
+        Ok(figures)
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod addresses;
 pub mod audit;
+mod audit_note;
 pub mod bulk;
 mod chart;
 mod confirm;
@@ -15,7 +16,6 @@ mod flash;
 mod list;
 pub mod new_user;
 mod next;
-mod note;
 pub mod notes; // example: notes
 mod page;
 mod period;

@@ -1,5 +1,7 @@
 //! Coming in and going out: sign-in, sign-out, and set-up of the first admin.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rocket::fairing::AdHoc;
 use rocket::http::CookieJar;
 use rocket::response::{self, Redirect, Responder};
@@ -35,11 +37,29 @@ const NO_COOKIE: &str = "You signed in, but your browser did not send the sessio
 /// Mounts the routes.
 pub fn stage() -> AdHoc {
     AdHoc::on_ignite("admin: session", |rocket| async {
-        rocket.mount(
+        rocket.manage(IsSetUp::default()).mount(
             BASE,
             bounded(routes![sign_in_form, sign_in, sign_out, setup_form, setup]),
         )
     })
+}
+
+/// Whether an admin is known to exist: there is none before set-up, and always one after it.
+#[derive(Default)]
+struct IsSetUp(AtomicBool);
+
+impl IsSetUp {
+    /// Asks the database until there is one; while it can't be asked, nobody is told to set anything up.
+    async fn get(&self, auth: &Auth) -> bool {
+        if self.0.load(Ordering::Relaxed) {
+            return true;
+        }
+        let is_set_up = auth.has_admin().await;
+        if matches!(is_set_up, Ok(true)) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+        is_set_up.unwrap_or(true)
+    }
 }
 
 /// A form that is shown again, with what was wrong.
@@ -76,6 +96,7 @@ impl Form for Entered {
 #[get("/login?<next>")]
 async fn sign_in_form(
     auth: &State<Auth>,
+    is_set_up: &State<IsSetUp>,
     visitor: Visitor,
     caller: Caller,
     outside: Outside,
@@ -90,7 +111,11 @@ async fn sign_in_form(
     } else {
         vec![]
     };
-    Ok(sign_in_page(outside, next, "", errors))
+    let is_new = !is_set_up.get(auth).await;
+    Ok(outside.render(
+        "admin/login",
+        context! { next, username: "", errors, is_new },
+    ))
 }
 
 fn sign_in_page(

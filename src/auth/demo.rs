@@ -65,6 +65,7 @@ impl Auth {
             now: now(),
             names: Names(taken),
             admin: None,
+            moments: vec![],
             number: 0,
         };
         let (mut rows, mut turn) = (1000, Instant::now());
@@ -85,6 +86,11 @@ impl Auth {
             if engine == Engine::Sqlite {
                 turn = Instant::now() + PAUSE;
             }
+            eprintln!(
+                "{} rows {} ms",
+                batch.users.len() + batch.tokens.len(),
+                start.elapsed().as_millis()
+            );
             progress(batch.users.len() + batch.tokens.len());
         }
         demo::analyze(&mut db, engine).await?;

@@ -14,6 +14,8 @@ use crate::secret::Digest;
 
 /// Users and tokens that are named as candidates.
 const CANDIDATES: usize = 20;
+/// Times that a part of a name is looked for in so many users as a page of a list reads.
+const ROUNDS: usize = 40;
 /// The number of a token's last characters that are kept.
 const HINT: usize = 4;
 
@@ -86,15 +88,16 @@ impl Auth {
                 ..Filter::default()
             };
             let list = filter.list(None, now());
-            let users = list
-                .page::<Listed>(&mut db, Start::First, CANDIDATES)
-                .await?;
-            found.extend(
-                users
-                    .rows
-                    .into_iter()
-                    .map(|row| Found::User(Box::new(row.user))),
-            );
+            let mut start = Some(Start::First);
+            for _ in 0..ROUNDS {
+                let Some(from) = start.filter(|_| found.len() < CANDIDATES) else {
+                    break;
+                };
+                let page = list.page::<Listed>(&mut db, from, CANDIDATES).await?;
+                let users = page.rows.into_iter();
+                found.extend(users.map(|row| Found::User(Box::new(row.user))));
+                start = page.next.filter(|_| page.is_cut).map(Start::After);
+            }
         }
         Ok(found)
     }

@@ -128,7 +128,7 @@ fn statement<R: Row>(engine: Engine, rows: usize) -> String {
 /// disk: a power cut may lose the last of them, and nothing else.
 pub async fn prepare(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
     if engine == Engine::Sqlite {
-        let sql = "PRAGMA cache_size = -262144; PRAGMA synchronous = NORMAL";
+        let sql = "PRAGMA cache_size = -524288; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 65536";
         raw_sql(sql).execute(db).await?;
     }
     Ok(())
@@ -138,7 +138,7 @@ pub async fn prepare(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
 pub async fn analyze(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
     let sql = match engine {
         // All rows would take seconds in which nobody else can write.
-        Engine::Sqlite => "PRAGMA analysis_limit = 1000; ANALYZE",
+        Engine::Sqlite => "PRAGMA analysis_limit = 1000; ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)",
         Engine::Postgres => "VACUUM (ANALYZE) users, tokens, events",
     };
     raw_sql(sql).execute(db).await.map(drop)

@@ -5,6 +5,7 @@ use std::io::Cursor;
 
 use rocket::fairing::AdHoc;
 use rocket::http::{ContentType, RawStr, Status};
+use rocket::request::{FromRequest, Outcome};
 use rocket::response::{self, Redirect, Responder};
 use rocket::{Request, Response, catch, catchers};
 use rocket_dyn_templates::{Template, context};
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::theme::Theme;
 use super::{headers, methods, observe, request_id};
+use crate::auth::guard::Admin;
 use crate::config::Settings;
 use crate::error::Error;
 
@@ -24,10 +26,28 @@ pub fn stage() -> AdHoc {
 }
 
 #[catch(default)]
-fn any<'r>(status: Status, request: &'r Request<'_>) -> Dressed<'r> {
+async fn any<'r>(status: Status, request: &'r Request<'_>) -> Dressed<'r> {
     Dressed {
         status,
         error: Error::stashed(request, status),
+        admin: viewer(status, request).await,
+    }
+}
+
+/// The admin who looks at an error page, for its navigation. The guard of the page has found them before, so
+/// this asks the database only where there was no guard, and never where the database may be down.
+async fn viewer(status: Status, request: &Request<'_>) -> Option<Admin> {
+    let may_wait = [
+        Status::RequestTimeout,
+        Status::ServiceUnavailable,
+        Status::GatewayTimeout,
+    ];
+    if !is_page(request) || !observe::is_observed(request) || may_wait.contains(&status) {
+        return None;
+    }
+    match Admin::from_request(request).await {
+        Outcome::Success(admin) => Some(admin),
+        Outcome::Error(_) | Outcome::Forward(_) => None,
     }
 }
 
@@ -35,6 +55,8 @@ struct Dressed<'r> {
     status: Status,
     /// None where Rocket itself found fault with the request.
     error: Option<&'r Error>,
+    /// Who is signed in, on a page.
+    admin: Option<Admin>,
 }
 
 impl<'r> Responder<'r, 'r> for Dressed<'r> {
@@ -130,9 +152,18 @@ impl<'r> Dressed<'r> {
     }
 
     fn page(&self, request: &'r Request<'_>) -> response::Result<'r> {
+        let template = if self.admin.is_some() {
+            "admin/error"
+        } else {
+            "error"
+        };
         let page = Template::render(
-            "error",
+            template,
             context! {
+                viewer: self.admin.as_ref().map(|admin| admin.username.as_str()),
+                viewer_id: self.admin.as_ref().map(|admin| admin.user_id.to_string()),
+                // What failed is no page to come back to.
+                here: "/admin/",
                 app: request.rocket().state::<Settings>().map(|settings| settings.name.clone()),
                 status: self.status.code,
                 theme: Theme::of(request).as_str(),

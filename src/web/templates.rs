@@ -11,7 +11,7 @@ use tera::{Error, Function, Result, Value};
 use super::assets::Assets;
 use super::time::relative;
 
-/// Templates, with
+/// Templates; debug builds read them anew once a file has changed (inotify tells Rocket). With
 /// - `asset(path="admin.css")`: where that file is;
 /// - `at | ago`: how far unix seconds lie from now;
 /// - `count | number`: with separators between the thousands.

@@ -36,6 +36,11 @@ const ROUTES: &[(&str, &str, u32)] = &[
     ("GET", "/admin/setup", 1),
     ("POST", "/admin/setup", 1),
     ("GET", "/admin/users", 9),
+    ("GET", "/admin/tokens", 9),
+    ("GET", "/admin/audit", 9),
+    ("GET", "/admin/audit/{id}", 4),
+    ("GET", "/admin/addresses/{id}", 4),
+    ("POST", "/admin/find", 9),
     ("GET", "/admin/users/{id}", 9),
     ("GET", "/admin/users/{id}/{action}", 9),
     ("POST", "/admin/users/{id}/{action}", 4),
@@ -48,7 +53,7 @@ const ROUTES: &[(&str, &str, u32)] = &[
 const METHODS: &str = "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT|BREW|get";
 const ACTIONS: &str = "disable|enable|promote|demote|password|revoke-tokens|delete";
 const FIELDS: &str = "username|password|client|current_password|new_password|confirm|text|_method";
-const QUERIES: &str = "q|user|page|after|next|key|_method";
+const QUERIES: &str = "q|user|client|address|device|status|sort|token|reason|from|tz|last|after|before|next|key|_method";
 const HEADERS: &str = "Accept|Accept-Encoding|Access-Control-Request-Method|Authorization|\
     Connection|Content-Encoding|Content-Type|Cookie|Expect|Forwarded|Host|If-Modified-Since|\
     If-None-Match|Origin|Range|Referer|Sec-Fetch-Site|TE|Upgrade|User-Agent|X-Forwarded-For|\

@@ -36,7 +36,9 @@ impl Cast {
         // What is asked for here is not the application's.
         let mut db = options.disable_statement_logging().connect().await.unwrap();
         let users = "SELECT id, username FROM users
-                     WHERE role = 'user' AND disabled_at IS NULL ORDER BY id LIMIT 20";
+                     WHERE role = 'user' AND disabled_at IS NULL
+                       AND NOT EXISTS (SELECT 1 FROM attempts WHERE key = 'user:' || users.id)
+                     ORDER BY id LIMIT 20";
         let tokens = "SELECT id, client FROM tokens ORDER BY id DESC LIMIT 5";
         let client = "SELECT client, client FROM tokens GROUP BY client ORDER BY COUNT(*) LIMIT 1";
         let tokens = pairs(&mut db, tokens).await.into_iter();

@@ -1,11 +1,12 @@
 //! The application in this process, spoken to through Rocket's local client.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use multitoken::auth::Auth;
 use multitoken::db::Engine;
+use multitoken::identity::address::Address;
 use multitoken::identity::{UserId, Username};
 use multitoken::models::event::Actor;
 use multitoken::models::user::Role;
@@ -24,6 +25,11 @@ use super::postgres::Postgres;
 pub const PROXY: &str = "203.0.113.5";
 /// Every test user's password.
 pub const PASSWORD: &str = "correct horse battery";
+
+/// An address as tables have it.
+pub fn address_key(text: &str) -> String {
+    Address::from(text.parse::<IpAddr>().unwrap()).key()
+}
 
 pub struct App {
     pub client: Client,

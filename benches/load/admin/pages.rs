@@ -1,6 +1,7 @@
-//! Lists of the admin that are hard to make: every filter in every order, on the first page and on the
-//! last, with values that find much, little and nothing; and where their pages lead.
+//! Lists of the admin: every filter that is offered in every order, with values that find much, little and nothing;
+//! and where their pages lead.
 
+use multitoken::identity::address::Address;
 use multitoken::models::event::Action;
 use multitoken::models::now;
 use rocket::time::{Duration, OffsetDateTime};
@@ -10,8 +11,6 @@ use url::form_urlencoded::Serializer;
 use crate::Outcome;
 use crate::database::{ADMIN, Database, connect};
 
-/// The first page and the last.
-const PAGES: [&str; 2] = ["1", "500"];
 const NOTHING: &str = "nobody has such a name";
 
 type Pairs = Vec<(&'static str, String)>;
@@ -19,6 +18,7 @@ type Pairs = Vec<(&'static str, String)>;
 /// Paths of all of them.
 pub async fn all(database: &Database) -> Outcome<Vec<String>> {
     let mut db = connect(&database.url).await?;
+    let values = Values::find(&mut db).await?;
     let lists = [
         (
             "/admin/users",
@@ -27,10 +27,10 @@ pub async fn all(database: &Database) -> Outcome<Vec<String>> {
         ),
         (
             "/admin/tokens",
-            tokens(&Values::find(&mut db).await?),
-            &["client", "user", "created", "last_used", "expires"],
+            tokens(&values),
+            &["created", "last_used", "expires"],
         ),
-        ("/admin/audit", audit()?, &[]),
+        ("/admin/audit", audit(&values)?, &[]),
     ];
     let mut paths = vec![];
     for (path, filters, orders) in lists {
@@ -42,28 +42,16 @@ pub async fn all(database: &Database) -> Outcome<Vec<String>> {
             .collect();
         for filter in &filters {
             for order in &orders {
-                if !is_offered(filter, order.as_deref()) {
-                    continue;
+                let mut query = Serializer::new(String::new());
+                query.extend_pairs(filter);
+                if let Some(order) = order {
+                    query.append_pair("sort", order);
                 }
-                for page in PAGES {
-                    let mut query = Serializer::new(String::new());
-                    query.extend_pairs(filter);
-                    if let Some(order) = order {
-                        query.append_pair("sort", order);
-                    }
-                    query.append_pair("page", page);
-                    paths.push(format!("{path}?{}", query.finish()));
-                }
+                paths.push(format!("{path}?{}", query.finish()));
             }
         }
     }
     Ok(paths)
-}
-
-/// Unused tokens are not to be had in the order of their ends, last first.
-fn is_offered(filter: &Pairs, order: Option<&str>) -> bool {
-    let unused = filter.iter().any(|(name, _)| *name == "unused");
-    !unused || order != Some("-expires")
 }
 
 /// The query that a page's link of that relation leads to.
@@ -98,57 +86,76 @@ fn tokens(values: &Values) -> Vec<Pairs> {
         common,
         rare,
         address,
+        app,
     } = values;
-    let many_addresses = address.split(['.', ':']).next().unwrap_or_default();
+    let network = format!("{address}/16");
     vec![
         vec![],
-        one("q", "a"),
-        one("q", "i"),
-        one("q", "mar"),
-        one("q", NOTHING),
         one("user", user),
         one("user", NOTHING),
         one("client", common),
         one("client", rare),
         one("client", NOTHING),
+        one("kind", "api"),
+        one("kind", "admin"),
+        one("device", app),
         one("status", "live"),
         one("status", "expired"),
+        one("status", "unused"),
+        one("status", "expiring"),
         one("unused", "0"),
         one("unused", "7"),
         one("unused", "60"),
         one("unused", "300"),
         one("address", address),
-        one("address", many_addresses),
-        one("address", "1"),
-        pairs(&[("q", "a"), ("status", "live"), ("unused", "60")]),
-        pairs(&[("q", "a"), ("client", common), ("status", "live")]),
+        one("address", &network),
+        one("address", "0.0.0.0/0"),
+        pairs(&[("device", app), ("older", "4.12")]),
+        pairs(&[("status", "live"), ("unused", "60")]),
+        pairs(&[("client", common), ("status", "live")]),
         pairs(&[("client", common), ("status", "expired"), ("unused", "7")]),
-        pairs(&[("client", common), ("unused", "60"), ("address", "1")]),
-        pairs(&[("q", "i"), ("address", "2"), ("unused", "300")]),
+        pairs(&[("client", common), ("unused", "60"), ("address", &network)]),
+        pairs(&[("client", common), ("device", NOTHING)]),
+        pairs(&[("address", "0.0.0.0/0"), ("unused", "300")]),
+        pairs(&[("kind", "api"), ("status", "expired")]),
         pairs(&[("user", user), ("status", "live"), ("unused", "0")]),
     ]
 }
 
-fn audit() -> Outcome<Vec<Pairs>> {
+fn audit(values: &Values) -> Outcome<Vec<Pairs>> {
+    let Values {
+        user,
+        common,
+        address,
+        ..
+    } = values;
     let one = |name, value: &str| vec![(name, value.to_owned())];
     let today = OffsetDateTime::from_unix_timestamp(now())?.date();
     let day = |days| (today - Duration::days(days)).to_string();
     let mut filters = vec![
         vec![],
-        one("q", "a"),
-        one("q", "mar"),
-        one("q", "client"),
-        one("q", NOTHING),
+        one("subject", user),
+        one("subject", NOTHING),
         one("actor", ADMIN),
         one("actor", NOTHING),
+        one("client", common),
+        one("address", address),
+        one("address", "0.0.0.0/0"),
+        one("reason", "deleted"),
+        one("via", "cli"),
+        one("last", "24h"),
         one("from", &day(1)),
         one("to", &day(300)),
         pairs(&[("from", &day(200)), ("to", &day(100))]),
-        pairs(&[("q", "a"), ("from", &day(200)), ("to", &day(100))]),
-        pairs(&[("actor", ADMIN), ("action", "token.ended")]),
-        pairs(&[("q", "a"), ("action", "user.deleted")]),
-        pairs(&[("q", "a"), ("actor", ADMIN), ("to", &day(100))]),
-        pairs(&[("q", NOTHING), ("action", "token.issued")]),
+        pairs(&[("subject", user), ("from", &day(200)), ("to", &day(100))]),
+        pairs(&[("actor", ADMIN), ("action", "token.revoked")]),
+        pairs(&[("client", common), ("action", "user.deleted")]),
+        pairs(&[
+            ("client", common),
+            ("reason", "disabled"),
+            ("to", &day(100)),
+        ]),
+        pairs(&[("action", "token.issued"), ("via", "admin")]),
     ];
     let actions = Action::ALL.iter();
     filters.extend(actions.map(|action| one("action", action.as_str())));
@@ -169,6 +176,8 @@ struct Values {
     common: String,
     rare: String,
     address: String,
+    /// The app of most tokens.
+    app: String,
 }
 
 impl Values {
@@ -182,12 +191,17 @@ impl Values {
             let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql));
             clients.push(query.fetch_one(&mut *db).await?);
         }
-        let (user, address) = sqlx::query_as(
-            "SELECT username_key, last_address FROM tokens
-             WHERE kind = 'api' AND last_address IS NOT NULL ORDER BY id LIMIT 1",
+        let (user, address): (String, String) = sqlx::query_as(
+            "SELECT u.username, t.address FROM tokens t JOIN users u ON u.id = t.user_id
+             WHERE t.kind = 'api' AND t.address LIKE '4%' ORDER BY t.id LIMIT 1",
         )
         .fetch_one(&mut *db)
         .await?;
+        let address = Address::try_from(address)?.to_string();
+        let app = sqlx::query_scalar(
+            "SELECT app FROM tokens WHERE app IS NOT NULL GROUP BY app ORDER BY COUNT(*) DESC LIMIT 1",
+        );
+        let app = app.fetch_one(&mut *db).await?;
         let rare = clients.pop().unwrap_or_default();
         let common = clients.pop().unwrap_or_default();
         Ok(Self {
@@ -195,6 +209,7 @@ impl Values {
             common,
             rare,
             address,
+            app,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Several tokens at once, or all that match: `POST /admin/tokens/revoke`.
 
+use std::collections::HashSet;
+
 use rocket::http::CookieJar;
 use rocket::{State, post};
 use rocket_dyn_templates::context;
@@ -19,6 +21,8 @@ use crate::models::token::list::Filter;
 use crate::models::{now, token};
 use crate::web::body::Body;
 
+/// Tokens that the question counts, with their users and addresses: beyond, it says "1,000+".
+const EXAMINED: usize = 1000;
 /// What has to be typed before everything that matches is revoked.
 const WORD: &str = "revoke";
 
@@ -108,34 +112,43 @@ async fn ask_tokens(
 ) -> Result<Answer, Error> {
     let now = now();
     let mut db = auth.pool().read().await?;
-    let (count, some) = match meant {
+    let (found, more) = match meant {
         Meant::Matching(filter) => {
             let list = filter.list(None, now);
-            let page = list.page(&mut db, Start::First, NAMED).await?;
-            (list.count(&mut db).await?, page.rows)
+            let page = list.page(&mut db, Start::First, EXAMINED).await?;
+            (page.rows, page.next.is_some())
         }
         Meant::These(ids) => {
             let mut found = vec![];
             for id in ids {
                 found.extend(token::find(&mut db, *id).await?);
             }
-            let rows = i64::try_from(found.len()).unwrap_or(i64::MAX);
-            found.truncate(NAMED);
-            (Count { rows, more: false }, found)
+            (found, false)
         }
     };
     drop(db);
-    if count.rows == 0 {
+    if found.is_empty() && !more {
         return Ok(Ok(Done::success(
             back(many, LIST),
             "No token is left to revoke.",
         )));
     }
+    let count = |different: usize| {
+        Counted::from(Count {
+            rows: i64::try_from(different).unwrap_or(i64::MAX),
+            more,
+        })
+    };
+    let users: HashSet<_> = found.iter().map(|token| token.user_id).collect();
+    let addresses: HashSet<_> = found.iter().filter_map(|token| token.address).collect();
+    let rest = found.len().saturating_sub(NAMED);
+    let counts = [found.len(), users.len(), addresses.len()].map(count);
+    let some: Vec<_> = found.into_iter().take(NAMED).collect();
     let own = frame.admin().token_id;
     let content = context! {
-        more: count.rows - i64::try_from(some.len()).unwrap_or(0),
+        more: rest,
         tokens: TokenView::all(some, own, now),
-        count: Counted::from(count),
+        counts,
         all: many.all,
         filters: &many.filters,
         fields: many.filters.query(),

@@ -28,6 +28,7 @@ pub(super) struct Maker<'a> {
     pub(super) now: i64,
     pub(super) names: Names,
     pub(super) admin: Option<DemoUser>,
+    pub(super) moments: Vec<i64>,
     /// The number of the next user.
     pub(super) number: u32,
 }
@@ -36,6 +37,13 @@ impl Maker<'_> {
     /// The next users, about `rows` users and tokens in all. None once all are made.
     pub(super) fn next(&mut self, rows: usize) -> Batch {
         let mut batch = Batch::default();
+        // When tokens were last used. A few moments in a batch, so that its rows are close to each other in the
+        // indexes that sort by time.
+        let longest = (seconds(self.settings.token_idle_ttl) / 20 * 19).min(HISTORY);
+        let spans = [HOUR, DAY, 7 * DAY, longest].map(|span| span.min(longest) / 8);
+        let ago = |span: i64, step| span * step + rng().random_range(0..=span);
+        let moments = (0..8).flat_map(|step| spans.map(|span| self.now - ago(span, step)));
+        self.moments = moments.collect();
         while batch.users.len() + batch.tokens.len() < rows && self.number < self.users {
             self.add_user(&mut batch);
             self.number += 1;
@@ -106,13 +114,12 @@ impl Maker<'_> {
         user.last_seen_at = user.last_login_at.unwrap_or_default();
         for (client, at) in clients.iter().zip(times).take(share) {
             let is_recent = at > self.now - idle / 20 * 19;
-            let spans = [HOUR, DAY, 7 * DAY, idle / 20 * 19];
-            let span = spans[rng.random_range(0..spans.len())]
-                .min(idle / 20 * 19)
-                .min(HISTORY);
             let used_at = match at == expired || is_recent && rng.random_ratio(1, 10) {
                 true => 0,
-                false => at.max(self.now - rng.random_range(0..span)),
+                false => {
+                    let moment = self.moments[rng.random_range(0..self.moments.len())];
+                    (moment.max(at) + rng.random_range(0..600)).min(self.now)
+                }
             };
             let token = self.token(at, used_at, &user, client);
             batch
