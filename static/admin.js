@@ -144,7 +144,7 @@ function countTicks(root) {
 function offerToDismiss(root) {
   for (const flash of root.querySelectorAll("[data-flash]")) {
     const dismiss = () => flash.parentElement.replaceChildren();
-    flash.prepend(make("button", { type: "button", className: "plain dismiss", textContent: "Dismiss", onclick: dismiss }));
+    flash.append(make("button", { type: "button", className: "plain", textContent: "Dismiss", onclick: dismiss }));
   }
 }
 
@@ -354,7 +354,7 @@ function liveSearch(form) {
     running?.abort();
     running = new AbortController();
     const { signal } = running;
-    const typed = [...new FormData(form)].filter(([, value]) => value !== "");
+    const typed = [...new FormData(form)].filter(([name, value]) => value !== "" && isNeeded(form, name));
     const path = form.getAttribute("action");
     const url = typed.length ? `${path}?${new URLSearchParams(typed)}` : path;
     const results = document.querySelector("[data-results]");
@@ -372,11 +372,20 @@ function liveSearch(form) {
     }
     if (!signal.aborted) results.removeAttribute("aria-busy");
   };
-  form.addEventListener("input", () => {
+  form.addEventListener("input", (event) => {
+    // Dates take the place of "last 7 days".
+    if (event.target.type === "date") form.querySelector("[name=last]")?.remove();
     clearTimeout(waiting);
     waiting = setTimeout(search, 200);
   });
   form.addEventListener("submit", () => clearTimeout(waiting));
+}
+
+// Leaves out of the URL what it goes without: the order that the list has anyway, the zone of no date.
+function isNeeded(form, name) {
+  if (name === "tz") return [...form.querySelectorAll("[type=date], [name=last]")].some((field) => field.value);
+  const isAsked = new URLSearchParams(location.search).has(name);
+  return name !== "sort" || isAsked || [...form.elements.sort.options].some((one) => one.selected !== one.defaultSelected);
 }
 
 function show(results, found, page, url) {
@@ -400,9 +409,11 @@ function show(results, found, page, url) {
 // The browser that was signed in here before learns why it is asked again.
 function tellExpiry() {
   if (document.querySelector(".bar")) return sessionStorage.setItem("signed-in", "1");
-  const status = document.querySelector("main.alone > [role=status]");
-  if (!status || !new URLSearchParams(location.search).has("next") || !sessionStorage.getItem("signed-in")) return;
+  const wasSignedIn = sessionStorage.getItem("signed-in");
+  // Signing out leads to the page without a way back.
   sessionStorage.removeItem("signed-in");
+  const status = document.querySelector("main.alone > [role=status]");
+  if (!status || !wasSignedIn || !new URLSearchParams(location.search).has("next")) return;
   document.querySelector("main.alone > .faint").hidden = true;
   status.append(make("p", { className: "alert warn", textContent: "Your session has expired. Sign in to go back to where you were." }));
 }

@@ -8,10 +8,12 @@ mod visit;
 mod checks;
 mod docs;
 mod elsewhere;
+mod jobs;
 mod journeys;
 mod keyboard;
 mod notes; // example: notes
 mod phone;
 mod questions;
+mod rows;
 mod screenshots;
 mod theme;

@@ -154,7 +154,7 @@ fn an_admin_signs_in_through_it_and_another_site_does_not() {
             .split('"')
             .find(|part| part.ends_with("admin.css"));
         let style = site.get(style.unwrap(), &gzip[1..]).await;
-        assert_eq!(style.header("content-encoding"), Some("gzip"));
+        assert_eq!(style.header("content-encoding"), Some("br"));
     });
 }
 

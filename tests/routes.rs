@@ -12,11 +12,13 @@ use crate::support::app::{Answer, form};
 use crate::support::{App, PASSWORD, on_both, on_both_with};
 
 /// What anybody may ask for.
-const PUBLIC: [(Method, &str); 11] = [
+const PUBLIC: [(Method, &str); 13] = [
     (Method::Get, "/healthz"),
     (Method::Get, "/readyz"),
     (Method::Get, "/openapi.json"),
     (Method::Get, "/docs"),
+    (Method::Get, "/favicon.ico"),
+    (Method::Get, "/robots.txt"),
     (Method::Get, "/static/<path..>"),
     (Method::Post, "/auth/login"),
     (Method::Post, "/auth/obtain-token"),
@@ -389,9 +391,10 @@ fn every_route_answers_with_the_security_headers_and_grants_no_other_origin_anyt
                 let answer = ask(&app, &asked, credentials).await;
                 let what = format!("{} {} {credentials:?}", asked.method, asked.path);
                 assert_fortified(&answer, &what);
-                // Of the API's documentation a copy may be kept, and is asked for again each time.
-                let is_documentation = ["/openapi.json", "/docs"].contains(&asked.path.as_str());
-                let kept = is_documentation && asked.method == Method::Get;
+                // Of these a copy may be kept, and is asked for again each time.
+                let is_kept = ["/openapi.json", "/docs", "/favicon.ico", "/robots.txt"];
+                let is_kept = is_kept.contains(&asked.path.as_str());
+                let kept = is_kept && asked.method == Method::Get;
                 let wanted = if kept { "no-cache" } else { "no-store" };
                 assert_eq!(answer.header("Cache-Control"), Some(wanted), "{what}");
             }

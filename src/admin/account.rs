@@ -8,7 +8,7 @@ use rocket::{State, get, post, routes, uri};
 use rocket_dyn_templates::{Template, context};
 
 use super::BASE;
-use super::audit_note::Note;
+use super::comment::Note;
 use super::confirm::confirm;
 use super::flash::Done;
 use super::next::page_here;

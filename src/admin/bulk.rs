@@ -13,7 +13,7 @@ use rocket::routes;
 use rocket_dyn_templates::Template;
 
 use super::BASE;
-use super::audit_note::Note;
+use super::comment::Note;
 use super::confirm::confirm;
 use super::flash::Done;
 use super::next::page_here;

@@ -4,9 +4,9 @@
 pub mod account;
 pub mod addresses;
 pub mod audit;
-mod audit_note;
 pub mod bulk;
 mod chart;
+mod comment;
 mod confirm;
 mod csv;
 pub mod dashboard;

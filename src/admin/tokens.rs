@@ -7,7 +7,7 @@ use rocket::{State, get, post, routes, uri};
 use rocket_dyn_templates::{Template, context};
 use serde::Serialize;
 
-use super::audit_note::Note;
+use super::comment::Note;
 use super::csv::{Csv, Rows};
 use super::flash::Done;
 use super::list::{Column, Counted, Order, PER_PAGE, Pager, Query, Sorting, order, start, text};

@@ -128,7 +128,7 @@ fn statement<R: Row>(engine: Engine, rows: usize) -> String {
 /// disk: a power cut may lose the last of them, and nothing else.
 pub async fn prepare(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
     if engine == Engine::Sqlite {
-        let sql = "PRAGMA cache_size = -524288; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 65536";
+        let sql = "PRAGMA cache_size = -524288; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 65536; PRAGMA temp_store = MEMORY";
         raw_sql(sql).execute(db).await?;
     }
     Ok(())

@@ -85,11 +85,6 @@ impl Span {
         self.to.id = to.into();
         self
     }
-
-    /// Whether all of its rows have one key, so that they are in the order of their ids.
-    fn has_one_key(&self) -> bool {
-        self.from.key == self.to.key
-    }
 }
 
 /// A list: which rows, in which order, and what is read of them.
@@ -177,13 +172,12 @@ impl List {
             Start::After(place) => (false, Some(place)),
             Start::Before(place) => (true, Some(place)),
         };
-        let read = self.read(db, place.as_ref(), backward, size).await?;
-        let (mut rows, end) = read;
+        let (mut rows, end) = self.read(db, place.as_ref(), backward, size).await?;
         if backward && end.is_none() && rows.len() < size {
             // So few lie before it that this is the list's beginning.
             return Box::pin(self.page(db, Start::First, size)).await;
         }
-        let is_cut = rows.len() < size && end.is_some();
+        let is_cut = rows.len() <= size && end.is_some();
         let rest = end.filter(|_| is_cut).or_else(|| {
             let has_more = rows.len() > size;
             rows.truncate(size);
@@ -226,24 +220,14 @@ impl List {
         for span in self.ahead(place, falling) {
             let missing = i64::try_from(size + 1 - rows.len()).unwrap_or(READ);
             let mut statement = Statement::default();
-            statement.push(
-                &format!(
-                    "SELECT {}, {} FROM (",
-                    placed("t.list_key", self.is_numeric()),
-                    self.columns
-                ),
-                [],
-            );
-            self.push_inner(
-                &mut statement,
-                &span,
-                falling,
-                if self.filters.is_empty() {
-                    missing
-                } else {
-                    READ
-                },
-            );
+            let (place, columns) = (self.placed(), &self.columns);
+            statement.push(&format!("SELECT {place}, {columns} FROM ("), []);
+            let read = if self.filters.is_empty() {
+                missing
+            } else {
+                READ
+            };
+            self.push_inner(&mut statement, &span, falling, read);
             statement.push(") AS t WHERE ", []);
             statement.push_all(&self.filters);
             statement.push(" LIMIT ?", [missing.into()]);
@@ -268,10 +252,7 @@ impl List {
         falling: bool,
     ) -> sqlx::Result<Option<Cursor>> {
         let mut statement = Statement::default();
-        statement.push(
-            &format!("SELECT {} FROM (", placed("t.list_key", self.is_numeric())),
-            [],
-        );
+        statement.push(&format!("SELECT {} FROM (", self.placed()), []);
         self.push_inner(&mut statement, span, falling, READ + 1);
         statement.push(") AS t LIMIT 2 OFFSET ?", [(READ - 1).into()]);
         let mut ends: Vec<Cursor> = statement.fetch(db).await?;
@@ -329,6 +310,17 @@ impl List {
         }
     }
 
+    /// A row's place, in columns of one type each.
+    fn placed(&self) -> String {
+        let (text, number) = match self.is_numeric() {
+            None => ("CAST(NULL AS TEXT)", "CAST(NULL AS BIGINT)"),
+            Some(true) => ("CAST(NULL AS TEXT)", "t.list_key"),
+            Some(false) => ("t.list_key", "CAST(NULL AS BIGINT)"),
+        };
+        format!("{text} AS list_text, {number} AS list_number, t.id AS list_id")
+    }
+
+    /// Whether the key is a number, if there is one.
     fn is_numeric(&self) -> Option<bool> {
         self.key.map(|_| {
             matches!(
@@ -374,11 +366,6 @@ impl List {
             id: id.to_owned(),
         })
     }
-
-    /// Whether the ids alone order it, whatever leads.
-    pub fn is_by_creation(&self) -> bool {
-        self.key.is_none() || self.spans.iter().all(Span::has_one_key) && self.spans.len() == 1
-    }
 }
 
 impl std::fmt::Display for Cursor {
@@ -389,14 +376,4 @@ impl std::fmt::Display for Cursor {
             Some(Value::Number(key)) => write!(f, "{}.{key}", self.id),
         }
     }
-}
-
-/// A row's place, in columns of one type each.
-fn placed(key: &str, is_numeric: Option<bool>) -> String {
-    let (text, number) = match is_numeric {
-        None => ("CAST(NULL AS TEXT)", "CAST(NULL AS BIGINT)"),
-        Some(true) => ("CAST(NULL AS TEXT)", key),
-        Some(false) => (key, "CAST(NULL AS BIGINT)"),
-    };
-    format!("{text} AS list_text, {number} AS list_number, t.id AS list_id")
 }

@@ -46,7 +46,16 @@ fn every_page_is_accessible_valid_quiet_and_fits_a_phone() {
             }
             complaints.extend(tab.complaints(page.status).await);
             tab.be_phone(true).await;
-            complaints.extend(too_wide(tab).await);
+            complaints.extend(too_wide(tab, super::tab::PHONE).await);
+            if axe.is_some() {
+                complaints.extend(violations(tab, "dark, phone").await);
+                tab.prefer("light").await;
+                complaints.extend(violations(tab, "light, phone").await);
+            }
+            for width in [768, 1440] {
+                tab.be_wide(width).await;
+                complaints.extend(too_wide(tab, width).await);
+            }
             tab.be_phone(false).await;
             found.extend(complaints.iter().map(|what| format!("{context}: {what}")));
         })
@@ -111,17 +120,17 @@ async fn violations(tab: &Tab, theme: &str) -> Vec<String> {
     answer.as_array().unwrap().iter().map(one).collect()
 }
 
-/// What goes over the edge of a phone.
-async fn too_wide(tab: &Tab) -> Vec<String> {
+/// What goes over the edge of a window of that width.
+async fn too_wide(tab: &Tab, width: u32) -> Vec<String> {
     let script = "const root = document.documentElement;
         if (root.scrollWidth <= innerWidth && innerWidth <= arguments[0]) return [];
         return [root, ...document.querySelectorAll('body *')]
           .filter((element) => element === root
             || element.getBoundingClientRect().right > arguments[0] + 0.5)
           .slice(0, 5).map((element) => element.outerHTML.slice(0, 120));";
-    let wide = tab.ask(script, vec![json!(super::tab::PHONE)]).await;
+    let wide = tab.ask(script, vec![json!(width)]).await;
     let wide = wide.as_array().unwrap();
-    let one = |element: &Value| format!("too wide for a phone: {element}");
+    let one = |element: &Value| format!("too wide for {width} pixels: {element}");
     wide.iter().map(one).collect()
 }
 

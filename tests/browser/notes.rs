@@ -19,10 +19,10 @@ fn an_admin_keeps_a_note_finds_it_and_deletes_it() {
 
         tab.type_into("#user", "nobody").await;
         if !visit.script {
-            tab.click_text("form.filters", "Search").await;
+            tab.click_text("form.filters", "Filter").await;
         }
         tab.reads(".empty", "No user of that name").await;
-        tab.click_text(".count", "Show all").await;
+        tab.click(".chip").await;
         tab.has(1, "tbody tr").await;
 
         tab.click("td.action a").await;
@@ -37,7 +37,7 @@ fn an_admin_keeps_a_note_finds_it_and_deletes_it() {
         visit.asks_again("not your current password").await;
         tab.is_quiet(400).await;
         tab.write("#current_password", PASSWORD).await;
-        tab.click("main section.confirm button[type=submit]").await;
+        visit.confirm().await;
         visit.tells("is deleted").await;
         tab.has(0, "tbody tr").await;
         tab.is_quiet(200).await;

@@ -13,8 +13,8 @@ pub struct Page {
     way: Way,
     /// The status that it comes with.
     pub status: u16,
-    /// What is pressed there.
-    opens: Option<&'static str>,
+    /// What is pressed there, one after the other.
+    opens: &'static [&'static str],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ fn page(name: &str, who: Who, way: Way, status: u16) -> Page {
         who,
         way,
         status,
-        opens: None,
+        opens: &[],
     }
 }
 
@@ -56,9 +56,9 @@ fn post(name: &str, who: Who, path: &str, fields: &[(&'static str, &str)], statu
     page(name, who, Way::Post(path.into(), fields.collect()), status)
 }
 
-fn opened(name: &str, path: &str, opens: &'static str) -> Page {
+fn opened(name: &str, path: &str, opens: &'static [&'static str]) -> Page {
     Page {
-        opens: Some(opens),
+        opens,
         ..get(name, Who::Admin, path)
     }
 }
@@ -84,6 +84,7 @@ impl Gallery {
         let link = link.unwrap().replace(&server.origin, "");
         let entered = [("username", "root"), ("password", "12345678")];
         let pages = vec![
+            get("sign-in-before-set-up", Who::Nobody, "/admin/login"),
             get("set-up", Who::Nobody, &link),
             post("set-up-refused", Who::Nobody, &link, &entered, 400),
         ];
@@ -98,7 +99,10 @@ impl Gallery {
         server.execute("DELETE FROM events").await;
         let pages = vec![
             get("dashboard-empty", Who::Admin, "/admin/"),
+            get("users-empty", Who::Admin, "/admin/users?q=x"),
             get("tokens-empty", Who::Admin, "/admin/tokens"),
+            get("address-empty", Who::Admin, "/admin/addresses/2001:db8::1"),
+            post("find-empty", Who::Admin, "/admin/find", &[("q", "x")], 404),
             get("audit-empty", Who::Admin, "/admin/audit"),
             get("notes-empty", Who::Admin, "/admin/notes"), // example: notes
         ];
@@ -159,9 +163,19 @@ impl Gallery {
         let token = ["token", "list", "--user", "alice", "--json"];
         let own = ["token", "list", "--user", "root", "--json"];
         let tokens = [id(server, &token), id(server, &own)];
+        let second = gallery.link("/admin/users", "rel=\"next\"").await;
+        let events = [
+            gallery
+                .link("/admin/audit?action=login.failed", "/admin/audit/")
+                .await,
+            gallery
+                .link("/admin/audit?action=tokens.revoked", "/admin/audit/")
+                .await,
+        ];
         gallery.pages = [
-            lists(&long),
+            lists(&long, &second),
             users(&ids),
+            leads(&events),
             questions(&ids, &tokens),
             errors(&ids),
             notes, // example: notes
@@ -170,6 +184,32 @@ impl Gallery {
         .flatten()
         .collect();
         gallery
+    }
+
+    /// Where the first link of a page leads that has this in its tag.
+    async fn link(&self, path: &str, part: &str) -> String {
+        let html = self
+            .server
+            .get(path, &self.admin)
+            .await
+            .text()
+            .await
+            .unwrap();
+        let main = html.split("<main").nth(1).unwrap();
+        let tag = main
+            .split("<a ")
+            .find(|tag| tag.split('>').next().unwrap().contains(part));
+        let href = tag
+            .unwrap_or_else(|| panic!("{path} has no {part}"))
+            .split("href=\"")
+            .nth(1)
+            .unwrap();
+        let href = href.split('"').next().unwrap().replace("&amp;", "&");
+        if href.starts_with('?') {
+            format!("{path}{href}")
+        } else {
+            href
+        }
     }
 
     async fn sign_in(&mut self) {
@@ -183,6 +223,16 @@ impl Gallery {
                  WHERE kind = 'admin'
                    AND user_id IN (SELECT id FROM users WHERE username <> 'root')",
             )
+            .await;
+        let all = [
+            ("all", "1"),
+            ("client", "phone"),
+            ("confirm", "yes"),
+            ("typed", "revoke"),
+            ("note", "Lost on a train, <b>ticket</b> 4711"),
+        ];
+        server
+            .submit("/admin/tokens/revoke", &self.admin, &all)
             .await;
         let bob = id(server, &["user", "show", "bob", "--json"]);
         let path = format!("/admin/users/{bob}/delete");
@@ -239,10 +289,11 @@ impl Gallery {
                 tab.submit_form("form").await;
             }
         }
-        if let Some(css) = page.opens {
+        for css in page.opens {
             tab.click(css).await;
-            tab.has(1, ".menu[open], .numbers[open], dialog:modal")
-                .await;
+        }
+        if !page.opens.is_empty() {
+            tab.has(1, ".menu[open], dialog:modal h1").await;
         }
     }
 
@@ -265,7 +316,7 @@ fn id(server: &Server, command: &[&str]) -> String {
     id.split('"').nth(1).unwrap().to_owned()
 }
 
-fn lists(long: &str) -> Vec<Page> {
+fn lists(long: &str, second: &str) -> Vec<Page> {
     use Who::{Admin, Dark, Nobody, Stale};
     let entered = [("username", "root"), ("password", "wrong")];
     let throttled = [("username", "throttled"), ("password", "wrong")];
@@ -277,11 +328,10 @@ fn lists(long: &str) -> Vec<Page> {
         post("sign-in-throttled", Nobody, "/admin/login", &throttled, 429),
         get("dashboard", Admin, "/admin/"),
         get("dashboard-dark-by-choice", Dark, "/admin/"),
-        opened("dashboard-menu", "/admin/", ".menu summary"),
-        opened("dashboard-table", "/admin/", ".numbers summary"),
+        opened("dashboard-menu", "/admin/", &[".menu summary"]),
         get("users", Admin, "/admin/users"),
-        get("users-page-2", Admin, "/admin/users?sort=-created&page=2"),
-        get("users-beyond-the-last", Admin, "/admin/users?page=9"),
+        get("users-page-2", Admin, second),
+        get("users-locked", Admin, "/admin/users?status=locked"),
         get("users-long-name", Admin, format!("/admin/users?q={long}")),
         get("users-none", Admin, "/admin/users?q=no-such-user"),
         post("users-flash", Admin, "/admin/theme", &theme, 200),
@@ -292,9 +342,15 @@ fn lists(long: &str) -> Vec<Page> {
         get(
             "tokens-filtered",
             Admin,
-            "/admin/tokens?user=alice&sort=client",
+            "/admin/tokens?user=alice&status=live&kind=api&unused=0",
         ),
-        get("tokens-none", Admin, "/admin/tokens?q=no-such&unused=90"),
+        get("tokens-of-client", Admin, "/admin/tokens?client=laptop"),
+        get("tokens-none", Admin, "/admin/tokens?user=no-such&unused=90"),
+        opened(
+            "tokens-more-filters",
+            "/admin/tokens",
+            &[".filters .menu summary"],
+        ),
         post(
             "tokens-flash",
             Admin,
@@ -302,15 +358,47 @@ fn lists(long: &str) -> Vec<Page> {
             &[("id", "")],
             200,
         ),
-        opened("tokens-dialog", "/admin/tokens?user=alice", "td.action a"),
-        opened("tokens-dialog-all", "/admin/tokens", ".every button"),
+        opened(
+            "tokens-dialog",
+            "/admin/tokens?user=alice",
+            &["td.action a"],
+        ),
+        opened(
+            "tokens-dialog-all",
+            "/admin/tokens",
+            &[".bulk input", ".bulk .plain", ".bulk .btn"],
+        ),
         get("audit", Admin, "/admin/audit"),
         get(
             "audit-filtered",
             Admin,
             "/admin/audit?action=login.failed&to=2100-01-01",
         ),
-        get("audit-none", Admin, "/admin/audit?q=no-such-user"),
+        get(
+            "audit-last-month",
+            Admin,
+            "/admin/audit?last=month&tz=Europe/Berlin&via=api",
+        ),
+        get("audit-none", Admin, "/admin/audit?subject=no-such-user"),
+    ]
+}
+
+/// Pages that one follows a lead to.
+fn leads([failed, revoked]: &[String; 2]) -> Vec<Page> {
+    use Who::Admin;
+    vec![
+        get("event", Admin, failed),
+        get("event-of-many", Admin, revoked),
+        get("address", Admin, "/admin/addresses/127.0.0.1"),
+        get("address-network", Admin, "/admin/addresses/127.0.0.0/8"),
+        post("find", Admin, "/admin/find", &[("q", "a")], 200),
+        post(
+            "find-none",
+            Admin,
+            "/admin/find",
+            &[("q", "no-such-thing")],
+            404,
+        ),
     ]
 }
 
@@ -324,6 +412,13 @@ fn users([alice, bob, gone, root, long, wide, locked]: &[String; 7]) -> Vec<Page
         one("user-long-name", long),
         one("user-right-to-left", wide),
         one("user-locked", locked),
+        post(
+            "user-generated-password",
+            Who::Admin,
+            &format!("/admin/users/{bob}/password"),
+            &[("confirm", "yes"), ("generate", "1")],
+            200,
+        ),
     ]
 }
 
@@ -344,7 +439,7 @@ fn questions([alice, bob, _, root, long, _, _]: &[String; 7], tokens: &[String; 
     let delete = format!("/admin/users/{alice}/delete");
     let revoke = "/admin/tokens/revoke";
     let two = [("id", tokens[0].as_str()), ("id", tokens[1].as_str())];
-    let all = [("all", "1"), ("q", "a"), ("status", "live")];
+    let all = [("all", "1"), ("client", "laptop"), ("status", "live")];
     let typed = [&all[..], &[("confirm", "yes"), ("typed", "no")]].concat();
     let both = [
         ("id", alice.as_str()),

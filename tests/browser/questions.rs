@@ -44,16 +44,16 @@ fn selected_tokens_are_revoked_and_the_others_go_on() {
         tab.open("/admin/tokens?user=alice").await;
         tab.has(3, "input[name=id]").await;
         if visit.script {
-            tab.reads("[data-selected]", "None selected").await;
-            tab.has(1, ".bulk button:disabled").await;
+            tab.reads("[data-selected]", "Select all").await;
+            tab.has(1, ".bulk .btn:disabled").await;
             tab.click(".bulk input").await;
             tab.reads("[data-selected]", "3 selected").await;
             tab.has(3, "input[name=id]:checked").await;
             tab.click(".bulk input").await;
-            tab.reads("[data-selected]", "None selected").await;
+            tab.reads("[data-selected]", "Select all").await;
             tab.has(0, "input[name=id]:checked").await;
         } else {
-            tab.click(".bulk button").await;
+            tab.click(".bulk .btn").await;
             visit.tells("No token was selected.").await;
         }
         for client in ["laptop", "watch"] {
@@ -63,7 +63,7 @@ fn selected_tokens_are_revoked_and_the_others_go_on() {
         if visit.script {
             tab.reads("[data-selected]", "2 selected").await;
         }
-        tab.click(".bulk button").await;
+        tab.click(".bulk .btn").await;
         visit.asks("Revoke 2 tokens?").await;
         let named = tab.text(&format!("{} .named", visit.question())).await;
         assert!(
@@ -82,7 +82,7 @@ fn selected_tokens_are_revoked_and_the_others_go_on() {
                     .await;
             }
         }
-        tab.click(".bulk button").await;
+        tab.click(".bulk .btn").await;
         visit.asks("Revoke 2 tokens?").await;
         visit.confirm().await;
         visit.tells("2 tokens revoked.").await;
@@ -103,27 +103,29 @@ fn all_tokens_that_match_are_revoked_once_the_word_is_typed_but_not_the_own_sess
         let all = [&laptop, &bobs, &phone];
         visit.sign_in().await;
         tab.open("/admin/tokens?client=laptop").await;
-        tab.click_text(".head form", "Revoke all that match").await;
+        visit.revoke_all("Revoke all that match (2)").await;
         visit.asks("Revoke 2 tokens?").await;
         visit.cancel().await;
         tab.arrives_at("/admin/tokens?client=laptop").await;
-        tab.click_text(".head form", "Revoke all that match").await;
+        if visit.script {
+            tab.click(".bulk input").await;
+        }
+        visit.revoke_all("Revoke all that match (2)").await;
         visit.asks("client laptop").await;
         tab.write("#typed", "yes").await;
         visit.confirm().await;
         visit.asks_again("Type “revoke” to go on.").await;
         tab.is_quiet(400).await;
         assert_eq!(visit.let_in(all).await, [true; 3]);
-        // An answer that was wrong is put right on a page, with scripts too.
         tab.write("#typed", "revoke").await;
-        tab.click("main section.confirm button[type=submit]").await;
+        visit.confirm().await;
         visit.tells("2 tokens revoked.").await;
         assert_eq!(visit.let_in(all).await, [false, false, true]);
 
         // And now every token there is.
         tab.open("/admin/tokens").await;
-        tab.click_text(".every", "Revoke every token").await;
-        visit.asks("every token of every user").await;
+        visit.revoke_all("Revoke every token").await;
+        visit.asks("all tokens of all users").await;
         tab.reads(
             visit.question(),
             "The session that you are using is left alone",
@@ -148,29 +150,32 @@ fn a_while_after_sign_in_the_own_password_is_asked_for_again() {
         visit.user("bob", []).await;
         visit.sign_in().await;
         visit.open_user("alice").await;
-        tab.click_text(".actions", "Delete").await;
+        tab.click_text("main .actions", "Delete").await;
         visit.asks("Delete alice?").await;
         tab.has(0, "#current_password").await;
         visit.cancel().await;
 
         visit.let_time_pass().await;
-        tab.click_text(".actions", "Delete").await;
+        tab.click_text("main .actions", "Delete").await;
         visit.asks("Your own password").await;
         tab.write("#current_password", "wrong horse battery").await;
         visit.confirm().await;
         visit.asks_again("password").await;
         tab.is_quiet(400).await;
-        assert_eq!(tab.text("h1").await, "Delete alice?");
+        assert_eq!(
+            tab.text(&format!("{} h1", visit.question())).await,
+            "Delete alice?"
+        );
         assert_eq!(visit.let_in([&laptop]).await, [true]);
         tab.write("#current_password", PASSWORD).await;
-        tab.click("main section.confirm button[type=submit]").await;
+        visit.confirm().await;
         visit.tells("is deleted").await;
         assert_eq!(visit.let_in([&laptop]).await, [false]);
         assert_eq!(visit.server.try_login("alice", PASSWORD).await, 400);
 
         // It was just given: not again.
         visit.open_user("bob").await;
-        tab.click_text(".actions", "Delete").await;
+        tab.click_text("main .actions", "Delete").await;
         visit.asks("Delete bob?").await;
         tab.has(0, "#current_password").await;
         visit.confirm().await;
@@ -188,19 +193,19 @@ fn a_disabled_user_is_out_until_enabled_again_and_the_others_stay() {
         let [carols] = visit.user("carol", ["laptop"]).await;
         visit.sign_in().await;
         visit.open_user("alice").await;
-        tab.click_text(".actions", "Disable").await;
+        tab.click_text("main .actions", "Disable").await;
         visit.asks("Disable alice?").await;
         tab.reads(visit.question(), "1 live token ends at once")
             .await;
         visit.cancel().await;
         assert_eq!(visit.let_in([&laptop]).await, [true]);
-        tab.click_text(".actions", "Disable").await;
+        tab.click_text("main .actions", "Disable").await;
         visit.asks("Disable alice?").await;
         visit.confirm().await;
         visit.tells("is disabled. 1 token ended.").await;
         assert_eq!(visit.let_in([&laptop, &bobs]).await, [false, true]);
         assert_eq!(server.try_login("alice", PASSWORD).await, 400);
-        tab.click_text(".actions", "Enable").await;
+        tab.click_text("main .actions", "Enable").await;
         visit.tells("is enabled").await;
         assert_eq!(visit.let_in([&laptop]).await, [false], "what ended, ended");
         assert_eq!(server.try_login("alice", PASSWORD).await, 200);

@@ -18,13 +18,17 @@ fn screenshots() {
     let mut taken = 0;
     rocket::async_test(driver.browse(async |browser| {
         for_each_page(browser, async |_, tab, page| {
-            for (kind, theme, phone) in [
-                ("light", "light", false),
-                ("dark", "dark", false),
-                ("phone", "light", true),
+            for (kind, theme, width) in [
+                ("light", "light", Some(1280)),
+                ("dark", "dark", Some(1440)),
+                ("tablet", "light", Some(768)),
+                ("phone", "light", None),
             ] {
                 tab.prefer(theme).await;
-                tab.be_phone(phone).await;
+                match width {
+                    Some(width) => tab.be_wide(width).await,
+                    None => tab.be_phone(true).await,
+                }
                 let picture = tab.picture().await;
                 let file = format!("{}-{kind}.png", page.name);
                 fs::write(folder.join(file), picture).unwrap();

@@ -197,6 +197,20 @@ impl Tab {
             .await;
     }
 
+    /// Cuts the network off, or makes each answer wait for so many milliseconds.
+    pub async fn be_online(&self, online: bool, latency: u32) {
+        let network = json!({"offline": !online, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1});
+        self.tell("Network.emulateNetworkConditions", network).await;
+    }
+
+    /// Makes the window that wide, on a desk.
+    pub async fn be_wide(&self, width: u32) {
+        let screen =
+            json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
+        self.tell("Emulation.setDeviceMetricsOverride", screen)
+            .await;
+    }
+
     /// A command of the Chrome DevTools Protocol.
     pub async fn tell(&self, command: &str, parameters: Value) -> Value {
         let answer = self.page.cdp().send_raw(command, parameters).await;

@@ -115,6 +115,21 @@ impl Visit {
         self.tab.reads("h1", name).await;
     }
 
+    /// Asks for all tokens that match: by that button below the table, or where scripts run by the one that comes
+    /// once the whole page is selected.
+    pub async fn revoke_all(&self, button: &str) {
+        if !self.script {
+            return self.tab.click_text(".every", button).await;
+        }
+        self.tab.has(1, ".every[hidden]").await;
+        self.tab.click(".bulk input").await;
+        self.tab.click_text(".bulk", "Select all").await;
+        self.tab
+            .reads("[data-selected]", "that match are selected")
+            .await;
+        self.tab.click(".bulk .btn").await;
+    }
+
     /// Where questions are: in a dialog on the page that one is on, or on a page of their own.
     pub fn question(&self) -> &'static str {
         if self.script {
@@ -150,14 +165,32 @@ impl Visit {
     /// Waits for the page that says what has become of it.
     pub async fn tells(&self, part: &str) {
         self.tab.reads("main > [role=status] .alert", part).await;
+        if self.script {
+            self.tab
+                .holds("document.activeElement.matches('[data-flash]')")
+                .await;
+        }
         self.tab.has(0, "section.confirm").await;
     }
 
-    /// Waits for the question again, on a page of its own, with what was wrong with the answer.
+    /// Waits for the question again with what was wrong with the answer; in a dialog, the field says so too and
+    /// has the focus.
     pub async fn asks_again(&self, part: &str) {
-        self.tab
-            .reads("main section.confirm [role=alert]", part)
-            .await;
+        let alert = format!("{} [role=alert]", self.question());
+        self.tab.reads(&alert, part).await;
+        if self.script {
+            let field = "document.activeElement";
+            self.tab
+                .holds(&format!("{field}.matches('dialog [aria-invalid=true]')"))
+                .await;
+            self.tab.holds(&format!("document.getElementById({field}.getAttribute('aria-describedby').split(' ')[0]).closest('[role=alert]')")).await;
+        }
+    }
+
+    /// Types into the box on every page and sends it.
+    pub async fn find(&self, what: &str) {
+        self.tab.write("#find", what).await;
+        self.tab.press(thirtyfour::Key::Enter).await;
     }
 
     /// Has all admins have given their passwords over a quarter of an hour ago.

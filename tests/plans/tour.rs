@@ -438,6 +438,8 @@ impl<'a> Tour<'a> {
     fn leaves_no_route_out(&self) {
         let quiet = [
             "/healthz",
+            "/favicon.ico",
+            "/robots.txt",
             "/openapi.json",
             "/docs",
             "/static/<path..>",

@@ -15,9 +15,8 @@ use crate::secret::Secret;
 
 pub(super) const HOUR: i64 = 60 * 60;
 pub(super) const DAY: i64 = 24 * HOUR;
-/// How long ago the first user was created, and how long it takes until all clients of a user have signed in.
+/// How long ago the first user was created.
 const HISTORY: i64 = 180 * DAY;
-const SIGN_INS: i64 = 3 * DAY;
 
 /// Makes users, in the order of their creation.
 pub(super) struct Maker<'a> {
@@ -94,7 +93,8 @@ impl Maker<'_> {
             _ => 1,
         };
         let clients = clients(share.max(1));
-        let until = (since + SIGN_INS).min(self.now);
+        // So soon that the ids of tokens rise almost as those of their users.
+        let until = (since + self.sign_ins()).min(self.now);
         let mut times: Vec<_> = clients
             .iter()
             .map(|_| rng.random_range(since..=until))
@@ -133,6 +133,11 @@ impl Maker<'_> {
             self.add_failures(&user, batch);
         }
         batch.users.push(user);
+    }
+
+    /// How long it takes until all clients of a user have signed in: the more users, the shorter.
+    pub(super) fn sign_ins(&self) -> i64 {
+        (40 * HISTORY / i64::from(self.users)).clamp(60, 20 * DAY)
     }
 
     pub(super) fn token(

@@ -20,21 +20,21 @@ impl Maker<'_> {
         client: &DemoToken,
         batch: &mut Batch,
     ) -> Option<i64> {
-        let (action, via, reason) = match self.number % 5 {
+        let (action, via, reason) = match self.number % 20 {
             _ if user.disabled_at.is_some() => {
                 (Action::TokenRevoked, Via::Admin, Reason::UserDisabled)
             }
-            0 => (Action::TokenReplaced, Via::Api, Reason::Replaced),
-            1 => (Action::TokenRevoked, Via::Api, Reason::Logout),
-            2 => (Action::TokenRevoked, Via::Api, Reason::PasswordChanged),
-            3 => (Action::TokenExpired, Via::Server, Reason::Expired),
-            _ => (Action::TokenRevoked, Via::Admin, Reason::Revoked),
+            1 => (Action::TokenExpired, Via::Server, Reason::Expired),
+            2..6 => (Action::TokenRevoked, Via::Admin, Reason::Revoked),
+            6..9 => (Action::TokenRevoked, Via::Api, Reason::PasswordChanged),
+            9..13 => (Action::TokenRevoked, Via::Api, Reason::Logout),
+            _ => (Action::TokenReplaced, Via::Api, Reason::Replaced),
         };
         let settings = self.settings;
         let life = seconds(settings.token_ttl).min(seconds(settings.token_idle_ttl));
         let lived = match reason {
             Reason::Expired => life,
-            _ => rng().random_range(1..=(at - user.created_at).min(life).min(DAY)),
+            _ => rng().random_range(1..=(at - user.created_at).min(life).min(self.sign_ins())),
         };
         if at - lived < user.created_at {
             return None;

@@ -34,8 +34,6 @@ pub async fn pages(server: &Server) -> Vec<Page> {
     vec![
         get("notes", Admin, "/admin/notes"),
         get("notes-of-one", Admin, "/admin/notes?user=alice"),
-        get("notes-page-2", Admin, "/admin/notes?page=2"),
-        get("notes-beyond-the-last", Admin, "/admin/notes?page=9"),
         get("notes-none", Admin, "/admin/notes?user=no-such-user"),
         post("notes-flash", Admin, new, &kept, 200),
         get("new-note", Admin, new),
