@@ -171,7 +171,7 @@ fn everything_that_matches_has_to_be_typed_and_spares_the_session_that_asks() {
         // Without a filter: all others', and one's own other sessions.
         let all = [("all", "1"), ("confirm", "yes"), ("typed", "revoke")];
         let question = app.submit(TOKENS, &cookie, &all[..1]).await;
-        assert!(question.text.contains("every token of every user"));
+        assert!(question.text.contains("all tokens of all users"));
         assert!(question.text.contains("is left alone"));
         let done = app.submit(TOKENS, &cookie, &all).await;
         assert_eq!(sentence(&app, &cookie, &done).await, "3 tokens revoked.");

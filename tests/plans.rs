@@ -54,9 +54,9 @@ const SHOWN: usize = 8;
 /// counts of failed logins.
 const EXCEPTIONS: [&str; 4] = [
     "SELECT kept_until FROM attempts WHERE key LIKE 'name:%' ORDER BY kept_until",
-    "SELECT at / $1 AS unit, action, COUNT(*) AS count FROM events",
+    "SELECT (SELECT COUNT(*) FROM events WHERE action = 'token.issued'",
     "SELECT (SELECT MIN(t.client) FROM tokens AS t WHERE t.client_key = most.client_key)",
-    "SELECT COUNT(*), COUNT(CASE WHEN kind = 'api' THEN 1 END) FROM tokens",
+    "SELECT COUNT(*) FROM tokens",
 ];
 
 #[test]
@@ -133,6 +133,10 @@ async fn every_table_is_known(app: &App) {
     }
 }
 
+/// For PostgreSQL, to read so many users by an index is as dear as to read all of a table several times as large:
+/// their rows are small.
+const SMALL_ROWS: &str = "SELECT t.username_key AS list_key, t.* FROM users AS t";
+
 /// Fails with each statement that is at fault, once; and with each exception that is for nothing.
 fn judge(sent: &[Sent], faults: Vec<Fault>) {
     for begin in EXCEPTIONS {
@@ -142,7 +146,8 @@ fn judge(sent: &[Sent], faults: Vec<Fault>) {
     let mut report = BTreeMap::new();
     for fault in faults {
         let is_allowed = |begin: &&str| fault.sent.statement.starts_with(*begin);
-        if !EXCEPTIONS.iter().any(is_allowed) {
+        let is_small = fault.sent.statement.contains(SMALL_ROWS);
+        if !is_small && !EXCEPTIONS.iter().any(is_allowed) {
             report.insert(fault.sent.statement.clone(), fault.to_string());
         }
     }

@@ -3,8 +3,7 @@
 use chrono::DateTime;
 use serde::Serialize;
 
-use crate::models::event::Action;
-use crate::models::stats::{Ranked, Share};
+use crate::models::stats::Ranked;
 
 /// What a drawing is high, in its own units, and what a bar takes, with the space beside it.
 const HEIGHT: i64 = 120;
@@ -77,19 +76,22 @@ struct Bar {
 }
 
 impl Chart {
-    /// From `first` on, unix seconds.
-    pub fn of(unit: Unit, first: i64, shares: &[Share]) -> Self {
+    /// Logins and failed logins in each span from `first` on, unix seconds. A chart of hours has the failed ones
+    /// alone.
+    pub fn of(unit: Unit, first: i64, counts: &[(i64, i64)]) -> Self {
         let first = first / unit.seconds();
-        let count = |number: i64, action: Action| {
-            let found = shares
-                .iter()
-                .find(|one| one.unit == number && one.action == action.as_str());
-            found.map_or(0, |one| one.count)
+        let shown = |(issued, failed)| {
+            if unit == Unit::Day {
+                (issued, failed)
+            } else {
+                (0, failed)
+            }
         };
-        let counts: Vec<_> = (first..first + unit.count())
-            .map(|number| {
-                let issued = count(number, Action::TokenIssued);
-                (number, issued, count(number, Action::LoginFailed))
+        let counts: Vec<_> = (first..)
+            .zip(counts)
+            .map(|(number, counts)| {
+                let (issued, failed) = shown(*counts);
+                (number, issued, failed)
             })
             .collect();
         let highest = counts
@@ -198,21 +200,9 @@ mod tests {
 
     #[test]
     fn a_day_stands_as_high_as_its_part_of_the_highest() {
-        let share = |unit, action: Action, count| Share {
-            unit,
-            action: action.as_str().into(),
-            count,
-        };
-        let chart = Chart::of(
-            Unit::Day,
-            20_000 * 86_400,
-            &[
-                share(20_000, Action::TokenIssued, 80),
-                share(20_000, Action::LoginFailed, 20),
-                share(20_029, Action::LoginFailed, 1),
-                share(20_030, Action::LoginFailed, 900),
-            ],
-        );
+        let mut counts = [(0, 0); 30];
+        (counts[0], counts[29]) = ((80, 20), (0, 1));
+        let chart = Chart::of(Unit::Day, 20_000 * 86_400, &counts);
         assert_eq!((chart.issued, chart.failed), (80, 21));
         let ticks: Vec<_> = chart.ticks.iter().map(|tick| tick.value.as_str()).collect();
         assert_eq!(ticks, ["100", "50", "0"]);
@@ -225,7 +215,8 @@ mod tests {
             ("2 Nov", "2024-11-02")
         );
         assert!(chart.bars[29].named);
-        let hours = Chart::of(Unit::Hour, 480_000 * 3600, &[]);
+        let hours = Chart::of(Unit::Hour, 480_000 * 3600, &[(9, 0); 24]);
+        assert_eq!(hours.issued, 0);
         assert_eq!(
             (hours.bars.len(), hours.bars[1].label.as_str()),
             (24, "01:00")

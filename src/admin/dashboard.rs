@@ -20,8 +20,8 @@ use crate::error::Error;
 use crate::models::event::{self, Action};
 use crate::models::list::Start;
 use crate::models::stats::{self, Ranked};
+use crate::models::token::Kind;
 use crate::models::token::list::{self as tokens, Status};
-use crate::models::token::{self, Kind};
 use crate::models::{now, user};
 use crate::web::deadline::bounded;
 
@@ -65,16 +65,14 @@ impl Figures {
         let mut db = pool.read().await?;
         let first = |unit: Unit| (now / unit.seconds() - (unit.count() - 1)) * unit.seconds();
         let (day, hour) = (first(Unit::Day), first(Unit::Hour));
-        let days = stats::by_time(&mut db, DAY, day).await?;
-        let mut hours = stats::by_time(&mut db, HOUR, hour).await?;
-        hours.retain(|share| share.action == Action::LoginFailed.as_str());
-        let clients = stats::clients(&mut db, now, CLIENTS).await?;
-        let [(_, api), _] = token::count_by_kind(&mut db, now).await?;
+        let days = stats::by_time(&mut db, day, DAY, Unit::Day.count()).await?;
+        let hours = stats::by_time(&mut db, hour, HOUR, Unit::Hour.count()).await?;
+        let (clients, tokens) = stats::clients(&mut db, CLIENTS).await?;
         let [addresses, accounts] = stats::targets(&mut db, now - DAY, FAILURES, TARGETS).await?;
         Ok(Self {
             days: Chart::of(Unit::Day, day, &days),
-            hours: Chart::of(Unit::Hour, hour, &hours[..]),
-            clients: chart::parts(clients, api),
+            hours: Chart::of(Unit::Hour, hour, &hours),
+            clients: chart::parts(clients, tokens),
             addresses,
             accounts,
             at: now,

@@ -25,7 +25,7 @@ mod people;
 pub(super) const FIRST_ADMIN: &str = "demo-admin";
 /// How long a transaction should take, and how long others have SQLite after it: a process that waits for the
 /// write lock looks every 100 ms.
-const TRANSACTION: Duration = Duration::from_millis(300);
+const TRANSACTION: Duration = Duration::from_millis(400);
 const PAUSE: Duration = Duration::from_millis(105);
 
 impl Auth {
@@ -66,6 +66,7 @@ impl Auth {
             names: Names(taken),
             admin: None,
             moments: vec![],
+            digests: vec![],
             number: 0,
         };
         let (mut rows, mut turn) = (1000, Instant::now());
@@ -82,7 +83,9 @@ impl Auth {
             db.commit().await?;
             // The larger the database, the longer the same rows take.
             let is_long = start.elapsed() > TRANSACTION;
+            let fixed: Option<usize> = std::env::var("SEED_ROWS").ok().and_then(|v| v.parse().ok());
             rows = if is_long { rows / 4 * 3 } else { rows / 4 * 5 };
+            rows = fixed.unwrap_or(rows);
             if engine == Engine::Sqlite {
                 turn = Instant::now() + PAUSE;
             }

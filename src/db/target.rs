@@ -518,10 +518,13 @@ pub(super) fn unreadable() -> Fault {
     Fault::Settings("the database's URL can't be read".into())
 }
 
-/// The tables whose texts are compared byte by byte.
-const SORTED: &[&str] = &[
-    "users", "tokens", "events", "attempts", "notes", // example: notes
-];
+/// The tables that migrations create.
+fn tables() -> impl Iterator<Item = &'static str> {
+    let lines = MIGRATOR
+        .iter()
+        .flat_map(|migration| migration.sql.as_str().lines());
+    lines.filter_map(|line| line.strip_prefix("CREATE TABLE ")?.split([' ', '(']).next())
+}
 
 /// Has PostgreSQL compare texts byte by byte, as SQLite does: in the order of a language, which it takes by
 /// default, a range of keys would not hold what it should. Done again, it is harmless: two processes may both
@@ -545,7 +548,7 @@ async fn unsorted(
     connection: &mut AnyConnection,
 ) -> sqlx::Result<Vec<(&'static str, Vec<String>)>> {
     let mut unsorted = vec![];
-    for &table in SORTED {
+    for table in tables() {
         let columns: Vec<String> = sqlx::query_scalar(
             "SELECT CAST(a.attname AS TEXT) FROM pg_attribute a JOIN pg_collation c ON c.oid = a.attcollation
              WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped

@@ -138,7 +138,7 @@ pub async fn delete(db: &mut Conn, key: &str) -> sqlx::Result<()> {
 /// The database failed.
 pub async fn delete_ended(db: &mut Conn, time: i64, limit: i64) -> sqlx::Result<u64> {
     let done = sqlx::query(
-        "DELETE FROM attempts WHERE kept_until <= $1 AND key IN (
+        "DELETE FROM attempts WHERE +kept_until <= $1 AND key IN (
              SELECT key FROM attempts WHERE kept_until <= $1 ORDER BY kept_until LIMIT $2)",
     )
     .bind(time)

@@ -129,7 +129,10 @@ fn statement<R: Row>(engine: Engine, rows: usize) -> String {
 pub async fn prepare(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
     if engine == Engine::Sqlite {
         let sql = "PRAGMA cache_size = -524288; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 65536; PRAGMA temp_store = MEMORY";
-        raw_sql(sql).execute(db).await?;
+        raw_sql(sql).execute(&mut *db).await?;
+        if std::env::var("SEED_NOCKPT").is_ok() {
+            raw_sql("PRAGMA wal_autocheckpoint=0").execute(db).await?;
+        }
     }
     Ok(())
 }
@@ -138,7 +141,7 @@ pub async fn prepare(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
 pub async fn analyze(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
     let sql = match engine {
         // All rows would take seconds in which nobody else can write.
-        Engine::Sqlite => "PRAGMA analysis_limit = 1000; ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)",
+        Engine::Sqlite => "PRAGMA analysis_limit = 1000; ANALYZE users; ANALYZE tokens; ANALYZE events; PRAGMA wal_checkpoint(TRUNCATE)",
         Engine::Postgres => "VACUUM (ANALYZE) users, tokens, events",
     };
     raw_sql(sql).execute(db).await.map(drop)

@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, FromRow};
 
 use super::condition::Condition;
-use super::list::{List, Span};
+use super::list::{List, Span, Table};
 use super::user::User;
 use crate::db::Conn;
 use crate::identity::address::{Address, Network};
@@ -334,7 +334,9 @@ pub async fn count_again(db: &mut Conn, id: &str) -> sqlx::Result<bool> {
 pub async fn count_caused(db: &mut Conn, id: EventId, part: Action) -> sqlx::Result<()> {
     let count = sqlx::query(
         "UPDATE events
-         SET count = (SELECT COUNT(*) FROM events AS part WHERE part.cause_id = $1 AND part.action = $2)
+         SET count = (SELECT COUNT(*) FROM events AS part
+                      WHERE part.cause_id IS NOT NULL AND (part.cause_id, part.id) > ($1, '')
+                        AND (part.cause_id, part.id) < ($1, 'g') AND part.action = $2)
          WHERE id = $1",
     );
     let count = count.bind(id.to_string()).bind(part.as_str());
@@ -389,11 +391,11 @@ impl Filter {
         let (key, span, filters) = self.lead();
         List {
             // That index holds no others, which SQLite has to be told.
-            from: if self.cause.is_some() {
+            table: Table::of(if self.cause.is_some() {
                 "(SELECT * FROM events WHERE cause_id IS NOT NULL) AS t"
             } else {
                 "events AS t"
-            },
+            }),
             columns: COLUMNS.to_owned(),
             key,
             spans: vec![span],

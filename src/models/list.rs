@@ -87,11 +87,33 @@ impl Span {
     }
 }
 
+/// The table that a list reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// Its name, with the alias `t`.
+    pub from: &'static str,
+    /// The id of a row.
+    pub id: &'static str,
+    /// What is read of it, the id among it, for columns and filters.
+    pub rows: &'static str,
+}
+
+impl Table {
+    /// One with an `id`, of which everything is read.
+    pub fn of(from: &'static str) -> Self {
+        Self {
+            from,
+            id: "t.id",
+            rows: "t.*",
+        }
+    }
+}
+
 /// A list: which rows, in which order, and what is read of them.
 #[derive(Debug, Clone)]
 pub struct List {
-    /// The table, with the alias `t`, and what leads to it.
-    pub from: &'static str,
+    /// The table.
+    pub table: Table,
     /// What is selected of `t`; other tables by scalar subqueries, which leave the order alone.
     pub columns: String,
     /// The column that leads, of an index on it and the id; none for the id alone.
@@ -287,26 +309,27 @@ impl List {
 
     /// The rows of a span that are read.
     fn push_inner(&self, statement: &mut Statement, span: &Span, falling: bool, limit: i64) {
-        let (way, from) = (if falling { "DESC" } else { "ASC" }, self.from);
-        let Span {
-            from: first,
-            to: last,
-        } = span;
+        let way = if falling { "DESC" } else { "ASC" };
+        let (
+            Table { from, id, rows },
+            Span {
+                from: first,
+                to: last,
+            },
+        ) = (self.table, span);
+        let ids = [first, last].map(|place| Value::from(place.id.as_str()));
         if let (Some(key), Some(low), Some(high)) = (self.key, &first.key, &last.key) {
-            statement.push(
-                &format!(
-                    "SELECT {key} AS list_key, t.* FROM {from} WHERE ({key}, t.id) > (?, ?) AND ({key}, t.id) < (?, ?)
-                     ORDER BY {key} {way}, t.id {way} LIMIT ?"
-                ),
-                [low.clone(), first.id.as_str().into(), high.clone(), last.id.as_str().into(), limit.into()],
+            let sql = format!(
+                "SELECT {key} AS list_key, {rows} FROM {from} WHERE ({key}, {id}) > (?, ?) AND ({key}, {id}) < (?, ?)
+                 ORDER BY {key} {way}, {id} {way} LIMIT ?"
             );
+            let [from, to] = ids;
+            statement.push(&sql, [low.clone(), from, high.clone(), to, limit.into()]);
         } else {
-            statement.push(
-                &format!(
-                    "SELECT t.id AS list_key, t.* FROM {from} WHERE t.id > ? AND t.id < ? ORDER BY t.id {way} LIMIT ?"
-                ),
-                [first.id.as_str().into(), last.id.as_str().into(), limit.into()],
+            let sql = format!(
+                "SELECT {id} AS list_key, {rows} FROM {from} WHERE {id} > ? AND {id} < ? ORDER BY {id} {way} LIMIT ?"
             );
+            statement.push(&sql, ids.into_iter().chain([limit.into()]));
         }
     }
 

@@ -4,7 +4,7 @@
 use sqlx::FromRow;
 
 use super::condition::Condition;
-use super::list::{List, Span};
+use super::list::{List, Span, Table};
 use super::user;
 use crate::db::Conn;
 use crate::identity::{NoteId, UserId, checked};
@@ -180,7 +180,7 @@ pub async fn find_any(db: &mut Conn, id: NoteId) -> sqlx::Result<Option<Owned>> 
 /// All users' notes, or those of one, newest first: for an admin.
 pub fn list_any(user: Option<&str>) -> List {
     List {
-        from: "notes AS t",
+        table: Table::of("notes AS t"),
         columns: "t.id, t.text, t.created_at, t.changed_at, t.user_id,
                   (SELECT username FROM users WHERE users.id = t.user_id) AS username"
             .to_owned(),

@@ -27,33 +27,30 @@ pub async fn newest(db: &mut Conn) -> sqlx::Result<Option<i64>> {
     Ok(<[Time; 6]>::from(times).into_iter().flatten().max())
 }
 
-/// How often something happened on a day, or in an hour.
-#[derive(Debug, FromRow)]
-pub struct Share {
-    /// Days or hours since 1970, in UTC.
-    pub unit: i64,
-    /// What happened.
-    pub action: String,
-    /// How often.
-    pub count: i64,
-}
-
-/// Tokens issued and logins refused, by spans of so many seconds, from `since` on (unix seconds).
+/// How many tokens were issued, and how many logins refused, in each of `count` spans of so many seconds, from
+/// `since` on (unix seconds).
 ///
 /// # Errors
 /// The database failed.
-pub async fn by_time(db: &mut Conn, seconds: i64, since: i64) -> sqlx::Result<Vec<Share>> {
-    sqlx::query_as(
-        "SELECT at / $1 AS unit, action, COUNT(*) AS count FROM events
-         WHERE action = 'token.issued' AND id >= $2 GROUP BY at / $1, action
-         UNION ALL
-         SELECT at / $1, action, CAST(SUM(count) AS BIGINT) FROM events
-         WHERE action = 'login.failed' AND id >= $2 GROUP BY at / $1, action",
-    )
-    .bind(seconds)
-    .bind(id_bound(since * 1000))
-    .fetch_all(db)
-    .await
+pub async fn by_time(
+    db: &mut Conn,
+    since: i64,
+    seconds: i64,
+    count: i64,
+) -> sqlx::Result<Vec<(i64, i64)>> {
+    let mut counts = vec![];
+    for number in 0..count {
+        let bound = |number: i64| id_bound((since + number * seconds) * 1000);
+        // The first reads nothing but an index; the second needs the rows, which are far fewer.
+        let both = sqlx::query_as(
+            "SELECT (SELECT COUNT(*) FROM events WHERE action = 'token.issued' AND id >= $1 AND id < $2),
+                    (SELECT CAST(COALESCE(SUM(count), 0) AS BIGINT) FROM events
+                     WHERE action = 'login.failed' AND id >= $1 AND id < $2)",
+        );
+        let both = both.bind(bound(number)).bind(bound(number + 1));
+        counts.push(both.fetch_one(&mut *db).await?);
+    }
+    Ok(counts)
 }
 
 /// A value and how often it is there.
@@ -99,22 +96,21 @@ pub async fn targets(
     Ok(ranked)
 }
 
-/// The clients with most live tokens of the API, at most `limit`.
+/// The clients with most tokens, at most `limit`, and how many tokens there are.
 ///
 /// # Errors
 /// The database failed.
-pub async fn clients(db: &mut Conn, now: i64, limit: i64) -> sqlx::Result<Vec<Ranked>> {
-    sqlx::query_as(
+pub async fn clients(db: &mut Conn, limit: i64) -> sqlx::Result<(Vec<Ranked>, i64)> {
+    // Both read nothing but an index.
+    let most = sqlx::query_as(
         "SELECT (SELECT MIN(t.client) FROM tokens AS t WHERE t.client_key = most.client_key) AS value, most.count
          FROM (SELECT client_key, COUNT(*) AS count FROM tokens
-               WHERE ends_at > $1 AND kind = 'api'
-               GROUP BY client_key ORDER BY COUNT(*) DESC, client_key LIMIT $2) AS most
+               GROUP BY client_key ORDER BY COUNT(*) DESC, client_key LIMIT $1) AS most
          ORDER BY most.count DESC, most.client_key",
-    )
-    .bind(now)
-    .bind(limit)
-    .fetch_all(db)
-    .await
+    );
+    let most = most.bind(limit).fetch_all(&mut *db).await?;
+    let all = sqlx::query_scalar("SELECT COUNT(*) FROM tokens");
+    Ok((most, all.fetch_one(db).await?))
 }
 
 /// The apps and versions of a client's tokens, the most frequent first, among the last `read` of them.
@@ -129,7 +125,9 @@ pub async fn devices(
 ) -> sqlx::Result<Vec<DeviceShare>> {
     sqlx::query_as(
         "SELECT app, app_version, COUNT(*) AS count
-         FROM (SELECT app, app_version FROM tokens WHERE client_key = $1 ORDER BY id DESC LIMIT $2) AS last
+         FROM (SELECT app, app_version FROM tokens
+               WHERE (client_key, id) > ($1, '') AND (client_key, id) < ($1, 'g')
+               ORDER BY client_key DESC, id DESC LIMIT $2) AS last
          WHERE app IS NOT NULL
          GROUP BY app, app_version ORDER BY COUNT(*) DESC, app, app_version LIMIT $3",
     )

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use sqlx::FromRow;
 
 use super::condition::Condition;
-use super::list::{List, Span};
+use super::list::{List, Span, Table};
 use crate::db::Conn;
 use crate::identity::{UserId, Username, key};
 
@@ -254,10 +254,16 @@ pub enum Sort {
 
 /// Seconds that failed logins block strangers for at most.
 const LONGEST_WINDOW: i64 = 24 * 60 * 60 + 10;
-/// Users that have a budget for strangers, in the order of their ids.
-const WITH_BUDGETS: &str =
-    "(SELECT users.*, attempts.key AS budget, attempts.failures, attempts.ends_at
-     FROM attempts CROSS JOIN users WHERE users.id = SUBSTR(attempts.key, 6)) AS t";
+/// What is read of users that have a budget for strangers. (PostgreSQL would join the two tables by reading all
+/// users.)
+const OF_BUDGETS: &str = "t.failures, t.ends_at, SUBSTR(t.key, 6) AS id,
+    (SELECT username FROM users WHERE users.id = SUBSTR(t.key, 6)) AS username,
+    (SELECT username_key FROM users WHERE users.id = SUBSTR(t.key, 6)) AS username_key,
+    (SELECT role FROM users WHERE users.id = SUBSTR(t.key, 6)) AS role,
+    (SELECT created_at FROM users WHERE users.id = SUBSTR(t.key, 6)) AS created_at,
+    (SELECT disabled_at FROM users WHERE users.id = SUBSTR(t.key, 6)) AS disabled_at,
+    (SELECT last_login_at FROM users WHERE users.id = SUBSTR(t.key, 6)) AS last_login_at,
+    (SELECT last_seen_at FROM users WHERE users.id = SUBSTR(t.key, 6)) AS last_seen_at";
 
 impl Filter {
     /// The list at `now`, unix seconds: in the order that is asked for, where it can be had.
@@ -278,15 +284,19 @@ impl Filter {
             filters.and("t.disabled_at IS NULL", []);
         }
         let (sort, descending) = self.sorted(asked).unwrap_or((Sort::Created, true));
-        let mut from = "users AS t";
+        let mut table = Table::of("users AS t");
         let (key, span) = match (self.status, self.role, sort) {
             (Some(Status::Locked(limit)), ..) => {
-                from = WITH_BUDGETS;
+                table = Table {
+                    from: "attempts AS t",
+                    id: "SUBSTR(t.key, 6)",
+                    rows: OF_BUDGETS,
+                };
                 let values = [now.into(), limit.into()];
                 // A window further ahead was opened by a clock that was set back since.
                 filters.and("t.ends_at > ? AND t.failures >= ?", values);
                 filters.and("t.ends_at <= ?", [(now + LONGEST_WINDOW).into()]);
-                (Some("t.budget"), Span::between("user:", "user;"))
+                (Some("t.key"), Span::between("user:", "user;"))
             }
             (Some(Status::Disabled), ..) => {
                 (Some("t.disabled_at"), Span::between(i64::MIN, i64::MAX))
@@ -303,7 +313,7 @@ impl Filter {
             filters.and_equal("t.role", role.as_str());
         }
         List {
-            from,
+            table,
             columns: format!(
                 "t.id, t.username, t.role, t.created_at, t.disabled_at, t.last_login_at,
                  NULLIF(t.last_seen_at, 0) AS last_seen_at,

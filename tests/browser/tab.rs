@@ -271,19 +271,23 @@ impl Tab {
     }
 
     /// What was complained about since the last time: errors and warnings of scripts, what the
-    /// Content-Security-Policy kept out, what could not be loaded. That the page itself came with this
-    /// status is no complaint.
+    /// Content-Security-Policy kept out, what could not be loaded. That the page itself, or the answer to a question
+    /// in a dialog, came with this status is no complaint.
     pub async fn complaints(&self, status: u16) -> Vec<String> {
-        let here = self.page.current_url().await.unwrap();
-        let own = format!(
-            "{here} - Failed to load resource: the server responded with a status of {status} ("
-        );
+        let own =
+            format!("Failed to load resource: the server responded with a status of {status} (");
+        let is_own = |said: &String| {
+            let part = said
+                .strip_prefix(&self.origin)
+                .and_then(|said| said.split_once(" - "));
+            part.is_some_and(|(_, said)| said.starts_with(&own))
+        };
         let entries = self.page.browser_log().await.unwrap();
         let grave = entries
             .into_iter()
             .filter(|entry| !["INFO", "DEBUG", "FINE"].contains(&entry.level.as_str()));
         let messages = grave.map(|entry| entry.message);
-        messages.filter(|said| !said.starts_with(&own)).collect()
+        messages.filter(|said| !is_own(said)).collect()
     }
 
     /// Nothing was complained about since the last time.

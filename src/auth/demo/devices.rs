@@ -56,7 +56,7 @@ pub(super) fn clients(number: usize) -> Vec<DemoToken> {
 
 /// An address of the ranges that are kept for documentation (RFC 5737, RFC 3849). Many users share the first.
 pub(super) fn address() -> String {
-    let (mut rng, host) = (rng(), rng().random_range(1..=80));
+    let (mut rng, host) = (rng(), rng().random_range(1..=40));
     let address = match rng.random_range(0..8) {
         0 => IpAddr::from([192, 0, 2, 10]),
         1 | 2 => IpAddr::from([0x2001, 0xdb8, host.into(), 0, 0, 0, 0, 1]),

@@ -28,6 +28,8 @@ pub(super) struct Maker<'a> {
     pub(super) names: Names,
     pub(super) admin: Option<DemoUser>,
     pub(super) moments: Vec<i64>,
+    /// Digests of tokens in their order, so that few pages of their index change at a time.
+    pub(super) digests: Vec<(String, String)>,
     /// The number of the next user.
     pub(super) number: u32,
 }
@@ -118,7 +120,7 @@ impl Maker<'_> {
                 true => 0,
                 false => {
                     let moment = self.moments[rng.random_range(0..self.moments.len())];
-                    (moment.max(at) + rng.random_range(0..600)).min(self.now)
+                    (moment.max(at) + rng.random_range(0..60)).min(self.now)
                 }
             };
             let token = self.token(at, used_at, &user, client);
@@ -140,20 +142,33 @@ impl Maker<'_> {
         (40 * HISTORY / i64::from(self.users)).clamp(60, 20 * DAY)
     }
 
+    fn secret(&mut self) -> (String, String) {
+        if self.digests.is_empty() {
+            let left = (self.users - self.number) as usize * (self.tokens_per_user + 1) as usize;
+            let one = |_| {
+                let secret = Secret::generate(&self.settings.token_prefix);
+                (secret.digest().to_hex(), secret.hint().to_owned())
+            };
+            self.digests = (0..left.clamp(1, 1 << 20)).map(one).collect();
+            self.digests.sort_unstable();
+        }
+        self.digests.pop().unwrap_or_default()
+    }
+
     pub(super) fn token(
-        &self,
+        &mut self,
         at: i64,
         used_at: i64,
         user: &DemoUser,
         client: &DemoToken,
     ) -> DemoToken {
-        let secret = Secret::generate(&self.settings.token_prefix);
+        let (digest, hint) = self.secret();
         let expires_at = self.settings.token_ttl.end_after(at);
         DemoToken {
             id: TokenId::at(at * 1000).to_string(),
             user_id: user.id.clone(),
-            digest: secret.digest().to_hex(),
-            hint: secret.hint().to_owned(),
+            digest,
+            hint,
             created_at: at,
             last_used_at: used_at,
             expires_at,

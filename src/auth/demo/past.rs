@@ -14,7 +14,7 @@ use crate::models::event::{Action, Via};
 impl Maker<'_> {
     /// Adds the events of a token that ended then, and returns when it was issued.
     pub(super) fn add_ended(
-        &self,
+        &mut self,
         at: i64,
         user: &DemoUser,
         client: &DemoToken,

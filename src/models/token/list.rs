@@ -5,7 +5,7 @@ use crate::identity::address::Network;
 use crate::identity::device::Device;
 use crate::identity::{TokenId, id_bound};
 use crate::models::condition::Condition;
-use crate::models::list::{List, Span};
+use crate::models::list::{List, Span, Table};
 
 const DAY: i64 = 24 * 60 * 60;
 /// Seconds before its end in which a token is expiring.
@@ -92,7 +92,7 @@ impl Filter {
             _ => lead.descending,
         };
         List {
-            from: "tokens AS t",
+            table: Table::of("tokens AS t"),
             columns: COLUMNS.to_owned(),
             key: lead.key,
             filters: self.others(lead.filter, now),
