@@ -175,19 +175,22 @@ function signIn(here) {
 }
 
 const here = () => location.pathname + location.search;
+// The address of what is shown, which going back leaves behind.
+let shown = here();
 
 // Questions: the page that asks is shown in a dialog.
 
 // Shows the page that an action has led to. The list keeps its place, the message gets the focus.
 function goTo(url, page) {
   const [path, isHere] = [new URL(url), url === location.href];
-  history[isHere ? "replaceState" : "pushState"]({}, "", path);
+  history[isHere ? "replaceState" : "pushState"](null, "", path);
+  shown = here();
   document.title = page.title;
   document.body.replaceWith(document.adoptNode(page.body));
   if (!isHere) scrollTo(0, 0);
   begin();
 }
-addEventListener("popstate", (event) => { if (event.state || document.querySelector("main")) location.reload(); });
+addEventListener("popstate", () => { if (here() !== shown) location.reload(); });
 
 const focusable = "input:not([type=hidden], [hidden]), select, textarea";
 
@@ -365,7 +368,7 @@ function liveSearch(form) {
       const found = page.querySelector("[data-results]");
       if (isSignIn(answer)) say(...signIn(url));
       else if (!found) say(page.querySelector("[data-detail]")?.textContent ?? "Something went wrong.");
-      else show(results, found, page, url);
+      else replace(results, found, page, url);
     } catch (error) {
       if (error.name === "AbortError") return;
       say(UNREACHABLE);
@@ -388,7 +391,7 @@ function isNeeded(form, name) {
   return name !== "sort" || isAsked || [...form.elements.sort.options].some((one) => one.selected !== one.defaultSelected);
 }
 
-function show(results, found, page, url) {
+function replace(results, found, page, url) {
   document.querySelector("main > [role=status]").replaceChildren();
   // The line that is read out stays in the page, so that its change is announced.
   const [line, words] = [results, found].map((root) => root.querySelector("[role=status]"));
@@ -402,7 +405,8 @@ function show(results, found, page, url) {
     if (old && fresh) old.replaceWith(document.adoptNode(fresh));
   }
   for (const next of document.querySelectorAll("input[name=next]")) next.value = url;
-  history.replaceState(history.state, "", url);
+  history.replaceState(null, "", url);
+  shown = here();
   enliven(results);
 }
 

@@ -14,6 +14,7 @@ use super::sessions::Session;
 use crate::error::Error;
 use crate::models::event::Actor;
 use crate::models::token::Kind;
+use crate::web::catchers::note_viewer;
 use crate::web::client::Caller;
 use crate::web::observe::asked_by;
 use crate::web::origin::{is_foreign_page, is_same_origin, refusal};
@@ -185,6 +186,7 @@ async fn find_admin(request: &Request<'_>) -> Result<Admin, Error> {
     match auth.authenticate(Kind::Admin, token, &caller).await {
         Ok(session) => {
             asked_by(request, session.user_id, &session.client);
+            note_viewer(request, &session.username, session.user_id);
             Ok(Admin { session, caller })
         }
         Err(Error::InvalidToken) => Err(sign_in()),

@@ -141,7 +141,9 @@ pub async fn prepare(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
 pub async fn analyze(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
     let sql = match engine {
         // All rows would take seconds in which nobody else can write.
-        Engine::Sqlite => "PRAGMA analysis_limit = 1000; ANALYZE users; ANALYZE tokens; ANALYZE events; PRAGMA wal_checkpoint(TRUNCATE)",
+        Engine::Sqlite => {
+            "PRAGMA analysis_limit = 1000; ANALYZE users; ANALYZE tokens; ANALYZE events; PRAGMA wal_checkpoint(TRUNCATE)"
+        }
         Engine::Postgres => "VACUUM (ANALYZE) users, tokens, events",
     };
     raw_sql(sql).execute(db).await.map(drop)

@@ -332,15 +332,14 @@ pub async fn count_again(db: &mut Conn, id: &str) -> sqlx::Result<bool> {
 /// # Errors
 /// The database failed.
 pub async fn count_caused(db: &mut Conn, id: EventId, part: Action) -> sqlx::Result<()> {
-    let count = sqlx::query(
-        "UPDATE events
-         SET count = (SELECT COUNT(*) FROM events AS part
-                      WHERE part.cause_id IS NOT NULL AND (part.cause_id, part.id) > ($1, '')
-                        AND (part.cause_id, part.id) < ($1, 'g') AND part.action = $2)
-         WHERE id = $1",
+    let count = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM events
+         WHERE cause_id IS NOT NULL AND (cause_id, id) > ($1, '') AND (cause_id, id) < ($1, 'g') AND action = $2",
     );
     let count = count.bind(id.to_string()).bind(part.as_str());
-    count.execute(db).await?;
+    let count: i64 = count.fetch_one(&mut *db).await?;
+    let set = sqlx::query("UPDATE events SET count = $2 WHERE id = $1");
+    set.bind(id.to_string()).bind(count).execute(db).await?;
     Ok(())
 }
 

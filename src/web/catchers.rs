@@ -5,7 +5,6 @@ use std::io::Cursor;
 
 use rocket::fairing::AdHoc;
 use rocket::http::{ContentType, RawStr, Status};
-use rocket::request::{FromRequest, Outcome};
 use rocket::response::{self, Redirect, Responder};
 use rocket::{Request, Response, catch, catchers};
 use rocket_dyn_templates::{Template, context};
@@ -14,7 +13,6 @@ use utoipa::ToSchema;
 
 use super::theme::Theme;
 use super::{headers, methods, observe, request_id};
-use crate::auth::guard::Admin;
 use crate::config::Settings;
 use crate::error::Error;
 
@@ -26,37 +24,27 @@ pub fn stage() -> AdHoc {
 }
 
 #[catch(default)]
-async fn any<'r>(status: Status, request: &'r Request<'_>) -> Dressed<'r> {
+fn any<'r>(status: Status, request: &'r Request<'_>) -> Dressed<'r> {
     Dressed {
         status,
         error: Error::stashed(request, status),
-        admin: viewer(status, request).await,
+        viewer: request.local_cache(|| Viewer(None)),
     }
 }
 
-/// The admin who looks at an error page, for its navigation. The guard of the page has found them before, so
-/// this asks the database only where there was no guard, and never where the database may be down.
-async fn viewer(status: Status, request: &Request<'_>) -> Option<Admin> {
-    let may_wait = [
-        Status::RequestTimeout,
-        Status::ServiceUnavailable,
-        Status::GatewayTimeout,
-    ];
-    if !is_page(request) || !observe::is_observed(request) || may_wait.contains(&status) {
-        return None;
-    }
-    match Admin::from_request(request).await {
-        Outcome::Success(admin) => Some(admin),
-        Outcome::Error(_) | Outcome::Forward(_) => None,
-    }
+/// The admin who is signed in, for the navigation of an error page: the username and the id.
+struct Viewer(Option<(String, String)>);
+
+/// Notes the admin whom a guard has found.
+pub fn note_viewer(request: &Request<'_>, username: &str, id: impl ToString) {
+    request.local_cache(|| Viewer(Some((username.to_owned(), id.to_string()))));
 }
 
 struct Dressed<'r> {
     status: Status,
     /// None where Rocket itself found fault with the request.
     error: Option<&'r Error>,
-    /// Who is signed in, on a page.
-    admin: Option<Admin>,
+    viewer: &'r Viewer,
 }
 
 impl<'r> Responder<'r, 'r> for Dressed<'r> {
@@ -152,7 +140,8 @@ impl<'r> Dressed<'r> {
     }
 
     fn page(&self, request: &'r Request<'_>) -> response::Result<'r> {
-        let template = if self.admin.is_some() {
+        let viewer = self.viewer.0.as_ref();
+        let template = if viewer.is_some() {
             "admin/error"
         } else {
             "error"
@@ -160,8 +149,8 @@ impl<'r> Dressed<'r> {
         let page = Template::render(
             template,
             context! {
-                viewer: self.admin.as_ref().map(|admin| admin.username.as_str()),
-                viewer_id: self.admin.as_ref().map(|admin| admin.user_id.to_string()),
+                viewer: viewer.map(|(username, _)| username),
+                viewer_id: viewer.map(|(_, id)| id),
                 // What failed is no page to come back to.
                 here: "/admin/",
                 app: request.rocket().state::<Settings>().map(|settings| settings.name.clone()),

@@ -199,6 +199,7 @@ impl Tab {
 
     /// Cuts the network off, or makes each answer wait for so many milliseconds.
     pub async fn be_online(&self, online: bool, latency: u32) {
+        self.tell("Network.enable", json!({})).await;
         let network = json!({"offline": !online, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1});
         self.tell("Network.emulateNetworkConditions", network).await;
     }
