@@ -181,7 +181,15 @@ fn the_dashboard_counts_what_there_is() {
         app.submit(&format!("/admin/users/{alice}/disable"), &cookie, &[])
             .await;
 
-        let page = app.page("/admin/", &cookie).await.text;
+        // The charts are shown for a moment before they are drawn anew.
+        let mut page = app.page("/admin/", &cookie).await.text;
+        for _ in 0..200 {
+            if page.contains("4 logins") {
+                break;
+            }
+            rocket::tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            page = app.page("/admin/", &cookie).await.text;
+        }
         let figure = |name: &str| {
             let text = page
                 .split(&format!("<span>{name}</span><strong>"))

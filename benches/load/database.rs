@@ -7,15 +7,14 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
 use multitoken::config::Settings as AppSettings;
 use multitoken::db::{Conn, Engine, Pool};
-use multitoken::identity::{ClientName, TokenId, UserId, Username};
-use multitoken::models::demo::{self, Batch, Client, DemoToken, DemoUser, Party};
+use multitoken::identity::device::Device;
+use multitoken::identity::{EventId, TokenId, UserId};
+use multitoken::models::demo::{self, Batch, DemoEvent, DemoToken, DemoUser};
 use multitoken::models::now;
-use multitoken::models::user::Role;
 use multitoken::password::{Hasher, Password};
 use multitoken::secret::Secret;
 use rand::seq::SliceRandom;
@@ -43,6 +42,9 @@ const USERS_AT_ONCE: usize = 200;
 /// Tokens that are known last for three weeks at least.
 const FRESH_FOR: Duration = Duration::from_hours(20 * 24);
 const DAY: i64 = 24 * 60 * 60;
+/// Events in the audit log for each token that is seeded, and stored at a time.
+const EVENTS_PER_TOKEN: i64 = 5;
+const EVENTS_AT_ONCE: usize = 5000;
 /// Seconds between the last uses of two users' tokens: any prime spreads them over days.
 const SPREAD: i64 = 7919;
 /// What the names of users begin with whose tokens are known, and of those who sign out.
@@ -125,6 +127,7 @@ impl Place {
             // The list is written last: without it, all of it is made again.
             seed(&url, seeded)?;
             let mut known = store(&url, engine, OWNER, known as usize).await?;
+            fill_audit_log(&url, engine, EVENTS_PER_TOKEN * i64::from(seeded)).await?;
             // So that some of them are from all over the table.
             known.shuffle(&mut rand::rng());
             settle(&url, engine).await?;
@@ -254,7 +257,7 @@ fn subcommand(url: &str, arguments: &[&str]) -> Outcome {
 /// Leaves nothing to be done that would happen some time while it is measured.
 async fn settle(url: &str, engine: Engine) -> Outcome {
     let mut db = connect_long(url).await?;
-    demo::settle(&mut db, engine).await?;
+    demo::analyze(&mut db, engine).await?;
     if engine == Engine::Postgres {
         for sql in ["VACUUM ANALYZE", "CHECKPOINT"] {
             sqlx::query(sql).execute(&mut db).await?;
@@ -267,20 +270,72 @@ fn name(beginning: &str, number: usize) -> String {
     format!("{beginning}{number:06}")
 }
 
+/// Adds events until there are so many: logins of one user and another, over the last months.
+async fn fill_audit_log(url: &str, engine: Engine, events: i64) -> Outcome {
+    let mut db = connect_long(url).await?;
+    demo::prepare(&mut db, engine).await?;
+    let count = "SELECT COUNT(*) FROM events";
+    let missing = events
+        - sqlx::query_scalar::<_, i64>(count)
+            .fetch_one(&mut db)
+            .await?;
+    let users = "SELECT id, username, username_key FROM users ORDER BY id LIMIT 50000";
+    let users: Vec<(String, String, String)> = sqlx::query_as(users).fetch_all(&mut db).await?;
+    let (first, span) = (now() - 300 * DAY, 300 * DAY);
+    for start in (0..missing.max(0)).step_by(EVENTS_AT_ONCE) {
+        let mut batch = Batch::default();
+        for number in start..missing.min(start + i64::try_from(EVENTS_AT_ONCE)?) {
+            let milliseconds = first * 1000 + span * 1000 / missing * number;
+            // Any prime spreads them.
+            let place = usize::try_from(number * SPREAD)? % users.len();
+            let (id, name, key) = users[place].clone();
+            batch.events.push(DemoEvent {
+                id: EventId::at(milliseconds).to_string(),
+                at: milliseconds / 1000,
+                action: "token.issued",
+                via: "api",
+                actor_id: Some(id.clone()),
+                actor_name: Some(name.clone()),
+                actor_key: Some(key.clone()),
+                subject_id: Some(id),
+                subject_name: Some(name),
+                subject_key: Some(key),
+                token_id: Some(TokenId::at(milliseconds).to_string()),
+                hint: Some("abcd".into()),
+                client: Some("laptop".into()),
+                client_key: Some("laptop".into()),
+                address: Some(format!("4c63364{:02x}", number % 256)),
+                request_id: Some(EventId::at(milliseconds).to_string()),
+                reason: None,
+            });
+        }
+        db.begin().await?;
+        demo::insert(&mut db, engine, &batch).await?;
+        db.commit().await?;
+    }
+    Ok(db.close().await?)
+}
+
 /// Stores so many tokens of new users, and gives them.
 async fn store(url: &str, engine: Engine, owner: &str, tokens: usize) -> Outcome<Vec<String>> {
     let hasher = Hasher::new(&AppSettings::default())?;
     let hash = hasher.hash(&Password::new(PASSWORD)).await?;
     let mut db = connect_long(url).await?;
-    demo::make_room(&mut db, engine).await?;
-    let mut maker = Maker::new(owner, tokens)?;
+    demo::prepare(&mut db, engine).await?;
+    let mut maker = Maker {
+        owner,
+        hash,
+        tokens,
+        users: 0,
+        secrets: vec![],
+    };
     while maker.secrets.len() < tokens {
         let batch = maker.batch()?;
         db.begin().await?;
-        demo::insert(&mut db, engine, batch, &hash).await?;
+        demo::insert(&mut db, engine, &batch).await?;
         db.commit().await?;
     }
-    demo::settle(&mut db, engine).await?;
+    demo::analyze(&mut db, engine).await?;
     db.close().await?;
     Ok(maker.secrets)
 }
@@ -288,32 +343,16 @@ async fn store(url: &str, engine: Engine, owner: &str, tokens: usize) -> Outcome
 /// Makes users and their tokens.
 struct Maker<'a> {
     owner: &'a str,
+    hash: String,
     tokens: usize,
-    clients: Vec<Arc<Client>>,
-    address: Arc<str>,
     users: usize,
     secrets: Vec<String>,
 }
 
-impl<'a> Maker<'a> {
-    fn new(owner: &'a str, tokens: usize) -> Outcome<Self> {
-        let client = |number| -> Outcome<Arc<Client>> {
-            let name = ClientName::parse(&format!("client {number}"))?;
-            let key = name.key().to_owned();
-            Ok(Arc::new(Client { name, key }))
-        };
-        Ok(Self {
-            owner,
-            tokens,
-            clients: (0..KNOWN_PER_USER).map(client).collect::<Outcome<_>>()?,
-            address: "198.51.100.7".into(),
-            users: 0,
-            secrets: vec![],
-        })
-    }
-
+impl Maker<'_> {
     fn batch(&mut self) -> Outcome<Batch> {
         let mut batch = Batch::default();
+        let device = Device::parse("wrk/4.2").ok_or("no device")?;
         for _ in 0..USERS_AT_ONCE {
             let missing = self.tokens - self.secrets.len();
             if missing == 0 {
@@ -323,35 +362,42 @@ impl<'a> Maker<'a> {
             let number = i64::try_from(self.users)?;
             let created_at = now() - number % 60 * DAY;
             let used_at = (now() - number * SPREAD % (9 * DAY)).max(created_at);
-            let user = Arc::new(Party {
-                id: UserId::at(created_at * 1000),
-                name: Username::parse(&name(self.owner, self.users))?,
-            });
+            let (id, name) = (UserId::at(created_at * 1000), name(self.owner, self.users));
             self.users += 1;
-            for client in &self.clients[..missing.min(KNOWN_PER_USER)] {
+            for client in 0..missing.min(KNOWN_PER_USER) {
                 let secret = Secret::generate("mtk");
+                let client = format!("client {client}");
                 batch.tokens.push(DemoToken {
-                    id: TokenId::at(created_at * 1000),
-                    user: Arc::clone(&user),
-                    client: Arc::clone(client),
-                    digest: secret.digest(),
+                    id: TokenId::at(created_at * 1000).to_string(),
+                    user_id: id.to_string(),
+                    kind: "api",
+                    client: client.clone(),
+                    client_key: client,
+                    digest: secret.digest().to_hex(),
                     hint: secret.hint().to_owned(),
                     created_at,
-                    last_used_at: Some(used_at),
+                    last_used_at: used_at,
                     expires_at: Some(created_at + 90 * DAY),
                     ends_at: used_at + 30 * DAY,
-                    address: Arc::clone(&self.address),
-                    user_agent: "wrk",
+                    // 198.51.100.7
+                    address: "4c6336407".into(),
+                    user_agent: "wrk/4.2".into(),
+                    app: Some(device.app.clone()),
+                    app_version: device.version.clone(),
+                    device_key: Some(device.key()),
                 });
                 self.secrets.push(secret.reveal().to_owned());
             }
             batch.users.push(DemoUser {
-                party: user,
-                role: Role::User,
+                id: id.to_string(),
+                username: name.clone(),
+                username_key: name,
+                password_hash: self.hash.clone(),
+                role: "user",
                 created_at,
                 disabled_at: None,
                 last_login_at: Some(created_at),
-                last_seen_at: Some(used_at),
+                last_seen_at: used_at,
             });
         }
         Ok(batch)

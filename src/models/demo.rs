@@ -94,9 +94,10 @@ async fn insert_rows<R: Row>(db: &mut Conn, engine: Engine, rows: &[R]) -> sqlx:
     for rows in rows.chunks(ROWS) {
         // A statement of fewer rows will hardly come again, and is not worth keeping.
         let is_whole = rows.len() == ROWS;
-        let sql = match is_whole {
-            true => whole.clone(),
-            false => statement::<R>(engine, rows.len()),
+        let sql = if is_whole {
+            whole.clone()
+        } else {
+            statement::<R>(engine, rows.len())
         };
         let insert = sqlx::query(AssertSqlSafe(sql)).persistent(is_whole);
         let insert = rows.iter().fold(insert, |insert, row| row.bind(insert));

@@ -75,12 +75,16 @@ impl Representation {
     }
 
     fn compressed(&self, coding: Coding) -> Option<&Arc<[u8]>> {
-        let (kept, compress): (_, fn(&[u8]) -> io::Result<Vec<u8>>) = match coding {
-            Coding::Brotli => (&self.brotli, brotli),
-            Coding::Gzip => (&self.gzip, gzip),
+        let kept = match coding {
+            Coding::Brotli => &self.brotli,
+            Coding::Gzip => &self.gzip,
         };
         let made = kept.get_or_init(|| {
-            let made = compress(&self.plain).ok()?;
+            let made = match coding {
+                Coding::Brotli => brotli(&self.plain),
+                Coding::Gzip => gzip(&self.plain),
+            };
+            let made = made.ok()?;
             (made.len() < self.plain.len()).then(|| made.into())
         });
         made.as_ref()

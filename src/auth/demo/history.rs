@@ -116,12 +116,11 @@ impl Maker<'_> {
         user.last_seen_at = user.last_login_at.unwrap_or_default();
         for (client, at) in clients.iter().zip(times).take(share) {
             let is_recent = at > self.now - idle / 20 * 19;
-            let used_at = match at == expired || is_recent && rng.random_ratio(1, 10) {
-                true => 0,
-                false => {
-                    let moment = self.moments[rng.random_range(0..self.moments.len())];
-                    (moment.max(at) + rng.random_range(0..60)).min(self.now)
-                }
+            let used_at = if at == expired || is_recent && rng.random_ratio(1, 10) {
+                0
+            } else {
+                let moment = self.moments[rng.random_range(0..self.moments.len())];
+                (moment.max(at) + rng.random_range(0..60)).min(self.now)
             };
             let token = self.token(at, used_at, &user, client);
             batch
