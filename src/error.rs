@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use rocket::http::{Method, Status};
 use rocket::request::Request;
 use rocket::response::{self, Responder};
+use serde::Serialize;
 
 /// Field names with what is wrong with each, in the form that clients of Django REST framework
 /// read: `{"client": ["This field is required."]}`.
@@ -47,10 +48,25 @@ impl FieldErrors {
         self.0.is_empty()
     }
 
+    /// Every complaint with its field, for a form that is shown again.
+    pub fn by_field(&self) -> Vec<Complaint<'_>> {
+        let fields = self.0.iter();
+        let complaints =
+            fields.flat_map(|(field, texts)| texts.iter().map(|text| Complaint { field, text }));
+        complaints.collect()
+    }
+
     /// Every complaint, field by field.
     pub fn messages(&self) -> Vec<&str> {
         self.0.values().flatten().map(String::as_str).collect()
     }
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Serialize)]
+pub struct Complaint<'a> {
+    field: &'static str,
+    text: &'a str,
 }
 
 /// Everything that ends a request without its answer.

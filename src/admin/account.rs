@@ -269,7 +269,7 @@ async fn question(
         clients,
         own_session,
         asks_password: action.asks_password(admin, &user),
-        errors: errors.messages(),
+        errors: errors.by_field(),
         user: UserView::from(user),
     };
     Ok(frame.render("admin/confirm_user", content))

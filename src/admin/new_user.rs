@@ -115,7 +115,7 @@ fn form(auth: &Auth, frame: Frame, username: &str, role: Role, errors: &FieldErr
         role: role.as_str(),
         password_min_length: auth.settings().password_min_length,
         asks_password: !frame.admin().password_is_fresh(now()),
-        errors: errors.messages(),
+        errors: errors.by_field(),
     };
     frame.render("admin/new_user", content)
 }

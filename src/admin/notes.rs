@@ -131,7 +131,7 @@ async fn create(
 }
 
 fn form(frame: Frame, text: &str, errors: &FieldErrors) -> Template {
-    let content = context! { text, most: Text::MAX, errors: errors.messages() };
+    let content = context! { text, most: Text::MAX, errors: errors.by_field() };
     frame.render("admin/new_note", content)
 }
 
@@ -203,7 +203,7 @@ async fn remove(auth: &Auth, note: &Owned, actor: &Actor) -> Result<(), Error> {
 fn question(frame: Frame, note: Owned, errors: &FieldErrors) -> Template {
     let content = context! {
         asks_password: !frame.admin().password_is_fresh(now()),
-        errors: errors.messages(),
+        errors: errors.by_field(),
         note: NoteView::from(note),
     };
     frame.render("admin/confirm_note", content)

@@ -206,7 +206,7 @@ fn setup_page(
     let content = context! {
         key,
         username,
-        errors: errors.messages(),
+        errors: errors.by_field(),
         password_min_length: auth.settings().password_min_length,
     };
     outside.render("admin/setup", content)

@@ -159,7 +159,7 @@ async fn ask_tokens(
         note: many.note.as_str(),
         spared: many.all || many.ids.contains(&own.to_string()),
         asks_password: !frame.admin().password_is_fresh(now),
-        errors: errors.messages(),
+        errors: errors.by_field(),
     };
     Ok(Err((
         status(errors),

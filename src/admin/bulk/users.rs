@@ -135,7 +135,7 @@ async fn ask_users(
         note: many.note.as_str(),
         next: page_here(Some(&many.next)),
         asks_password: !admin.password_is_fresh(now),
-        errors: errors.messages(),
+        errors: errors.by_field(),
     };
     Ok(Err((
         status(errors),
