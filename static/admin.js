@@ -56,7 +56,10 @@ function tellZone() {
 
 // Dates that one filters by are days of the visitor's time zone.
 function setZone(root) {
-  for (const input of root.querySelectorAll("[data-tz]")) input.value ||= zone;
+  // Dates that are set already are of the zone that they came with.
+  const asked = new URLSearchParams(location.search);
+  const isSet = (asked.has("from") || asked.has("to")) && !asked.has("tz");
+  for (const input of root.querySelectorAll("[data-tz]")) if (!isSet) input.value ||= zone;
   for (const link of root.querySelectorAll("a[data-zoned]")) {
     const url = new URL(link.href);
     if (!url.searchParams.has("tz")) url.searchParams.set("tz", zone);
@@ -143,7 +146,7 @@ function countTicks(root) {
 
 function offerToDismiss(root) {
   for (const flash of root.querySelectorAll("[data-flash]")) {
-    const dismiss = () => flash.parentElement.replaceChildren();
+    const dismiss = () => flash.remove();
     flash.append(make("button", { type: "button", className: "plain", textContent: "Dismiss", onclick: dismiss }));
   }
 }

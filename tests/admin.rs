@@ -401,7 +401,7 @@ fn what_breaks_here_is_told_kindly_with_the_requests_number_and_without_its_insi
         let answer = app.submit(&path, &cookie, &fields).await;
         assert_eq!(answer.status, Status::InternalServerError);
         let id = answer.header("X-Request-Id").unwrap();
-        assert!(answer.text.contains("That went wrong") && answer.text.contains(id));
+        assert!(answer.text.contains("Something went wrong") && answer.text.contains(id));
         assert!(!answer.text.contains("stored username"), "{}", answer.text);
     });
 }

@@ -157,6 +157,35 @@ fn everything_that_matches_has_to_be_typed_and_spares_the_session_that_asks() {
                 "{nonsense:?}: {sentence}"
             );
         }
+        // A value that is no text, or one of several: nothing is left out of what was asked.
+        for body in [
+            r#"{"all": "1", "unused": 25, "confirm": "yes", "typed": "revoke"}"#,
+            r#"{"all": "1", "client": ["laptop"], "confirm": "yes", "typed": "revoke"}"#,
+        ] {
+            let refused = app.send(Method::Post, TOKENS, &json, body).await;
+            let sentence = sentence(&app, &cookie, &refused).await;
+            assert!(
+                sentence.contains("nothing was revoked"),
+                "{body}: {sentence}"
+            );
+        }
+        let twice = [&everything[..], &[("client", "laptop"), ("client", "")]].concat();
+        for (path, fields) in [
+            (TOKENS.to_owned(), &twice[..]),
+            (format!("{TOKENS}?client=&client=laptop"), &everything),
+            (
+                format!("{TOKENS}?client=laptop&status=gone"),
+                &[&everything[..], &[("client", "laptop")]].concat(),
+            ),
+            (format!("{TOKENS}?device=curl&older=latest"), &everything),
+        ] {
+            let refused = app.submit(&path, &cookie, fields).await;
+            let sentence = sentence(&app, &cookie, &refused).await;
+            assert!(
+                sentence.contains("nothing was revoked"),
+                "{path}: {sentence}"
+            );
+        }
         // Some here and some there: which are meant?
         let live = [&everything[..], &[("status", "live")]].concat();
         let refused = app.submit(&path, &cookie, &live).await;

@@ -79,9 +79,21 @@ fn reasons() -> Vec<&'static str> {
 }
 
 impl Asked<'_> {
+    /// The preset, unless there are dates.
+    fn preset(&self) -> Option<&str> {
+        let has_dates = [self.from, self.to]
+            .into_iter()
+            .flatten()
+            .any(|day| date(day).is_some());
+        let is_preset = |name: &&str| PRESETS.iter().any(|(known, _)| known == name);
+        self.last.filter(is_preset).filter(|_| !has_dates)
+    }
+
     fn period(&self) -> Period {
         let zone = zone(self.tz);
-        let preset = self.last.and_then(|name| Period::preset(name, zone, now()));
+        let preset = self
+            .preset()
+            .and_then(|name| Period::preset(name, zone, now()));
         preset.unwrap_or_else(|| {
             let day = |text: Option<&str>| text.and_then(date);
             Period::days(day(self.from), day(self.to), zone)
@@ -123,8 +135,7 @@ impl Asked<'_> {
         query.note("reason", filter.reason.as_deref());
         query.note("via", filter.via.map(Via::as_str));
         query.note("cause", filter.cause.map(|id| id.to_string()));
-        let is_preset = |name: &&str| PRESETS.iter().any(|(known, _)| known == name);
-        let last = self.last.filter(is_preset);
+        let last = self.preset();
         query.note("last", last);
         query.note(
             "from",
@@ -155,7 +166,7 @@ async fn list(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Temp
     drop(db);
     let presets: Vec<_> = PRESETS
         .iter()
-        .map(|(name, label)| (label, query.with("last", name)))
+        .map(|(name, label)| (label, query.with_preset(name)))
         .collect();
     let content = context! {
         count: Counted::from(count),

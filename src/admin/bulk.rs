@@ -17,7 +17,7 @@ use super::comment::Note;
 use super::confirm::confirm;
 use super::flash::Done;
 use super::next::page_here;
-use super::tokens::Filters;
+use super::tokens::{Filters, NAMES};
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
 use crate::error::{Error, FieldErrors};
@@ -54,9 +54,11 @@ impl Form for Many {
     const LIMIT: u64 = 64 * 1024;
 
     fn read(fields: &mut Fields) -> Option<Self> {
+        let mut filters = Filters::read(|name| fields.all(name).last().copied());
+        filters.dropped |= NAMES.iter().any(|name| !fields.is_single(name));
         Some(Self {
             ids: distinct(&fields.all("id")),
-            filters: Filters::read(|name| fields.all(name).last().copied()),
+            filters,
             all: fields.raw("all") == "1",
             next: fields.raw("next"),
             confirmed: fields.raw("confirm") == "yes",

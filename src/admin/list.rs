@@ -81,6 +81,15 @@ impl Query {
         encoded(others.chain([(name, value)]))
     }
 
+    /// The parameters as a link's query, with a preset in place of dates.
+    pub fn with_preset(&self, preset: &str) -> String {
+        let others = self
+            .0
+            .iter()
+            .filter(|(name, _)| !["from", "to"].contains(name));
+        Self(others.cloned().collect()).with("last", preset)
+    }
+
     /// The parameters as a link's query, without `name`. A version is one of the device.
     fn without(&self, name: &str) -> String {
         let goes = |other: &str| other == name || name == "device" && other == "older";
@@ -247,6 +256,8 @@ impl Column {
 pub struct Pager {
     previous: Option<String>,
     next: Option<String>,
+    /// Where the search goes on, if the page was cut.
+    further: Option<String>,
     /// Whether the page ends because so many rows were searched.
     is_cut: bool,
     /// Whether this is not the first page.
@@ -260,9 +271,12 @@ impl Pager {
             let place: Option<String> = place.as_ref().map(ToString::to_string);
             place.map(|place| query.with(way, &place))
         };
+        let (previous, next) = (to("before", &page.previous), to("after", &page.next));
+        let further = if page.is_backward { &previous } else { &next };
         Self {
-            previous: to("before", &page.previous),
-            next: to("after", &page.next),
+            further: further.clone().filter(|_| page.is_cut),
+            previous,
+            next,
             is_cut: page.is_cut,
             is_further: page.previous.is_some(),
         }

@@ -2,6 +2,7 @@
 
 use rocket::fairing::AdHoc;
 use rocket::form::FromForm;
+use rocket::http;
 use rocket::response::Redirect;
 use rocket::{State, get, post, routes, uri};
 use rocket_dyn_templates::{Template, context};
@@ -18,13 +19,14 @@ use crate::auth::Auth;
 use crate::auth::guard::Admin;
 use crate::auth::sessions::{Reason, Which};
 use crate::db::Conn;
-use crate::error::Error;
+use crate::error::{Error, FieldErrors};
 use crate::identity::address::Network;
+use crate::identity::device::is_version;
 use crate::identity::{TokenId, UserId, key};
 use crate::models::list::READ;
 use crate::models::token::list::{Filter, SOON, Sort, Status};
 use crate::models::token::{self, Kind, Token};
-use crate::models::{now, stats, user};
+use crate::models::{NEVER, now, stats, user};
 use crate::web::body::{Body, Fields, Form};
 use crate::web::deadline::bounded;
 use crate::web::time::rfc3339;
@@ -81,7 +83,7 @@ impl TokenView {
             created_at: token.created_at,
             // The viewer's own is in use right now; that is written with the next batch.
             last_used_at: token.last_used_at.or((token.id == current).then_some(now)),
-            ends_at: Some(token.ends_at).filter(|end| *end < crate::models::NEVER),
+            ends_at: Some(token.ends_at).filter(|end| *end < NEVER),
             state: match token.ends_at - now {
                 ..=0 => "expired",
                 // An admin's session never lasts longer.
@@ -132,7 +134,8 @@ pub(super) struct Filters {
     pub(super) dropped: bool,
 }
 
-const NAMES: [&str; 8] = [
+/// The parameters that are filters.
+pub(super) const NAMES: [&str; 8] = [
     "user", "client", "address", "device", "older", "kind", "status", "unused",
 ];
 
@@ -161,7 +164,7 @@ impl Filters {
             user: plain("user"),
             client: plain("client"),
             address: network.map(|network| network.to_string()),
-            older: plain("older").filter(|_| device.is_some()),
+            older: plain("older").filter(|older| device.is_some() && is_version(older)),
             device,
             kind: value("kind")
                 .filter(|word| kind(word).is_some())
@@ -331,7 +334,9 @@ async fn download(auth: &State<Auth>, _admin: Admin, asked: Asked<'_>) -> Result
             Some(token.hint),
             rfc3339(token.created_at),
             token.last_used_at.and_then(rfc3339),
-            rfc3339(token.ends_at),
+            Some(token.ends_at)
+                .filter(|end| *end < NEVER)
+                .and_then(rfc3339),
             token.address.map(|address| address.to_string()),
             token.app,
             token.app_version,
@@ -352,10 +357,20 @@ async fn ask(
         return Ok(Err(gone(next)));
     };
     let next = back(next, token.user_id);
+    Ok(Ok(question(
+        frame,
+        token,
+        &next,
+        "",
+        &FieldErrors::default(),
+    )))
+}
+
+/// The page that asks before a token is revoked, with what was wrong with the answer before.
+fn question(frame: Frame, token: Token, next: &str, note: &str, errors: &FieldErrors) -> Template {
     let token = TokenView::new(token, frame.admin().token_id, now());
-    Ok(Ok(
-        frame.render("admin/confirm_token", context! { token, next })
-    ))
+    let content = context! { token, next, note, errors: errors.by_field() };
+    frame.render("admin/confirm_token", content)
 }
 
 /// What the question's form sends.
@@ -377,18 +392,27 @@ impl Form for Answer {
 #[post("/tokens/<id>/revoke", data = "<answer>")]
 async fn revoke(
     auth: &State<Auth>,
-    admin: Admin,
+    frame: Frame,
     id: Result<TokenId, Error>,
     answer: Body<Answer>,
-) -> Result<Done, Error> {
+) -> Result<Result<Done, (http::Status, Template)>, Error> {
     let id = id?;
     let next = Some(answer.0.next.as_str()).filter(|next| !next.is_empty());
     let found = find(auth, id).await?;
     // Also one that has ended already: this process may not know yet.
-    let actor = answer.0.note.signed(admin.actor())?;
+    let note = &answer.0.note;
+    let actor = match (note.signed(frame.admin().actor()), &found) {
+        (Ok(actor), _) => actor,
+        (Err(Error::Invalid(errors)), Some(token)) => {
+            let next = back(next, token.user_id);
+            let page = question(frame, token.clone(), &next, note.as_str(), &errors);
+            return Ok(Err((http::Status::BadRequest, page)));
+        }
+        (Err(error), _) => return Err(error),
+    };
     auth.end(Which::One(id), Reason::Revoked, &actor).await?;
     let Some(token) = found else {
-        return Ok(gone(next));
+        return Ok(Ok(gone(next)));
     };
     let to = Redirect::to(back(next, token.user_id));
     let message = format!(
@@ -396,7 +420,7 @@ async fn revoke(
         isolated(&token.username),
         isolated(&token.client)
     );
-    Ok(Done::success(to, message))
+    Ok(Ok(Done::success(to, message)))
 }
 
 async fn find(auth: &State<Auth>, id: TokenId) -> Result<Option<Token>, Error> {

@@ -8,7 +8,6 @@ use std::time::Duration;
 use rocket::tokio::time::{Instant, sleep_until};
 
 use self::history::Maker;
-use self::people::Names;
 use super::Auth;
 use crate::db::Engine;
 use crate::error::{Error, FieldErrors};
@@ -61,20 +60,17 @@ impl Auth {
             settings: &self.settings,
             users,
             tokens_per_user,
-            password_hash: &self.hasher.hash(password).await?,
+            password_hash: self.hasher.hash(password).await?,
             now: now(),
-            names: Names(taken),
-            admin: None,
-            moments: vec![],
-            digests: vec![],
+            taken,
             number: 0,
+            admin: None,
+            batch: demo::Batch::default(),
+            moments: vec![],
+            secrets: vec![],
         };
         let (mut rows, mut turn) = (1000, Instant::now());
-        loop {
-            let batch = maker.next(rows);
-            if batch.users.is_empty() {
-                break;
-            }
+        while let Some(batch) = maker.next(rows) {
             // Others write while the rows are made.
             sleep_until(turn).await;
             db.begin().await?;
@@ -83,17 +79,10 @@ impl Auth {
             db.commit().await?;
             // The larger the database, the longer the same rows take.
             let is_long = start.elapsed() > TRANSACTION;
-            let fixed: Option<usize> = std::env::var("SEED_ROWS").ok().and_then(|v| v.parse().ok());
             rows = if is_long { rows / 4 * 3 } else { rows / 4 * 5 };
-            rows = fixed.unwrap_or(rows);
             if engine == Engine::Sqlite {
                 turn = Instant::now() + PAUSE;
             }
-            eprintln!(
-                "{} rows {} ms",
-                batch.users.len() + batch.tokens.len(),
-                start.elapsed().as_millis()
-            );
             progress(batch.users.len() + batch.tokens.len());
         }
         demo::analyze(&mut db, engine).await?;

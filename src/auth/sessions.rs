@@ -469,7 +469,7 @@ impl Auth {
         };
         let ended = self
             .in_bulk(REVOKED, "selected", actor, async |actor| {
-                self.end_owned(&owned, Reason::Revoked, actor).await
+                self.end_owned(&owned, actor).await
             })
             .await?;
         if owned.len() < ids.len() {
@@ -525,18 +525,25 @@ impl Auth {
         let list = list.list(None, now());
         let ended = self
             .in_bulk(REVOKED, described, actor, async |actor| {
-                let (mut ended, mut start) = (0, Some(Start::First));
-                while let Some(from) = start {
-                    let page = {
-                        let mut db = self.pool.read_long().await?;
-                        list.page::<Owned>(&mut db, from, ENDED_AT_ONCE).await?
-                    };
-                    let mut owned = page.rows;
-                    owned.sort_by_key(|token| token.user_id);
-                    ended += self.end_owned(&owned, Reason::Revoked, actor).await?;
-                    start = page.next.map(Start::After);
+                // A token that is used meanwhile may move to where the list was read already: until nothing is left.
+                let mut ended = 0;
+                loop {
+                    let before = ended;
+                    let mut start = Some(Start::First);
+                    while let Some(from) = start {
+                        let page = {
+                            let mut db = self.pool.read_long().await?;
+                            list.page::<Owned>(&mut db, from, ENDED_AT_ONCE).await?
+                        };
+                        let mut owned = page.rows;
+                        owned.sort_by_key(|token| token.user_id);
+                        ended += self.end_owned(&owned, actor).await?;
+                        start = page.next.map(Start::After);
+                    }
+                    if ended == before {
+                        return Ok(ended);
+                    }
                 }
-                Ok(ended)
             })
             .await;
         self.forget(0..STRIPES);
@@ -572,12 +579,7 @@ impl Auth {
         done
     }
 
-    async fn end_owned(
-        &self,
-        owned: &[Owned],
-        reason: Reason,
-        actor: &Actor,
-    ) -> Result<u64, Error> {
+    async fn end_owned(&self, owned: &[Owned], actor: &Actor) -> Result<u64, Error> {
         let users: Vec<_> = owned.chunk_by(|a, b| a.user_id == b.user_id).collect();
         // A user has a handful of tokens, but may have hundreds.
         let most = owned.len().div_ceil(users.len().max(1));
@@ -587,10 +589,12 @@ impl Auth {
             let now = now();
             let mut tx = self.change().await?;
             for tokens in some {
+                // Another process may have ended them a moment ago, which this one does not know yet.
+                tx.asks(tokens[0].user_id);
                 user::lock(&mut tx, tokens[0].user_id).await?;
                 for token in *tokens {
                     let ended = token::delete(&mut tx, token.id).await?;
-                    count += record_ended(&mut tx, actor, reason, &ended, now).await?;
+                    count += record_ended(&mut tx, actor, Reason::Revoked, &ended, now).await?;
                 }
             }
             tx.commit().await?;

@@ -523,7 +523,11 @@ fn tables() -> impl Iterator<Item = &'static str> {
     let lines = MIGRATOR
         .iter()
         .flat_map(|migration| migration.sql.as_str().lines());
-    lines.filter_map(|line| line.strip_prefix("CREATE TABLE ")?.split([' ', '(']).next())
+    lines.filter_map(|line| {
+        let rest = line.strip_prefix("CREATE TABLE ")?;
+        let name = rest.strip_prefix("IF NOT EXISTS ").unwrap_or(rest);
+        name.split([' ', '(']).next()
+    })
 }
 
 /// Has PostgreSQL compare texts byte by byte, as SQLite does: in the order of a language, which it takes by

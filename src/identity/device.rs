@@ -87,6 +87,12 @@ impl Device {
     }
 }
 
+/// Whether a text can be compared with versions: it begins with a number.
+pub fn is_version(text: &str) -> bool {
+    let text = text.strip_prefix(['v', 'V']).unwrap_or(text);
+    text.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// What the keys of an app's versions begin with. No key of a name has this character.
 fn app_key(app: &str) -> String {
     format!("{}\u{1}", key(app))
@@ -97,9 +103,10 @@ fn app_key(app: &str) -> String {
 fn version_key(version: &str) -> String {
     let mut sorted = String::new();
     // `v1.2` is 1.2.
-    let bare = version.strip_prefix('v').unwrap_or(version);
-    let is_number = bare.starts_with(|c: char| c.is_ascii_digit());
-    let mut rest = if is_number { bare } else { version };
+    let bare = version
+        .strip_prefix(['v', 'V'])
+        .filter(|rest| is_version(rest));
+    let mut rest = bare.unwrap_or(version);
     while let Some(first) = rest.chars().next() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         if digits == 0 {

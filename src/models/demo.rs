@@ -78,10 +78,23 @@ pub async fn taken(db: &mut Conn) -> sqlx::Result<HashSet<String>> {
     Ok(keys.fetch_all(db).await?.into_iter().collect())
 }
 
-/// Stores a batch.
+/// The events that issued the tokens of a batch, of whose users no others have the password hash.
+const ISSUED: &str = "
+    INSERT INTO events (id, at, action, via, actor_id, actor_name, actor_key, subject_id, subject_name, subject_key,
+                        token_id, hint, client, client_key, address, request_id)
+    SELECT t.id, t.created_at, 'token.issued', 'api', u.id, u.username, u.username_key, u.id, u.username,
+           u.username_key, t.id, t.hint, t.client, t.client_key, t.address, t.id
+    FROM users u CROSS JOIN tokens t
+    WHERE t.user_id = u.id AND u.id >= $1 AND u.id <= $2 AND u.password_hash = $3 ORDER BY t.id";
+
+/// Stores a batch, with the events that issued its tokens.
 pub async fn insert(db: &mut Conn, engine: Engine, batch: &Batch) -> sqlx::Result<()> {
     insert_rows(db, engine, &batch.users).await?;
     insert_rows(db, engine, &batch.tokens).await?;
+    if let (Some(first), Some(last)) = (batch.users.first(), batch.users.last()) {
+        let issued = sqlx::query(ISSUED).bind(&first.id).bind(&last.id);
+        issued.bind(&first.password_hash).execute(&mut *db).await?;
+    }
     insert_rows(db, engine, &batch.events).await?;
     insert_rows(db, engine, &batch.attempts).await
 }
@@ -129,11 +142,8 @@ fn statement<R: Row>(engine: Engine, rows: usize) -> String {
 /// disk: a power cut may lose the last of them, and nothing else.
 pub async fn prepare(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
     if engine == Engine::Sqlite {
-        let sql = "PRAGMA cache_size = -524288; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 65536; PRAGMA temp_store = MEMORY";
-        raw_sql(sql).execute(&mut *db).await?;
-        if std::env::var("SEED_NOCKPT").is_ok() {
-            raw_sql("PRAGMA wal_autocheckpoint=0").execute(db).await?;
-        }
+        let sql = "PRAGMA cache_size = -524288; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 65536; PRAGMA foreign_keys = OFF";
+        raw_sql(sql).execute(db).await?;
     }
     Ok(())
 }

@@ -78,6 +78,22 @@ impl Span {
         span
     }
 
+    /// Cuts the span so that a row is its last, in the order in which it is read.
+    fn end_with(&mut self, last: &Cursor, falling: bool) {
+        let mut last = last.clone();
+        if falling {
+            // Right before the id: the character before its last one, and what sorts after everything.
+            let end = last.id.pop().map(u32::from);
+            let before = end.and_then(|char| char::from_u32(char.saturating_sub(1)));
+            last.id.extend(before);
+            last.id.push('~');
+            self.from = last;
+        } else {
+            last.id.push(' ');
+            self.to = last;
+        }
+    }
+
     /// Of the rows with one key, those whose ids lie between these.
     #[must_use]
     pub fn with_ids(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
@@ -149,6 +165,8 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
     /// Whether it ends because [`READ`] rows were read.
     pub is_cut: bool,
+    /// Whether it was read backward.
+    pub is_backward: bool,
 }
 
 /// How many rows there are, as far as they were counted.
@@ -212,16 +230,21 @@ impl List {
         }
         let (first, last) = (rows.first(), rows.last());
         let of = |row: Option<&Placed<T>>| row.map(|Placed(place, _)| place.clone());
+        // A page that was cut before any row matched ends where reading did, both ways.
         let (previous, next) = if backward {
-            (rest, of(last).or(place))
+            (rest.clone(), of(last).or(rest).or(place))
         } else {
-            (place.map(|place| of(first).unwrap_or(place)), rest)
+            (
+                place.map(|place| of(first).or(rest.clone()).unwrap_or(place)),
+                rest,
+            )
         };
         Ok(Page {
             rows: rows.into_iter().map(|Placed(_, row)| row).collect(),
             previous,
             next,
             is_cut,
+            is_backward: backward,
         })
     }
 
@@ -239,28 +262,28 @@ impl List {
     {
         let falling = self.descending != backward;
         let mut rows: Vec<Placed<T>> = vec![];
-        for span in self.ahead(place, falling) {
+        for mut span in self.ahead(place, falling) {
             let missing = i64::try_from(size + 1 - rows.len()).unwrap_or(READ);
+            // First where reading ends, and then what matches up to there: rows may come and go in between, and none
+            // that stays must be passed over.
+            let (mut end, mut read) = (None, missing);
+            if !self.filters.is_empty() {
+                end = self.end_of_reading(db, &span, falling).await?;
+                read = 2 * READ;
+            }
+            if let Some(end) = &end {
+                span.end_with(end, falling);
+            }
             let mut statement = Statement::default();
             let (place, columns) = (self.placed(), &self.columns);
             statement.push(&format!("SELECT {place}, {columns} FROM ("), []);
-            let read = if self.filters.is_empty() {
-                missing
-            } else {
-                READ
-            };
             self.push_inner(&mut statement, &span, falling, read);
             statement.push(") AS t WHERE ", []);
             statement.push_all(&self.filters);
             statement.push(" LIMIT ?", [missing.into()]);
             rows.extend(statement.fetch(db).await?);
-            if rows.len() > size {
-                break;
-            }
-            if !self.filters.is_empty()
-                && let Some(end) = self.end_of_reading(db, &span, falling).await?
-            {
-                return Ok((rows, Some(end)));
+            if rows.len() > size || end.is_some() {
+                return Ok((rows, end));
             }
         }
         Ok((rows, None))

@@ -183,6 +183,12 @@ impl Fields {
         }
     }
 
+    /// Whether the field has one value at most, and that is a text.
+    pub fn is_single(&self, name: &str) -> bool {
+        let named = self.pairs.iter().filter(|(other, _)| other == name);
+        named.count() <= 1 && matches!(self.values.get(name), None | Some(Value::String(_)))
+    }
+
     fn string(&mut self, name: &'static str) -> Option<String> {
         match self.values.remove(name) {
             Some(Value::String(text)) => return Some(text),

@@ -143,7 +143,11 @@ impl<'r> Responder<'r, 'static> for Served {
         } = self;
         let mut response = Response::new();
         response.set_raw_header("Cache-Control", cache_control);
-        if representation.compressed(Coding::Gzip).is_some() {
+        let codings = [Coding::Brotli, Coding::Gzip];
+        if codings
+            .iter()
+            .any(|coding| representation.compressed(*coding).is_some())
+        {
             response.set_raw_header("Vary", "Accept-Encoding");
         }
         let coding = chosen(request.headers().get("Accept-Encoding"));

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use rocket::http::CookieJar;
+use rocket::http::uri::Origin;
 use rocket::{State, post};
 use rocket_dyn_templates::context;
 
@@ -11,7 +12,7 @@ use crate::admin::flash::Done;
 use crate::admin::list::Counted;
 use crate::admin::next::page_here;
 use crate::admin::page::{Frame, NAMED, tokens};
-use crate::admin::tokens::{Asked, LIST, TokenView};
+use crate::admin::tokens::{Asked, LIST, NAMES, TokenView};
 use crate::auth::Auth;
 use crate::db::Conn;
 use crate::error::{Error, FieldErrors};
@@ -38,14 +39,16 @@ pub(super) async fn revoke(
     frame: Frame,
     cookies: &CookieJar<'_>,
     asked: Asked<'_>,
+    url: &Origin<'_>,
     many: Body<Many>,
 ) -> Result<Answer, Error> {
     let Body(mut many) = many;
     // They may stand in the URL, as they do for the list; but not some here and some there.
-    let in_url = asked.filters();
+    let mut in_url = asked.filters();
+    in_url.dropped |= is_repeated(url);
     if many.filters.is_empty() {
         many.filters = in_url;
-    } else if !in_url.is_empty() && in_url.query() != many.filters.query() {
+    } else if in_url.dropped || !in_url.is_empty() && in_url.query() != many.filters.query() {
         many.filters.dropped = true;
     }
     let meant = {
@@ -89,6 +92,14 @@ pub(super) async fn revoke(
     };
     let done = ended.map(|ended| format!("{} revoked.", tokens(ended)));
     Ok(Ok(report(frame.admin(), back(&many, LIST), done)))
+}
+
+/// Whether a filter stands in the URL more than once: which is meant?
+fn is_repeated(url: &Origin<'_>) -> bool {
+    let query = url.query().into_iter().flat_map(|query| query.segments());
+    let names: Vec<_> = query.map(|(name, _)| name).collect();
+    let count = |wanted: &&str| names.iter().filter(|name| *name == wanted).count();
+    NAMES.iter().any(|name| count(name) > 1)
 }
 
 /// Never the session that asks, whose token is `own`.

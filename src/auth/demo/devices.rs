@@ -29,7 +29,7 @@ monitoring|Prometheus/3.5.0|Prometheus/2.53.0
 Home Assistant|HomeAssistant/2025.9.1 aiohttp/3.12.15";
 
 /// That many clients of different names, each as a token that lacks all else.
-pub(super) fn clients(number: usize) -> Vec<DemoToken> {
+pub(super) fn clients(number: u32) -> Vec<DemoToken> {
     let (kinds, mut rng) = (KINDS.lines().count(), rng());
     let lines = KINDS.lines().cycle().skip(rng.random_range(0..kinds));
     let client = |(number, line): (usize, &str)| {
@@ -51,7 +51,11 @@ pub(super) fn clients(number: usize) -> Vec<DemoToken> {
             ..DemoToken::default()
         }
     };
-    lines.take(number).enumerate().map(client).collect()
+    lines
+        .take(number as usize)
+        .enumerate()
+        .map(client)
+        .collect()
 }
 
 /// An address of the ranges that are kept for documentation (RFC 5737, RFC 3849). Many users share the first.

@@ -1,10 +1,11 @@
-//! Users one after the other, each with tokens and events. Times are unix seconds.
+//! Users one after the other, with tokens and events. Times are unix seconds.
+
+use std::collections::HashSet;
+use std::mem::take;
 
 use rand::{RngExt, rng};
 
-use super::FIRST_ADMIN;
 use super::devices::{address, clients};
-use super::people::Names;
 use crate::auth::sessions::ends_at;
 use crate::config::{Lifetime, Settings};
 use crate::identity::{EventId, TokenId, UserId};
@@ -23,135 +24,104 @@ pub(super) struct Maker<'a> {
     pub(super) settings: &'a Settings,
     pub(super) users: u32,
     pub(super) tokens_per_user: u32,
-    pub(super) password_hash: &'a str,
+    pub(super) password_hash: String,
     pub(super) now: i64,
-    pub(super) names: Names,
-    pub(super) admin: Option<DemoUser>,
-    pub(super) moments: Vec<i64>,
-    /// Digests of tokens in their order, so that few pages of their index change at a time.
-    pub(super) digests: Vec<(String, String)>,
+    /// Keys of usernames.
+    pub(super) taken: HashSet<String>,
     /// The number of the next user.
     pub(super) number: u32,
+    pub(super) admin: Option<DemoUser>,
+    pub(super) batch: Batch,
+    /// When the tokens of a batch were last used. A few moments, so that few pages of the indexes that sort by
+    /// time change at once; for the same reason, digests of tokens are used in their order.
+    pub(super) moments: Vec<i64>,
+    pub(super) secrets: Vec<(String, String)>,
 }
 
 impl Maker<'_> {
     /// The next users, about `rows` users and tokens in all. None once all are made.
-    pub(super) fn next(&mut self, rows: usize) -> Batch {
-        let mut batch = Batch::default();
-        // When tokens were last used. A few moments in a batch, so that its rows are close to each other in the
-        // indexes that sort by time.
+    pub(super) fn next(&mut self, rows: usize) -> Option<Batch> {
         let longest = (seconds(self.settings.token_idle_ttl) / 20 * 19).min(HISTORY);
         let spans = [HOUR, DAY, 7 * DAY, longest].map(|span| span.min(longest) / 8);
         let ago = |span: i64, step| span * step + rng().random_range(0..=span);
         let moments = (0..8).flat_map(|step| spans.map(|span| self.now - ago(span, step)));
         self.moments = moments.collect();
-        while batch.users.len() + batch.tokens.len() < rows && self.number < self.users {
-            self.add_user(&mut batch);
+        while self.batch.users.len() + self.batch.tokens.len() < rows && self.number < self.users {
+            self.add_user()?;
             self.number += 1;
         }
-        batch.users.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        let mut batch = take(&mut self.batch);
         batch.tokens.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         batch.events.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        batch
+        (!batch.users.is_empty()).then_some(batch)
     }
 
-    fn add_user(&mut self, batch: &mut Batch) {
-        let (mut rng, number) = (rng(), self.number);
+    fn add_user(&mut self) -> Option<()> {
+        let (number, settings) = (self.number, self.settings);
         // The whole of a time for the first user, and next to none of it for the last.
         let rest = |whole: i64| whole * i64::from(self.users - number) / i64::from(self.users);
-        let created_at = self.now - HOUR - rest(HISTORY);
-        let (ttl, idle) = (
-            seconds(self.settings.token_ttl),
-            seconds(self.settings.token_idle_ttl),
-        );
+        let (created_at, ttl) = (self.now - HOUR - rest(HISTORY), seconds(settings.token_ttl));
         let since = (self.now - rest(ttl.min(HISTORY) / 20 * 19)).max(created_at + 60);
-
-        let first = (number == 0)
-            .then(|| self.names.take(FIRST_ADMIN))
-            .flatten();
-        let name = first.unwrap_or_else(|| self.names.next(number));
+        let name = self.name()?;
         let is_admin = number <= (self.users / 20).min(5);
         let mut user = DemoUser {
             id: UserId::at(created_at * 1000).to_string(),
             username: name.as_str().to_owned(),
             username_key: name.key().to_owned(),
-            password_hash: self.password_hash.to_owned(),
+            password_hash: self.password_hash.clone(),
             role: if is_admin { Role::Admin } else { Role::User }.as_str(),
             created_at,
             ..DemoUser::default()
         };
-        batch
-            .events
-            .push(self.event(created_at, Action::UserCreated, Via::Admin, &user, None));
+        self.log(created_at, Action::UserCreated, Via::Admin, &user, |_| {});
         self.admin.get_or_insert_with(|| user.clone());
 
         // Disabled users have no tokens. The next user has theirs, too.
-        let mut share = self.tokens_per_user as usize;
-        let can_have_more = 2 * share <= self.settings.tokens_per_user as usize;
-        let is_disabled = number % 33 == 16 && number + 1 < self.users && can_have_more;
-        share *= match number % 33 {
-            16 if is_disabled => 0,
-            17 if can_have_more => 2,
-            _ => 1,
+        let share = self.tokens_per_user;
+        let is_possible = 2 * share <= settings.tokens_per_user;
+        let is_disabled = is_possible && number % 33 == 16 && number + 1 < self.users;
+        let share = match number % 33 {
+            _ if is_disabled => 0,
+            17 if is_possible => 2 * share,
+            _ => share,
         };
         let clients = clients(share.max(1));
-        // So soon that the ids of tokens rise almost as those of their users.
         let until = (since + self.sign_ins()).min(self.now);
-        let mut times: Vec<_> = clients
-            .iter()
-            .map(|_| rng.random_range(since..=until))
-            .collect();
-        let expired = self.now - ttl.min(idle) - rng.random_range(1..DAY);
+        let times = clients.iter().map(|_| rng().random_range(since..=until));
+        let mut times: Vec<_> = times.collect();
+        let idle = seconds(settings.token_idle_ttl);
+        let expired = self.now - ttl.min(idle) - rng().random_range(1..DAY);
         if number % 10 == 5 && number < 200 && expired > created_at {
             times[0] = expired;
         }
         times.sort_unstable();
-        if is_disabled {
-            user.disabled_at = Some(times[0]);
-            batch
-                .events
-                .push(self.event(times[0], Action::UserDisabled, Via::Admin, &user, None));
-        }
-        user.last_login_at = self.add_ended(times[0], &user, &clients[0], batch);
+        user.disabled_at = is_disabled.then_some(times[0]);
+        user.last_login_at = self.end_token(times[0], &user, &clients[0]);
         user.last_seen_at = user.last_login_at.unwrap_or_default();
-        for (client, at) in clients.iter().zip(times).take(share) {
+        for (client, at) in clients.iter().zip(times).take(share as usize) {
             let is_recent = at > self.now - idle / 20 * 19;
-            let used_at = if at == expired || is_recent && rng.random_ratio(1, 10) {
-                0
-            } else {
-                let moment = self.moments[rng.random_range(0..self.moments.len())];
-                (moment.max(at) + rng.random_range(0..60)).min(self.now)
+            let moment = self.moments[rng().random_range(0..self.moments.len())].max(at);
+            let used_at = match rng().random_range(0..10) {
+                _ if at == expired => 0,
+                0 if is_recent => 0,
+                _ => (moment + rng().random_range(0..60)).min(self.now),
             };
             let token = self.token(at, used_at, &user, client);
-            batch
-                .events
-                .push(self.event(at, Action::TokenIssued, Via::Api, &user, Some(&token)));
-            batch.tokens.push(token);
+            self.batch.tokens.push(token);
             user.last_login_at = Some(at);
             user.last_seen_at = user.last_seen_at.max(at).max(used_at);
         }
         if !is_admin && number % 4 == 0 {
-            self.add_failures(&user, batch);
+            self.fail_logins(&user);
         }
-        batch.users.push(user);
+        self.batch.users.push(user);
+        Some(())
     }
 
-    /// How long it takes until all clients of a user have signed in: the more users, the shorter.
+    /// How long it takes until all clients of a user have signed in: the more users, the less, so that ids of tokens
+    /// rise almost as those of users.
     pub(super) fn sign_ins(&self) -> i64 {
         (40 * HISTORY / i64::from(self.users)).clamp(60, 20 * DAY)
-    }
-
-    fn secret(&mut self) -> (String, String) {
-        if self.digests.is_empty() {
-            let left = (self.users - self.number) as usize * (self.tokens_per_user + 1) as usize;
-            let one = |_| {
-                let secret = Secret::generate(&self.settings.token_prefix);
-                (secret.digest().to_hex(), secret.hint().to_owned())
-            };
-            self.digests = (0..left.clamp(1, 1 << 20)).map(one).collect();
-            self.digests.sort_unstable();
-        }
-        self.digests.pop().unwrap_or_default()
     }
 
     pub(super) fn token(
@@ -159,9 +129,18 @@ impl Maker<'_> {
         at: i64,
         used_at: i64,
         user: &DemoUser,
-        client: &DemoToken,
+        of: &DemoToken,
     ) -> DemoToken {
-        let (digest, hint) = self.secret();
+        if self.secrets.is_empty() {
+            let left = (self.users - self.number) as usize * (1 + self.tokens_per_user as usize);
+            let secrets =
+                (0..left.min(1 << 20)).map(|_| Secret::generate(&self.settings.token_prefix));
+            let secrets =
+                secrets.map(|secret| (secret.digest().to_hex(), secret.hint().to_owned()));
+            self.secrets = secrets.collect();
+            self.secrets.sort_unstable();
+        }
+        let (digest, hint) = self.secrets.pop().unwrap_or_default();
         let expires_at = self.settings.token_ttl.end_after(at);
         DemoToken {
             id: TokenId::at(at * 1000).to_string(),
@@ -173,30 +152,28 @@ impl Maker<'_> {
             expires_at,
             ends_at: ends_at(expires_at, self.settings.token_idle_ttl, used_at.max(at)),
             address: address(),
-            ..client.clone()
+            ..of.clone()
         }
     }
 
-    /// An event about that user. The action and the channel tell who did it.
-    pub(super) fn event(
-        &self,
+    /// Adds an event about that user. The channel tells who did it.
+    pub(super) fn log(
+        &mut self,
         at: i64,
         action: Action,
         via: Via,
         user: &DemoUser,
-        token: Option<&DemoToken>,
-    ) -> DemoEvent {
-        let is_stranger = matches!(action, Action::LoginFailed | Action::LoginThrottled);
+        change: impl FnOnce(&mut DemoEvent),
+    ) {
         let (via, actor) = match (via, &self.admin) {
             (Via::Admin, None) => (Via::CommandLine, None),
             (Via::Admin, admin) => (via, admin.as_ref()),
-            (Via::Api, _) => (via, Some(user).filter(|_| !is_stranger)),
+            (Via::Api, _) => (via, Some(user)),
             _ => (via, None),
         };
         let id = EventId::at(at * 1000).to_string();
-        let address = || token.map_or_else(address, |token| token.address.clone());
-        let is_request = matches!(via, Via::Api | Via::Admin);
-        DemoEvent {
+        let is_request = actor.is_some();
+        let mut event = DemoEvent {
             request_id: is_request.then(|| id.clone()),
             id,
             at,
@@ -208,13 +185,11 @@ impl Maker<'_> {
             subject_id: Some(user.id.clone()),
             subject_name: Some(user.username.clone()),
             subject_key: Some(user.username_key.clone()),
-            token_id: token.map(|token| token.id.clone()),
-            hint: token.map(|token| token.hint.clone()),
-            client: token.map(|token| token.client.clone()),
-            client_key: token.map(|token| token.client_key.clone()),
             address: is_request.then(address),
-            reason: None,
-        }
+            ..DemoEvent::default()
+        };
+        change(&mut event);
+        self.batch.events.push(event);
     }
 }
 

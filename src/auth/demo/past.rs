@@ -6,84 +6,80 @@ use rand::{RngExt, rng};
 
 use super::devices::address;
 use super::history::{DAY, HOUR, Maker, seconds};
-use crate::auth::sessions::Reason;
 use crate::identity::address::Address;
-use crate::models::demo::{Batch, DemoAttempt, DemoToken, DemoUser};
+use crate::models::demo::{DemoAttempt, DemoToken, DemoUser};
 use crate::models::event::{Action, Via};
 
 impl Maker<'_> {
-    /// Adds the events of a token that ended then, and returns when it was issued.
-    pub(super) fn add_ended(
+    /// Ends an earlier token of the user at that time, and returns when it was issued.
+    pub(super) fn end_token(
         &mut self,
         at: i64,
         user: &DemoUser,
         client: &DemoToken,
-        batch: &mut Batch,
     ) -> Option<i64> {
         let (action, via, reason) = match self.number % 20 {
-            _ if user.disabled_at.is_some() => {
-                (Action::TokenRevoked, Via::Admin, Reason::UserDisabled)
-            }
-            1 => (Action::TokenExpired, Via::Server, Reason::Expired),
-            2..6 => (Action::TokenRevoked, Via::Admin, Reason::Revoked),
-            6..9 => (Action::TokenRevoked, Via::Api, Reason::PasswordChanged),
-            9..13 => (Action::TokenRevoked, Via::Api, Reason::Logout),
-            _ => (Action::TokenReplaced, Via::Api, Reason::Replaced),
+            _ if user.disabled_at.is_some() => (Action::TokenRevoked, Via::Admin, "disabled"),
+            1 => (Action::TokenExpired, Via::Server, "expired"),
+            2..6 => (Action::TokenRevoked, Via::Admin, "revoked"),
+            6..9 => (Action::TokenRevoked, Via::Api, "password"),
+            9..13 => (Action::TokenRevoked, Via::Api, "logout"),
+            _ => (Action::TokenReplaced, Via::Api, "replaced"),
         };
         let settings = self.settings;
         let life = seconds(settings.token_ttl).min(seconds(settings.token_idle_ttl));
-        let lived = match reason {
-            Reason::Expired => life,
-            _ => rng().random_range(1..=(at - user.created_at).min(life).min(self.sign_ins())),
+        let latest = (at - user.created_at).min(life).min(self.sign_ins());
+        let issued_at = match action {
+            Action::TokenExpired => at - life,
+            _ => at - rng().random_range(1..=latest),
         };
-        if at - lived < user.created_at {
+        if issued_at < user.created_at {
             return None;
         }
-        let token = self.token(at - lived, 0, user, client);
-        batch.events.push(self.event(
-            at - lived,
-            Action::TokenIssued,
-            Via::Api,
-            user,
-            Some(&token),
-        ));
-        let mut ended = self.event(at, action, via, user, Some(&token));
-        ended.reason = Some(reason.as_str());
-        batch.events.push(ended);
-        if reason == Reason::PasswordChanged {
-            batch
-                .events
-                .push(self.event(at, Action::PasswordChanged, via, user, None));
+        let token = self.token(issued_at, 0, user, client);
+        let events = [
+            (issued_at, Action::TokenIssued, Via::Api, None),
+            (at, action, via, Some(reason)),
+        ];
+        for (at, action, via, reason) in events {
+            self.log(at, action, via, user, |event| {
+                event.reason = reason;
+                event.token_id = Some(token.id.clone());
+                event.hint = Some(token.hint.clone());
+                event.client = Some(token.client.clone());
+                event.client_key = Some(token.client_key.clone());
+            });
         }
-        Some(at - lived)
+        match reason {
+            "disabled" => self.log(at, Action::UserDisabled, via, user, |_| {}),
+            "password" => self.log(at, Action::PasswordChanged, via, user, |_| {}),
+            _ => {}
+        }
+        Some(issued_at)
     }
 
-    /// Adds failed logins of a user: one, and many from one address, which lock some accounts.
-    pub(super) fn add_failures(&self, user: &DemoUser, batch: &mut Batch) {
-        let mut fail = |at, action, reason, address| {
-            let mut event = self.event(at, action, Via::Api, user, None);
-            (event.reason, event.address) = (Some(reason), Some(address));
-            batch.events.push(event);
-        };
+    /// Fails a login of the user. One address guesses at some users, and locks accounts.
+    pub(super) fn fail_logins(&mut self, user: &DemoUser) {
         let at = (self.now - rng().random_range(0..30 * DAY)).max(user.created_at);
         let reason = user.disabled_at.map_or("password", |_| "disabled");
-        fail(at, Action::LoginFailed, reason, address());
+        self.fail(at, Action::LoginFailed, reason, user, address());
         if user.disabled_at.is_some() || self.number >= 100 {
             return;
         }
         let is_locked = self.number < 30;
         let limit = i64::from(self.settings.login_failures_per_account);
+        let failures = if is_locked { limit.min(20) } else { 3 };
         let hostile = Address::from(IpAddr::from([203, 0, 113, 213])).key();
-        let mut at = self.now - 2 * HOUR + i64::from(self.number) * 30;
-        for _ in 0..if is_locked { limit.min(20) } else { 3 } {
-            at += 4;
-            fail(at, Action::LoginFailed, "password", hostile.clone());
+        let start = self.now - 2 * HOUR + i64::from(self.number) * 60;
+        for attempt in 1..=failures {
+            let at = start + 5 * attempt;
+            self.fail(at, Action::LoginFailed, "password", user, hostile.clone());
         }
         if is_locked {
-            let reason = "too many failures for the account";
-            fail(at, Action::LoginThrottled, reason, hostile);
-            // After a hundred failures in a row, an account is locked for a day.
-            batch.attempts.push(DemoAttempt {
+            let (at, reason) = (start + 5 * failures, "too many failures for the account");
+            self.fail(at, Action::LoginThrottled, reason, user, hostile);
+            // After a hundred failures in a row, strangers are locked out for a day.
+            self.batch.attempts.push(DemoAttempt {
                 key: format!("user:{}", user.id),
                 failures: limit,
                 ends_at: at + DAY,
@@ -93,5 +89,12 @@ impl Maker<'_> {
                 ..DemoAttempt::default()
             });
         }
+    }
+
+    fn fail(&mut self, at: i64, action: Action, why: &'static str, user: &DemoUser, from: String) {
+        self.log(at, action, Via::Api, user, |event| {
+            (event.actor_id, event.actor_name, event.actor_key) = (None, None, None);
+            (event.reason, event.address) = (Some(why), Some(from));
+        });
     }
 }
