@@ -17,7 +17,6 @@ use super::users::{self, UserView};
 use crate::auth::Auth;
 use crate::auth::accounts::Tokens;
 use crate::auth::guard::Admin;
-use crate::auth::sessions::{Reason, Which};
 use crate::error::{Error, FieldErrors};
 use crate::identity::UserId;
 use crate::models::event::Actor;
@@ -232,8 +231,9 @@ async fn perform(
         }
         Action::RevokeTokens => {
             // Not the session that this is asked in.
-            let all = Which::OfUser(id, Some(admin.token_id));
-            let ended = auth.end(all, Reason::Revoked, actor).await?;
+            let described = format!("user={}", user.username);
+            let kept = admin.token_id;
+            let ended = auth.end_of_users(&[id], kept, &described, actor).await?;
             format!("{} of {name} revoked.", tokens(ended))
         }
         Action::Delete => {

@@ -1,18 +1,21 @@
 //! Demonstration data: users and tokens with a history, so that the admin pages show every state.
 //!
 //! Nobody knows the tokens: they are made as real ones are, and only their digests are kept. What is there already
-//! stays as it is. Transactions are short, so that a server goes on beside.
+//! stays as it is. Transactions are short, so that a server goes on beside. Times are unix seconds.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rocket::tokio::time::{Instant, sleep_until};
 
-use self::history::Maker;
 use super::Auth;
+use crate::config::Settings;
 use crate::db::Engine;
 use crate::error::{Error, FieldErrors};
 use crate::identity::Username;
-use crate::models::{demo, now};
+use crate::models::demo::{self, Batch, DemoUser};
+use crate::models::now;
 use crate::password::Password;
 
 mod devices;
@@ -22,10 +25,32 @@ mod people;
 
 /// The name of the first admin, if it is free.
 pub(super) const FIRST_ADMIN: &str = "demo-admin";
-/// How long a transaction should take, and how long others have SQLite after it: a process that waits for the
-/// write lock looks every 100 ms.
+/// How long a transaction should take.
 const TRANSACTION: Duration = Duration::from_millis(400);
+/// How long others have SQLite after it: a process that waits for the write lock looks every 100 ms.
 const PAUSE: Duration = Duration::from_millis(105);
+const HOUR: i64 = 60 * 60;
+const DAY: i64 = 24 * HOUR;
+
+/// Makes users, in the order of their creation.
+#[derive(Default)]
+struct Maker {
+    settings: Arc<Settings>,
+    users: u32,
+    tokens_per_user: u32,
+    password_hash: String,
+    now: i64,
+    /// Keys of usernames.
+    taken: HashSet<String>,
+    /// The number of the next user.
+    number: u32,
+    admin: Option<DemoUser>,
+    batch: Batch,
+    /// Of 1000, the same for a batch. With it, tokens are last used at few moments, so that their rows are close to
+    /// each other in the indexes that sort by time. So are those of digests, which are used in their order.
+    moment: i64,
+    secrets: Vec<(String, String)>,
+}
 
 impl Auth {
     /// Stores that many users, who share the password, and on average that many tokens for each. `progress` gets
@@ -54,21 +79,16 @@ impl Auth {
         // Not one of the pool's, as its settings differ.
         let mut db = self.pool.connect_long().await?;
         demo::prepare(&mut db, engine).await?;
-        let taken = demo::taken(&mut db).await?;
-        let is_free = !taken.contains(first_admin.key());
         let mut maker = Maker {
-            settings: &self.settings,
+            settings: Arc::clone(&self.settings),
             users,
             tokens_per_user,
             password_hash: self.hasher.hash(password).await?,
             now: now(),
-            taken,
-            number: 0,
-            admin: None,
-            batch: demo::Batch::default(),
-            moments: vec![],
-            secrets: vec![],
+            taken: demo::taken(&mut db).await?,
+            ..Maker::default()
         };
+        let is_free = !maker.taken.contains(first_admin.key());
         let (mut rows, mut turn) = (1000, Instant::now());
         while let Some(batch) = maker.next(rows) {
             // Others write while the rows are made.

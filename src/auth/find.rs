@@ -42,7 +42,7 @@ impl Auth {
     /// [`Error::Database`].
     pub async fn find(&self, typed: &str) -> Result<Vec<Found>, Error> {
         let typed = Zeroizing::new(without_scheme(typed.trim()).to_owned());
-        if typed.is_empty() {
+        if key(&typed).is_empty() {
             return Ok(vec![]);
         }
         let mut db = self.pool.read().await?;
@@ -57,10 +57,8 @@ impl Auth {
             drop(db);
             return self.find_by_id(id, &typed.to_lowercase()).await;
         }
-        if let Some(network) = Network::parse(&typed) {
-            return Ok(vec![Found::Address(network)]);
-        }
         let mut found = vec![];
+        found.extend(Network::parse(&typed).map(Found::Address));
         if let Ok(name) = Username::parse(&typed) {
             let users = [
                 user::find_by_name(&mut db, &name).await?,

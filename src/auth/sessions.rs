@@ -487,6 +487,7 @@ impl Auth {
         &self,
         users: &[UserId],
         kept: TokenId,
+        described: &str,
         actor: &Actor,
     ) -> Result<u64, Error> {
         let work = async |actor: &Actor| {
@@ -497,7 +498,7 @@ impl Auth {
             }
             Ok(ended)
         };
-        self.in_bulk(REVOKED, "selected users", actor, work).await
+        self.in_bulk(REVOKED, described, actor, work).await
     }
 
     /// Ends every token that `filter` lets through and that has been issued, as one bulk action, and says how many.

@@ -1,13 +1,13 @@
 //! `multitoken seed`.
 
-use std::io::{IsTerminal, stdout};
-
 use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 use super::{Failure, output};
 use crate::auth::Auth;
 use crate::password::Password;
+
+const BAR: &str = "{bar:40} {human_pos} of {human_len} rows, {eta} left";
 
 /// Add users with tokens and a history, to look at and to try things on
 ///
@@ -34,7 +34,11 @@ impl Seed {
             password,
         } = self;
         let tokens = u64::from(users) * u64::from(tokens_per_user);
-        let bar = bar(u64::from(users) + tokens);
+        // It shows itself on a terminal only.
+        let bar = ProgressBar::new(u64::from(users) + tokens);
+        if let Ok(style) = ProgressStyle::with_template(BAR) {
+            bar.set_style(style);
+        }
         let (password, advance) = (Password::new(password), |rows| bar.inc(rows as u64));
         let seeded = auth.seed(users, tokens_per_user, &password, advance).await;
         bar.finish_and_clear();
@@ -46,16 +50,6 @@ impl Seed {
             None => Ok(()),
         }
     }
-}
-
-/// Shows itself on a terminal only.
-fn bar(rows: u64) -> ProgressBar {
-    if !stdout().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = "{bar:40} {human_pos} of {human_len} rows, {eta} left";
-    let style = ProgressStyle::with_template(style);
-    ProgressBar::new(rows).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn count(number: u64, what: &str) -> String {

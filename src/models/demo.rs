@@ -15,8 +15,8 @@ use crate::db::{Conn, Engine};
 type Insert<'q> = Query<'q, Any, AnyArguments>;
 
 trait Row {
-    const TABLE: &'static str;
-    const COLUMNS: &'static [&'static str];
+    /// The table and its columns.
+    const INTO: &'static str;
 
     fn bind<'q>(&'q self, query: Insert<'q>) -> Insert<'q>;
 }
@@ -28,8 +28,7 @@ macro_rules! row {
         pub struct $name { $(pub $column: $type,)* }
 
         impl Row for $name {
-            const TABLE: &'static str = $table;
-            const COLUMNS: &'static [&'static str] = &[$(stringify!($column)),*];
+            const INTO: &'static str = concat!($table, " (", stringify!($($column),*), ")");
 
             fn bind<'q>(&'q self, query: Insert<'q>) -> Insert<'q> {
                 query$(.bind(&self.$column))*
@@ -61,6 +60,15 @@ row!(DemoAttempt, "attempts", {
     key: String, failures: i64, ends_at: i64, pending: i64, pending_before: i64, generation: i64, run: i64,
     failed_at: i64, kept_until: i64,
 });
+
+impl DemoEvent {
+    /// Says which token it concerns.
+    pub fn concern(&mut self, token: &DemoToken) {
+        let text = |text: &String| Some(text.clone());
+        (self.token_id, self.hint) = (text(&token.id), text(&token.hint));
+        (self.client, self.client_key) = (text(&token.client), text(&token.client_key));
+    }
+}
 
 /// Rows that are stored together. Those of each table are best in the order of their ids: so few pages of most
 /// indexes change.
@@ -120,22 +128,26 @@ async fn insert_rows<R: Row>(db: &mut Conn, engine: Engine, rows: &[R]) -> sqlx:
 }
 
 fn statement<R: Row>(engine: Engine, rows: usize) -> String {
-    let values = |first: usize| {
-        let values = (first..first + R::COLUMNS.len()).map(|value| match engine {
+    let columns = R::INTO.split(',').count();
+    let row = |row: usize| {
+        let values = (1..=columns).map(|column| match engine {
             // To SQLite, `$1` is a name, and it searches all names for each value.
             Engine::Sqlite => "?".to_owned(),
-            Engine::Postgres => format!("${value}"),
+            Engine::Postgres => format!("${}", row * columns + column),
         });
         format!("({})", values.collect::<Vec<_>>().join(", "))
     };
-    let insert = match engine {
-        // Any failure ends the transaction. To undo a statement alone, SQLite would copy each page that it changes.
-        Engine::Sqlite => "INSERT OR FAIL",
-        Engine::Postgres => "INSERT",
+    let rows: Vec<_> = (0..rows).map(row).collect();
+    // Any failure ends the transaction. To undo a statement alone, SQLite would copy each page that it changes.
+    let or_fail = match engine {
+        Engine::Sqlite => "OR FAIL",
+        Engine::Postgres => "",
     };
-    let rows = (0..rows).map(|row| values(row * R::COLUMNS.len() + 1));
-    let (rows, columns) = (rows.collect::<Vec<_>>().join(", "), R::COLUMNS.join(", "));
-    format!("{insert} INTO {} ({columns}) VALUES {rows}", R::TABLE)
+    format!(
+        "INSERT {or_fail} INTO {} VALUES {}",
+        R::INTO,
+        rows.join(", ")
+    )
 }
 
 /// Prepares a connection for many inserts. On SQLite it gets a large cache, and its commits do not wait for the

@@ -407,10 +407,14 @@ impl List {
             (Some(false), Some(key)) if !key.contains('\0') => Some(Value::Text(key.to_owned())),
             _ => return None,
         };
-        is_id.then(|| Cursor {
+        let place = is_id.then(|| Cursor {
             key,
             id: id.to_owned(),
-        })
+        })?;
+        // Of texts, one that lies elsewhere comes from another list. (A time may lie behind a bound that moves.)
+        let is_here = |span: &Span| span.from < place && place < span.to;
+        let is_text = matches!(place.key, Some(Value::Text(_)));
+        (!is_text || self.spans.iter().any(is_here)).then_some(place)
     }
 }
 

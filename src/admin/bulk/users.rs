@@ -79,7 +79,9 @@ async fn act_on_users(
         Act::Disable => disable_each(auth, &actor, &ids).await,
         Act::RevokeTokens => {
             let kept = frame.admin().token_id;
-            let ended = auth.end_of_users(&ids, kept, &actor).await;
+            let ended = auth
+                .end_of_users(&ids, kept, "selected users", &actor)
+                .await;
             ended.map(|ended| format!("{} revoked.", tokens(ended)))
         }
     };

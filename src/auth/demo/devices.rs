@@ -58,14 +58,13 @@ pub(super) fn clients(number: u32) -> Vec<DemoToken> {
         .collect()
 }
 
-/// An address of the ranges that are kept for documentation (RFC 5737, RFC 3849). Many users share the first.
+/// An address of the ranges that are kept for documentation (RFC 5737, RFC 3849). Many users share each.
 pub(super) fn address() -> String {
-    let (mut rng, host) = (rng(), rng().random_range(1..=40));
+    let mut rng = rng();
+    let host = rng.random_range(1..=40);
     let address = match rng.random_range(0..8) {
-        0 => IpAddr::from([192, 0, 2, 10]),
-        1 | 2 => IpAddr::from([0x2001, 0xdb8, host.into(), 0, 0, 0, 0, 1]),
-        3 | 4 => IpAddr::from([198, 51, 100, host]),
-        5 => IpAddr::from([203, 0, 113, host]),
+        0 | 1 => IpAddr::from([0x2001, 0xdb8, host.into(), 0, 0, 0, 0, 1]),
+        2..5 => IpAddr::from([198, 51, 100, host]),
         _ => IpAddr::from([192, 0, 2, host]),
     };
     Address::from(address).key()

@@ -5,54 +5,49 @@ use std::net::IpAddr;
 use rand::{RngExt, rng};
 
 use super::devices::address;
-use super::history::{DAY, HOUR, Maker, seconds};
+use super::{DAY, HOUR, Maker};
+use crate::identity::EventId;
 use crate::identity::address::Address;
-use crate::models::demo::{DemoAttempt, DemoToken, DemoUser};
+use crate::models::demo::{DemoAttempt, DemoEvent, DemoToken, DemoUser};
 use crate::models::event::{Action, Via};
 
-impl Maker<'_> {
-    /// Ends an earlier token of the user at that time, and returns when it was issued.
-    pub(super) fn end_token(
-        &mut self,
-        at: i64,
-        user: &DemoUser,
-        client: &DemoToken,
-    ) -> Option<i64> {
-        let (action, via, reason) = match self.number % 20 {
-            _ if user.disabled_at.is_some() => (Action::TokenRevoked, Via::Admin, "disabled"),
-            1 => (Action::TokenExpired, Via::Server, "expired"),
-            2..6 => (Action::TokenRevoked, Via::Admin, "revoked"),
-            6..9 => (Action::TokenRevoked, Via::Api, "password"),
-            9..13 => (Action::TokenRevoked, Via::Api, "logout"),
-            _ => (Action::TokenReplaced, Via::Api, "replaced"),
-        };
-        let settings = self.settings;
-        let life = seconds(settings.token_ttl).min(seconds(settings.token_idle_ttl));
-        let latest = (at - user.created_at).min(life).min(self.sign_ins());
-        let issued_at = match action {
-            Action::TokenExpired => at - life,
-            _ => at - rng().random_range(1..=latest),
+/// How tokens end, in turn.
+const ENDINGS: [(Action, Via, &str); 5] = [
+    (Action::TokenReplaced, Via::Api, "replaced"),
+    (Action::TokenExpired, Via::Server, "expired"),
+    (Action::TokenRevoked, Via::Api, "password"),
+    (Action::TokenRevoked, Via::Api, "logout"),
+    (Action::TokenRevoked, Via::Admin, "revoked"),
+];
+
+impl Maker {
+    /// Ends an earlier token of that client then, and returns when it was issued.
+    pub(super) fn end_token(&mut self, at: i64, user: &DemoUser, of: &DemoToken) -> Option<i64> {
+        let (mut action, mut via, mut reason) = ENDINGS[self.number as usize % ENDINGS.len()];
+        if user.disabled_at.is_some() {
+            (action, via, reason) = (Action::TokenRevoked, Via::Admin, "disabled");
+        }
+        let (ttl, idle) = self.lives();
+        let longest = (at - user.created_at)
+            .min(ttl)
+            .min(idle)
+            .min(self.sign_ins());
+        let issued_at = match reason {
+            "expired" => at - ttl.min(idle),
+            _ => at - rng().random_range(1..=longest),
         };
         if issued_at < user.created_at {
             return None;
         }
-        let token = self.token(issued_at, 0, user, client);
-        let events = [
-            (issued_at, Action::TokenIssued, Via::Api, None),
-            (at, action, via, Some(reason)),
-        ];
-        for (at, action, via, reason) in events {
-            self.log(at, action, via, user, |event| {
-                event.reason = reason;
-                event.token_id = Some(token.id.clone());
-                event.hint = Some(token.hint.clone());
-                event.client = Some(token.client.clone());
-                event.client_key = Some(token.client_key.clone());
-            });
-        }
+        let token = self.token(issued_at, 0, &user.id, of);
+        self.log(issued_at, Action::TokenIssued, Via::Api, user)
+            .concern(&token);
+        let ended = self.log(at, action, via, user);
+        ended.concern(&token);
+        ended.reason = Some(reason);
         match reason {
-            "disabled" => self.log(at, Action::UserDisabled, via, user, |_| {}),
-            "password" => self.log(at, Action::PasswordChanged, via, user, |_| {}),
+            "disabled" => drop(self.log(at, Action::UserDisabled, via, user)),
+            "password" => drop(self.log(at, Action::PasswordChanged, via, user)),
             _ => {}
         }
         Some(issued_at)
@@ -92,9 +87,42 @@ impl Maker<'_> {
     }
 
     fn fail(&mut self, at: i64, action: Action, why: &'static str, user: &DemoUser, from: String) {
-        self.log(at, action, Via::Api, user, |event| {
-            (event.actor_id, event.actor_name, event.actor_key) = (None, None, None);
-            (event.reason, event.address) = (Some(why), Some(from));
+        let event = self.log(at, action, Via::Api, user);
+        (event.actor_id, event.actor_name, event.actor_key) = (None, None, None);
+        (event.reason, event.address) = (Some(why), Some(from));
+    }
+
+    /// Adds an event about that user. The channel tells who did it.
+    pub(super) fn log(
+        &mut self,
+        at: i64,
+        action: Action,
+        via: Via,
+        user: &DemoUser,
+    ) -> &mut DemoEvent {
+        let (via, actor) = match (via, &self.admin) {
+            (Via::Admin, None) => (Via::CommandLine, None),
+            (Via::Admin, admin) => (via, admin.as_ref()),
+            (Via::Api, _) => (via, Some(user)),
+            _ => (via, None),
+        };
+        let id = EventId::at(at * 1000).to_string();
+        self.batch.events.push(DemoEvent {
+            request_id: actor.map(|_| id.clone()),
+            id,
+            at,
+            action: action.as_str(),
+            via: via.as_str(),
+            actor_id: actor.map(|actor| actor.id.clone()),
+            actor_name: actor.map(|actor| actor.username.clone()),
+            actor_key: actor.map(|actor| actor.username_key.clone()),
+            subject_id: Some(user.id.clone()),
+            subject_name: Some(user.username.clone()),
+            subject_key: Some(user.username_key.clone()),
+            address: actor.map(|_| address()),
+            ..DemoEvent::default()
         });
+        let last = self.batch.events.len() - 1;
+        &mut self.batch.events[last]
     }
 }

@@ -3,8 +3,7 @@
 use rand::seq::IteratorRandom;
 use rand::{RngExt, rng};
 
-use super::FIRST_ADMIN;
-use super::history::Maker;
+use super::{FIRST_ADMIN, Maker};
 use crate::identity::Username;
 
 const GIVEN: &str = "maya jonas aisha liam chloé mateo ingrid kwame zoë björn fatima noah søren priya łukasz ana \
@@ -17,7 +16,7 @@ const DOMAINS: &str = "example.com example.org example.net";
 /// Repeated up to the limit.
 const LONG: &str = "maria-del-carmen-fernandez-de-la-cueva-y-enriquez-de-cabrera-";
 
-impl Maker<'_> {
+impl Maker {
     /// A free name for the next user, with a number at its end where the same without one is taken.
     pub(super) fn name(&mut self) -> Option<Username> {
         let (mut suffix, mut limit) = (String::new(), 100_u64);
