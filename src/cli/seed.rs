@@ -28,19 +28,15 @@ pub struct Seed {
 
 impl Seed {
     pub async fn run(self, auth: &Auth) -> Result<(), Failure> {
-        let Self {
-            users,
-            tokens_per_user,
-            password,
-        } = self;
-        let tokens = u64::from(users) * u64::from(tokens_per_user);
+        let (users, each) = (self.users, self.tokens_per_user);
+        let tokens = u64::from(users) * u64::from(each);
         // It shows itself on a terminal only.
         let bar = ProgressBar::new(u64::from(users) + tokens);
         if let Ok(style) = ProgressStyle::with_template(BAR) {
             bar.set_style(style);
         }
-        let (password, advance) = (Password::new(password), |rows| bar.inc(rows as u64));
-        let seeded = auth.seed(users, tokens_per_user, &password, advance).await;
+        let (password, advance) = (Password::new(self.password), |rows| bar.inc(rows as u64));
+        let seeded = auth.seed(users, each, &password, advance).await;
         bar.finish_and_clear();
         let first_admin = seeded?;
         let (users, tokens) = (count(users.into(), "user"), count(tokens, "token"));

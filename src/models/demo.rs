@@ -1,7 +1,5 @@
-//! Rows of demonstration data, many in one statement. [`crate::auth::demo`] decides what they say.
-//!
-//! # Errors
-//! All functions fail where the database does.
+//! Rows of demonstration data, many in one statement. [`crate::auth::demo`] decides what they say. All functions
+//! fail where the database does.
 #![allow(missing_docs, clippy::missing_errors_doc)]
 
 use std::collections::HashSet;
@@ -15,20 +13,20 @@ use crate::db::{Conn, Engine};
 type Insert<'q> = Query<'q, Any, AnyArguments>;
 
 trait Row {
-    /// The table and its columns.
-    const INTO: &'static str;
+    const TABLE: &'static str;
+    const COLUMNS: &'static str;
 
     fn bind<'q>(&'q self, query: Insert<'q>) -> Insert<'q>;
 }
 
-/// A row of a table, as it is stored: its fields are columns.
 macro_rules! row {
     ($name:ident, $table:literal, { $($column:ident: $type:ty,)* }) => {
         #[derive(Debug, Clone, Default)]
         pub struct $name { $(pub $column: $type,)* }
 
         impl Row for $name {
-            const INTO: &'static str = concat!($table, " (", stringify!($($column),*), ")");
+            const TABLE: &'static str = $table;
+            const COLUMNS: &'static str = stringify!($($column),*);
 
             fn bind<'q>(&'q self, query: Insert<'q>) -> Insert<'q> {
                 query$(.bind(&self.$column))*
@@ -50,25 +48,13 @@ row!(DemoToken, "tokens", {
 
 row!(DemoEvent, "events", {
     id: String, at: i64, action: &'static str, via: &'static str, actor_id: Option<String>,
-    actor_name: Option<String>, actor_key: Option<String>, subject_id: Option<String>,
-    subject_name: Option<String>, subject_key: Option<String>, token_id: Option<String>, hint: Option<String>,
-    client: Option<String>, client_key: Option<String>, reason: Option<&'static str>, address: Option<String>,
-    request_id: Option<String>,
+    subject_id: Option<String>, token_id: Option<String>, reason: Option<&'static str>, address: Option<String>,
 });
 
 row!(DemoAttempt, "attempts", {
     key: String, failures: i64, ends_at: i64, pending: i64, pending_before: i64, generation: i64, run: i64,
     failed_at: i64, kept_until: i64,
 });
-
-impl DemoEvent {
-    /// Says which token it concerns.
-    pub fn concern(&mut self, token: &DemoToken) {
-        let text = |text: &String| Some(text.clone());
-        (self.token_id, self.hint) = (text(&token.id), text(&token.hint));
-        (self.client, self.client_key) = (text(&token.client), text(&token.client_key));
-    }
-}
 
 /// Rows that are stored together. Those of each table are best in the order of their ids: so few pages of most
 /// indexes change.
@@ -86,25 +72,26 @@ pub async fn taken(db: &mut Conn) -> sqlx::Result<HashSet<String>> {
     Ok(keys.fetch_all(db).await?.into_iter().collect())
 }
 
-/// The events that issued the tokens of a batch, of whose users no others have the password hash.
-const ISSUED: &str = "
-    INSERT INTO events (id, at, action, via, actor_id, actor_name, actor_key, subject_id, subject_name, subject_key,
-                        token_id, hint, client, client_key, address, request_id)
-    SELECT t.id, t.created_at, 'token.issued', 'api', u.id, u.username, u.username_key, u.id, u.username,
-           u.username_key, t.id, t.hint, t.client, t.client_key, t.address, t.id
-    FROM users u CROSS JOIN tokens t
-    WHERE t.user_id = u.id AND u.id >= $1 AND u.id <= $2 AND u.password_hash = $3 ORDER BY t.id";
+/// Events, with what they say of users and of tokens.
+const EVENTS: &str = "
+    events (id, at, action, via, reason, address, request_id, actor_id, actor_name, actor_key,
+            subject_id, subject_name, subject_key, token_id, hint, client, client_key)
+    SELECT e.id, e.at, e.action, e.via, e.reason, e.address, CASE WHEN e.address IS NOT NULL THEN e.id END,
+           a.id, a.username, a.username_key, s.id, s.username, s.username_key, t.id, t.hint, t.client, t.client_key
+    FROM made e LEFT JOIN users a ON a.id = e.actor_id LEFT JOIN users s ON s.id = e.subject_id
+                LEFT JOIN tokens t ON t.id = e.token_id";
 
-/// Stores a batch, with the events that issued its tokens.
+/// The kind of tokens of which events are all that is left.
+pub const ENDED: &str = "ended";
+
+/// Stores a batch.
 pub async fn insert(db: &mut Conn, engine: Engine, batch: &Batch) -> sqlx::Result<()> {
     insert_rows(db, engine, &batch.users).await?;
     insert_rows(db, engine, &batch.tokens).await?;
-    if let (Some(first), Some(last)) = (batch.users.first(), batch.users.last()) {
-        let issued = sqlx::query(ISSUED).bind(&first.id).bind(&last.id);
-        issued.bind(&first.password_hash).execute(&mut *db).await?;
-    }
     insert_rows(db, engine, &batch.events).await?;
-    insert_rows(db, engine, &batch.attempts).await
+    insert_rows(db, engine, &batch.attempts).await?;
+    let end = sqlx::query("DELETE FROM tokens WHERE kind = $1").bind(ENDED);
+    end.execute(db).await.map(drop)
 }
 
 /// Rows of one statement. SQLite takes 32,766 values and PostgreSQL 65,535, but more rows gain nothing.
@@ -114,13 +101,10 @@ async fn insert_rows<R: Row>(db: &mut Conn, engine: Engine, rows: &[R]) -> sqlx:
     let whole = statement::<R>(engine, ROWS);
     for rows in rows.chunks(ROWS) {
         // A statement of fewer rows will hardly come again, and is not worth keeping.
-        let is_whole = rows.len() == ROWS;
-        let sql = if is_whole {
-            whole.clone()
-        } else {
-            statement::<R>(engine, rows.len())
+        let insert = match rows.len() {
+            ROWS => sqlx::query(AssertSqlSafe(whole.clone())),
+            rows => sqlx::query(AssertSqlSafe(statement::<R>(engine, rows))).persistent(false),
         };
-        let insert = sqlx::query(AssertSqlSafe(sql)).persistent(is_whole);
         let insert = rows.iter().fold(insert, |insert, row| row.bind(insert));
         insert.execute(&mut *db).await?;
     }
@@ -128,33 +112,34 @@ async fn insert_rows<R: Row>(db: &mut Conn, engine: Engine, rows: &[R]) -> sqlx:
 }
 
 fn statement<R: Row>(engine: Engine, rows: usize) -> String {
-    let columns = R::INTO.split(',').count();
+    let (table, columns) = (R::TABLE, R::COLUMNS);
+    let width = columns.split(',').count();
     let row = |row: usize| {
-        let values = (1..=columns).map(|column| match engine {
+        let values = (1..=width).map(|column| match engine {
             // To SQLite, `$1` is a name, and it searches all names for each value.
             Engine::Sqlite => "?".to_owned(),
-            Engine::Postgres => format!("${}", row * columns + column),
+            Engine::Postgres => format!("${}", row * width + column),
         });
         format!("({})", values.collect::<Vec<_>>().join(", "))
     };
-    let rows: Vec<_> = (0..rows).map(row).collect();
+    let values = (0..rows).map(row).collect::<Vec<_>>().join(", ");
     // Any failure ends the transaction. To undo a statement alone, SQLite would copy each page that it changes.
-    let or_fail = match engine {
-        Engine::Sqlite => "OR FAIL",
-        Engine::Postgres => "",
+    let insert = match engine {
+        Engine::Sqlite => "INSERT OR FAIL INTO",
+        Engine::Postgres => "INSERT INTO",
     };
-    format!(
-        "INSERT {or_fail} INTO {} VALUES {}",
-        R::INTO,
-        rows.join(", ")
-    )
+    match table {
+        "events" => format!("WITH made ({columns}) AS (VALUES {values}) {insert} {EVENTS}"),
+        _ => format!("{insert} {table} ({columns}) VALUES {values}"),
+    }
 }
 
 /// Prepares a connection for many inserts. On SQLite it gets a large cache, and its commits do not wait for the
 /// disk: a power cut may lose the last of them, and nothing else.
 pub async fn prepare(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
     if engine == Engine::Sqlite {
-        let sql = "PRAGMA cache_size = -524288; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 65536; PRAGMA foreign_keys = OFF";
+        let sql = "PRAGMA cache_size = -524288; PRAGMA wal_autocheckpoint = 65536;
+                   PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF";
         raw_sql(sql).execute(db).await?;
     }
     Ok(())
@@ -165,7 +150,8 @@ pub async fn analyze(db: &mut Conn, engine: Engine) -> sqlx::Result<()> {
     let sql = match engine {
         // All rows would take seconds in which nobody else can write.
         Engine::Sqlite => {
-            "PRAGMA analysis_limit = 1000; ANALYZE users; ANALYZE tokens; ANALYZE events; PRAGMA wal_checkpoint(TRUNCATE)"
+            "PRAGMA analysis_limit = 1000; ANALYZE users; ANALYZE tokens; ANALYZE events;
+             PRAGMA wal_checkpoint(TRUNCATE)"
         }
         Engine::Postgres => "VACUUM (ANALYZE) users, tokens, events",
     };

@@ -269,7 +269,7 @@ impl List {
             let (mut end, mut read) = (None, missing);
             if !self.filters.is_empty() {
                 end = self.end_of_reading(db, &span, falling).await?;
-                read = 2 * READ;
+                read = READ + READ / 10;
             }
             if let Some(end) = &end {
                 span.end_with(end, falling);

@@ -1,18 +1,28 @@
-//! Clients that people have, and addresses that they connect from.
+//! Usernames, clients and addresses as they are in real life.
 
 use std::net::IpAddr;
 
 use rand::seq::IteratorRandom;
 use rand::{RngExt, rng};
 
+use super::FIRST_ADMIN;
 use crate::identity::address::Address;
 use crate::identity::device::Device;
-use crate::identity::key;
+use crate::identity::{Username, key};
 use crate::models::demo::DemoToken;
 use crate::models::token::Kind;
 
-/// A name in each line, and what its clients send as their `User-Agent`.
-const KINDS: &str = "\
+const GIVEN: &str = "maya jonas aisha liam chloé mateo ingrid kwame zoë björn fatima noah søren priya łukasz ana \
+    tomáš elif grace diego nia håkon leila pedro yara ravi siobhán tariq hugo rosa wei alexandra";
+const FAMILY: &str = "okafor lindqvist rossi müller nakamura garcía kowalski silva dubois novák singh haddad jensen \
+    papadakis yılmaz smith mbeki fernández ivanova nguyen kim moreau weber costa hughes patel osei featherstonehaugh";
+const OTHERS: &str = "佐藤美咲 鈴木翔太 王秀英 李伟 김민준 Анна.Соколова дмитрий.попов Νίκος.Παπαδόπουλος प्रिया.शर्मा \
+    فاطمة.الزهراء محمد.المصري נועה.כהן";
+const DOMAINS: &str = "example.com example.org example.net";
+/// Repeated up to the limit.
+const LONG: &str = "maria-del-carmen-fernandez-de-la-cueva-y-enriquez-de-cabrera-";
+/// A client's name in each line, and what it may send as its `User-Agent`.
+const CLIENTS: &str = "\
 iPhone 16|Inventory/4.12.1 (iOS 18.6)|Inventory/4.9.2 (iOS 18.1)|Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Mobile/15E148 Safari/604.1
 iPad|Inventory/4.12.1 (iOS 18.6)|Inventory/4.9.2 (iOS 18.1)|Scanner/2.0.1 (iOS 18.6)
 old iPhone|Inventory/3.7 (iOS 16.7)|Inventory/4.2 (iOS 16.7)
@@ -24,14 +34,28 @@ work laptop|Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML,
 home PC|Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36|Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0
 MacBook Air|Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Safari/605.1.15
 backup script|curl/8.14.1|curl/7.88.1|Wget/1.25.0
-ci-runner|Go-http-client/2.0|python-requests/2.32.5
-monitoring|Prometheus/3.5.0|Prometheus/2.53.0
+ci-runner|Go-http-client/2.0|python-requests/2.32.5|Prometheus/3.5.0
 Home Assistant|HomeAssistant/2025.9.1 aiohttp/3.12.15";
+
+/// A name for a user. One that is taken is drawn again, with another suffix.
+pub(super) fn username(user: u32, suffix: &str) -> Result<Username, String> {
+    let one_of = |names: &'static str| names.split(' ').choose(&mut rng()).unwrap_or_default();
+    let (given, family) = (one_of(GIVEN), one_of(FAMILY));
+    Username::parse(&match user % 10 {
+        _ if user == 0 && suffix.is_empty() => FIRST_ADMIN.to_owned(),
+        _ if user % 200 == 7 => LONG.repeat(3)[..Username::MAX - suffix.len()].to_owned() + suffix,
+        3 => one_of(OTHERS).replace('.', " ") + suffix,
+        1 | 6 => format!("{given}.{family}{suffix}@{}", one_of(DOMAINS)),
+        2 | 7 => format!("{given} {family}{suffix}"),
+        8 => format!("{given}{suffix}"),
+        _ => format!("{given}.{family}{suffix}"),
+    })
+}
 
 /// That many clients of different names, each as a token that lacks all else.
 pub(super) fn clients(number: u32) -> Vec<DemoToken> {
-    let (kinds, mut rng) = (KINDS.lines().count(), rng());
-    let lines = KINDS.lines().cycle().skip(rng.random_range(0..kinds));
+    let (kinds, mut rng) = (CLIENTS.lines().count(), rng());
+    let lines = CLIENTS.lines().cycle().skip(rng.random_range(0..kinds));
     let client = |(number, line): (usize, &str)| {
         let (kind, agents) = line.split_once('|').unwrap_or_default();
         let name = match number / kinds {
@@ -51,14 +75,11 @@ pub(super) fn clients(number: u32) -> Vec<DemoToken> {
             ..DemoToken::default()
         }
     };
-    lines
-        .take(number as usize)
-        .enumerate()
-        .map(client)
-        .collect()
+    let lines = lines.take(number as usize).enumerate();
+    lines.map(client).collect()
 }
 
-/// An address of the ranges that are kept for documentation (RFC 5737, RFC 3849). Many users share each.
+/// An address for documentation (RFC 5737, RFC 3849). Many users share each.
 pub(super) fn address() -> String {
     let mut rng = rng();
     let host = rng.random_range(1..=40);
