@@ -279,34 +279,26 @@ async fn fill_audit_log(url: &str, engine: Engine, events: i64) -> Outcome {
         - sqlx::query_scalar::<_, i64>(count)
             .fetch_one(&mut db)
             .await?;
-    let users = "SELECT id, username, username_key FROM users ORDER BY id LIMIT 50000";
-    let users: Vec<(String, String, String)> = sqlx::query_as(users).fetch_all(&mut db).await?;
+    let tokens = "SELECT id, user_id FROM tokens ORDER BY id LIMIT 50000";
+    let tokens: Vec<(String, String)> = sqlx::query_as(tokens).fetch_all(&mut db).await?;
     let (first, span) = (now() - 300 * DAY, 300 * DAY);
     for start in (0..missing.max(0)).step_by(EVENTS_AT_ONCE) {
         let mut batch = Batch::default();
         for number in start..missing.min(start + i64::try_from(EVENTS_AT_ONCE)?) {
             let milliseconds = first * 1000 + span * 1000 / missing * number;
             // Any prime spreads them.
-            let place = usize::try_from(number * SPREAD)? % users.len();
-            let (id, name, key) = users[place].clone();
+            let place = usize::try_from(number * SPREAD)? % tokens.len();
+            let (token, user) = tokens[place].clone();
             batch.events.push(DemoEvent {
                 id: EventId::at(milliseconds).to_string(),
                 at: milliseconds / 1000,
                 action: "token.issued",
                 via: "api",
-                actor_id: Some(id.clone()),
-                actor_name: Some(name.clone()),
-                actor_key: Some(key.clone()),
-                subject_id: Some(id),
-                subject_name: Some(name),
-                subject_key: Some(key),
-                token_id: Some(TokenId::at(milliseconds).to_string()),
-                hint: Some("abcd".into()),
-                client: Some("laptop".into()),
-                client_key: Some("laptop".into()),
+                actor_id: Some(user.clone()),
+                subject_id: Some(user),
+                token_id: Some(token),
                 address: Some(format!("4c63364{:02x}", number % 256)),
-                request_id: Some(EventId::at(milliseconds).to_string()),
-                reason: None,
+                ..DemoEvent::default()
             });
         }
         db.begin().await?;

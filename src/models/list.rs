@@ -395,7 +395,7 @@ impl List {
         ahead
     }
 
-    /// Reads a cursor as [`Cursor::to_string`] has written it; none if it is not one of this list.
+    /// Reads a cursor as it is displayed; none if it is not one of this list.
     pub fn cursor(&self, text: &str) -> Option<Cursor> {
         let (id, key) = text
             .split_once('.')
