@@ -1,5 +1,7 @@
 //! Many at once: selected tokens, all that match, several users. Each asks first.
 
+use multitoken::identity::TokenId;
+use multitoken::models::token;
 use multitoken::models::user::Role;
 use rocket::http::{Method, Status};
 
@@ -237,6 +239,26 @@ fn the_session_that_asks_is_never_among_the_selected() {
             sentence(&app, &cookie, &none).await,
             "No token was selected."
         );
+    });
+}
+
+#[test]
+fn what_comes_into_use_meanwhile_is_not_ended_as_unused() {
+    on_both(async |app| {
+        cast(&app).await;
+        let ids = ids(&app, "SELECT id FROM tokens WHERE kind = 'api' ORDER BY id").await;
+        app.execute("UPDATE tokens SET last_used_at = 0").await;
+        let [first, second] = [0, 1].map(|number: usize| TokenId::parse(&ids[number]).unwrap());
+        let mut db = app.auth().pool().write().await.unwrap();
+        let used = sqlx::query("UPDATE tokens SET last_used_at = 1000 WHERE id = $1");
+        used.bind(&ids[0]).execute(&mut *db).await.unwrap();
+        let mut ended = async |id, used_until| {
+            let ended = token::delete(&mut db, id, used_until).await.unwrap();
+            ended.len()
+        };
+        assert_eq!(ended(first, Some(0)).await, 0);
+        assert_eq!(ended(second, Some(0)).await, 1);
+        assert_eq!(ended(first, Some(1000)).await, 1);
     });
 }
 

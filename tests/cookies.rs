@@ -267,6 +267,51 @@ fn an_admins_session_ends_by_disuse_and_after_its_life() {
 }
 
 #[test]
+fn an_expired_session_says_so_and_leads_back_to_the_page_or_the_form() {
+    on_both(async |app| {
+        app.user("root", Role::Admin).await;
+        let cookie = app.admin_login("root").await;
+        assert_eq!(status(&app, &[&cookie]).await, Status::Ok);
+        app.auth().flush_usage().await.unwrap();
+        app.execute("UPDATE tokens SET ends_at = created_at").await;
+        let list = "/admin/tokens?client=laptop";
+        let page = app.page(list, &cookie).await;
+        let to_list = page.header("Location").unwrap().to_owned();
+        assert!(to_list.contains("next=%2Fadmin%2Ftokens%3Fclient%3Dlaptop"));
+
+        let post = async |referer: &str| {
+            let headers = [
+                ("Cookie", cookie.as_str()),
+                ("Sec-Fetch-Site", "same-origin"),
+                ("Content-Type", "application/x-www-form-urlencoded"),
+                ("Referer", referer),
+            ];
+            let path = "/admin/tokens/revoke";
+            let sent = app.send(Method::Post, path, &headers, "id=x").await;
+            sent.header("Location").unwrap().to_owned()
+        };
+        let here = format!("http://127.0.0.1:8000{list}");
+        assert_eq!(post(&here).await, to_list);
+        for elsewhere in [
+            "",
+            "https://127.0.0.1:8000/admin/",
+            "http://127.0.0.1:8000.evil.example/admin/",
+            "http://127.0.0.1:80001/admin/",
+        ] {
+            assert_eq!(post(elsewhere).await, "/admin/login", "{elsewhere}");
+        }
+
+        let told = "Your session has expired.";
+        let sign_in = app.page(&to_list, &cookie).await;
+        assert!(sign_in.text.contains(told), "{}", sign_in.text);
+        assert!(!app.page(&to_list, "").await.text.contains(told));
+        let fields = [("username", "root"), ("password", PASSWORD)];
+        let back = app.submit(&to_list, &cookie, &fields).await;
+        assert_eq!(back.header("Location"), Some(list));
+    });
+}
+
+#[test]
 fn a_sentence_that_somebody_else_wrote_is_not_shown() {
     on_both(async |app| {
         app.user("root", Role::Admin).await;

@@ -491,10 +491,18 @@ fn deleting_somebodys_note_asks_first_and_stays_in_the_trail() {
         let path = format!("/admin/notes/{second}/delete");
         let question = app.page(&path, &cookie).await;
         assert!(!question.text.contains("current_password"));
+        let long = "x".repeat(201);
+        let refused = app.submit(&path, &cookie, &[("note", &long)]).await;
+        assert_eq!(refused.status, Status::BadRequest);
+        assert!(refused.text.contains("no more than 200 characters"));
+        let fields = [("note", "an old address")];
         assert_eq!(
-            app.submit(&path, &cookie, &[]).await.status,
+            app.submit(&path, &cookie, &fields).await.status,
             Status::SeeOther
         );
+        let noted =
+            "SELECT COALESCE(note, '-') FROM events WHERE action = 'note.deleted' ORDER BY id";
+        assert_eq!(app.texts(noted).await, ["-", "an old address"]);
         let again = app.submit(&path, &cookie, &[]).await;
         assert_eq!(again.status, Status::NotFound);
 

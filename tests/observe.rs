@@ -1,6 +1,7 @@
 //! What an operator sees from outside: events in the log, metrics.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -94,6 +95,30 @@ fn a_person_at_a_terminal_reads_lines_and_not_json() {
             said.contains("INFO") && !said.contains("{\"timestamp\""),
             "{said}"
         );
+    });
+}
+
+#[test]
+fn a_page_that_can_not_be_rendered_leaves_its_cause_in_the_log() {
+    rocket::async_test(async {
+        let folder = tempfile::tempdir().unwrap();
+        let url = sqlite(folder.path());
+        let templates = folder.path().join("templates");
+        let mut copy = Command::new("cp");
+        copy.arg("-r").arg("templates").arg(&templates);
+        assert!(copy.status().unwrap().success());
+        let broken = "{{ page.nothing.at_all }}";
+        fs::write(templates.join("admin/login.html.tera"), broken).unwrap();
+        let path = templates.to_str().unwrap();
+        let server = Server::start_with(&url, &[("ROCKET_TEMPLATE_DIR", path)]).await;
+        let page = server.get("/admin/login", "").await;
+        assert_eq!(page.status(), 500);
+        assert!(!page.text().await.unwrap().contains("nothing"));
+        let log = server.log_up_to_now().await;
+        let causes = log
+            .lines()
+            .filter(|line| line.contains("page.nothing.at_all"));
+        assert_eq!(causes.count(), 1, "{log}");
     });
 }
 

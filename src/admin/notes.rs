@@ -10,6 +10,7 @@ use rocket_dyn_templates::{Template, context};
 use serde::Serialize;
 
 use super::BASE;
+use super::comment::Note;
 use super::confirm::confirm;
 use super::flash::Done;
 use super::list::{PER_PAGE, Pager, Query, start, text};
@@ -142,19 +143,22 @@ async fn ask(
     id: Result<NoteId, Error>,
 ) -> Result<Template, Error> {
     let note = find(auth, id?).await?;
-    Ok(question(frame, note, &FieldErrors::default()))
+    Ok(question(frame, note, "", &FieldErrors::default()))
 }
 
 /// What the question's form sends.
 struct Answer {
     /// The admin's own.
     current: Password,
+    /// What the admin says about it.
+    comment: Note,
 }
 
 impl Form for Answer {
     fn read(fields: &mut Fields) -> Option<Self> {
         let current = Password::new(fields.raw("current_password"));
-        Some(Self { current })
+        let comment = Note::read(fields);
+        Some(Self { current, comment })
     }
 }
 
@@ -167,15 +171,23 @@ async fn delete(
     answer: Body<Answer>,
 ) -> Result<Result<Done, (Status, Template)>, Error> {
     let note = find(auth, id?).await?;
-    let admin = frame.admin();
+    let (admin, Answer { current, comment }) = (frame.admin(), answer.0);
     // It can't be undone.
     let asks = !admin.password_is_fresh(now());
-    if asks && let Some(errors) = confirm(auth, admin, cookies, &answer.0.current).await? {
-        let page = question(frame, note, &errors);
+    if asks && let Some(errors) = confirm(auth, admin, cookies, &current).await? {
+        let page = question(frame, note, comment.as_str(), &errors);
         return Ok(Err((Status::BadRequest, page)));
     }
+    let actor = match comment.signed(admin.actor()) {
+        Ok(actor) => actor,
+        Err(Error::Invalid(errors)) => {
+            let page = question(frame, note, comment.as_str(), &errors);
+            return Ok(Err((Status::BadRequest, page)));
+        }
+        Err(error) => return Err(error),
+    };
     let to = Redirect::to(LIST);
-    match remove(auth, &note, &admin.actor()).await {
+    match remove(auth, &note, &actor).await {
         Ok(()) => {
             let sentence = format!("A note of {} is deleted.", isolated(&note.username));
             Ok(Ok(Done::success(to, sentence)))
@@ -200,10 +212,11 @@ async fn remove(auth: &Auth, note: &Owned, actor: &Actor) -> Result<(), Error> {
 }
 
 /// The page that asks before a note is deleted, with what was wrong with the answer before.
-fn question(frame: Frame, note: Owned, errors: &FieldErrors) -> Template {
+fn question(frame: Frame, note: Owned, comment: &str, errors: &FieldErrors) -> Template {
     let content = context! {
         asks_password: !frame.admin().password_is_fresh(now()),
         errors: errors.by_field(),
+        comment,
         note: NoteView::from(note),
     };
     frame.render("admin/confirm_note", content)

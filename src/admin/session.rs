@@ -25,7 +25,7 @@ use crate::password::Password;
 use crate::secret::Secret;
 use crate::web::body::{Body, Fields, Form};
 use crate::web::client::Caller;
-use crate::web::cookies::cookie;
+use crate::web::cookies::{self, cookie};
 use crate::web::deadline::bounded;
 use crate::web::drain::IgnoredBody;
 
@@ -100,6 +100,7 @@ async fn sign_in_form(
     visitor: Visitor,
     caller: Caller,
     outside: Outside,
+    sent: &CookieJar<'_>,
     next: Option<&str>,
 ) -> Result<Template, Redirect> {
     if visitor.0.is_some() {
@@ -112,9 +113,12 @@ async fn sign_in_form(
         vec![]
     };
     let is_new = !is_set_up.get(auth).await;
+    // Signing out takes the cookie away: who still sends one has not.
+    let name = cookies::name(auth.settings(), COOKIE);
+    let is_expired = errors.is_empty() && sent.get(&name).is_some();
     Ok(outside.render(
         "admin/login",
-        context! { next, username: "", errors, is_new },
+        context! { next, username: "", errors, is_new, is_expired },
     ))
 }
 

@@ -17,7 +17,7 @@ use crate::models::token::Kind;
 use crate::web::catchers::note_viewer;
 use crate::web::client::Caller;
 use crate::web::observe::asked_by;
-use crate::web::origin::{is_foreign_page, is_same_origin, refusal};
+use crate::web::origin::{is_foreign_page, is_same_origin, referring_page, refusal};
 use crate::web::{cookies, drain};
 
 /// The user who asks, by the token in the `Authorization` header. Add this parameter to require
@@ -48,7 +48,7 @@ pub struct User {
 ///
 /// Fails with
 /// - 403 ([`Error::CrossOrigin`]) for a change that a page of another origin asks for;
-/// - a redirect to the sign-in page ([`Error::SignInRequired`]), and back from there for GET,
+/// - a redirect to the sign-in page ([`Error::SignInRequired`]), and back from there to the page or to the form,
 ///   without a live session of an active admin;
 /// - 503 ([`Error::Database`]) where the database can't be asked.
 #[derive(Debug, Clone)]
@@ -178,7 +178,15 @@ async fn find_admin(request: &Request<'_>) -> Result<Admin, Error> {
     if !reads && !is_same_origin(request) {
         return Err(refusal(request));
     }
-    let sign_in = || Error::SignInRequired(reads.then(|| request.uri().to_string()));
+    // A form leads back to the page that it is on.
+    let sign_in = || {
+        let here = || Some(request.uri().to_string());
+        Error::SignInRequired(if reads {
+            here()
+        } else {
+            referring_page(request)
+        })
+    };
     let auth = auth(request)?;
     let name = cookies::name(auth.settings(), COOKIE);
     let token = cookies::sent(request, &name).ok_or_else(sign_in)?;

@@ -469,7 +469,7 @@ impl Auth {
         };
         let ended = self
             .in_bulk(REVOKED, "selected", actor, async |actor| {
-                self.end_owned(&owned, actor).await
+                self.end_owned(&owned, None, actor).await
             })
             .await?;
         if owned.len() < ids.len() {
@@ -523,7 +523,8 @@ impl Auth {
             up_to: newest,
             ..filter.clone()
         };
-        let list = list.list(None, now());
+        let now = now();
+        let (list, used_until) = (list.list(None, now), filter.used_until(now));
         let ended = self
             .in_bulk(REVOKED, described, actor, async |actor| {
                 // A token that is used meanwhile may move to where the list was read already: until nothing is left.
@@ -538,7 +539,8 @@ impl Auth {
                         };
                         let mut owned = page.rows;
                         owned.sort_by_key(|token| token.user_id);
-                        ended += self.end_owned(&owned, actor).await?;
+                        // One that came into use since it was read is not unused any more.
+                        ended += self.end_owned(&owned, used_until, actor).await?;
                         start = page.next.map(Start::After);
                     }
                     if ended == before {
@@ -580,7 +582,12 @@ impl Auth {
         done
     }
 
-    async fn end_owned(&self, owned: &[Owned], actor: &Actor) -> Result<u64, Error> {
+    async fn end_owned(
+        &self,
+        owned: &[Owned],
+        used_until: Option<i64>,
+        actor: &Actor,
+    ) -> Result<u64, Error> {
         let users: Vec<_> = owned.chunk_by(|a, b| a.user_id == b.user_id).collect();
         // A user has a handful of tokens, but may have hundreds.
         let most = owned.len().div_ceil(users.len().max(1));
@@ -594,7 +601,7 @@ impl Auth {
                 tx.asks(tokens[0].user_id);
                 user::lock(&mut tx, tokens[0].user_id).await?;
                 for token in *tokens {
-                    let ended = token::delete(&mut tx, token.id).await?;
+                    let ended = token::delete(&mut tx, token.id, used_until).await?;
                     count += record_ended(&mut tx, actor, Reason::Revoked, &ended, now).await?;
                 }
             }
@@ -659,7 +666,7 @@ pub(super) async fn end_within(
         }
     }
     let ended = match which {
-        Which::One(id) => token::delete(tx, id).await?,
+        Which::One(id) => token::delete(tx, id, None).await?,
         Which::Own(id, owner) => token::delete_own(tx, id, owner).await?,
         Which::OfUser(user, kept) => token::delete_of_user(tx, user, kept).await?,
         Which::OfKind(user, kind) => token::delete_of_kind(tx, user, kind).await?,

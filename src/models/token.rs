@@ -472,17 +472,22 @@ pub async fn renew(
     Ok(done.rows_affected() == 1)
 }
 
-/// Deletes the token with that id.
+/// Deletes the token with that id, unless it was used after `used_until`.
 ///
 /// # Errors
 /// The database failed.
-pub async fn delete(db: &mut Conn, id: TokenId) -> sqlx::Result<Vec<Ended>> {
+pub async fn delete(
+    db: &mut Conn,
+    id: TokenId,
+    used_until: Option<i64>,
+) -> sqlx::Result<Vec<Ended>> {
     sqlx::query_as(
-        "DELETE FROM tokens WHERE id = $1
+        "DELETE FROM tokens WHERE id = $1 AND last_used_at <= COALESCE($2, last_used_at)
          RETURNING id, user_id, client, hint,
                    (SELECT username FROM users WHERE users.id = user_id) AS username",
     )
     .bind(id.to_string())
+    .bind(used_until)
     .fetch_all(db)
     .await
 }

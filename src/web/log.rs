@@ -24,7 +24,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 ///
 /// Only our own lines are written, and warnings of the database pool. What Rocket logs of a
 /// request holds its query, at debug its headers and body: passwords and tokens. It speaks through
-/// the `log` crate, which is given a logger that drops everything; no setting turns it on.
+/// the `log` crate, which is given a logger that drops everything but why a page could not be rendered; no
+/// setting turns it on.
 ///
 /// A person at a terminal reads plain lines; whatever else stderr leads to is given JSON, an object a line,
 /// with `timestamp`, `level`, `message` and the event's own fields.
@@ -56,7 +57,8 @@ pub fn start(level: LogLevel) -> WorkerGuard {
         json.with_current_span(false).with_span_list(false).boxed()
     };
     // Tests start several servers in one process: the first call counts.
-    let _ = log::set_logger(&Silence);
+    let _ = log::set_logger(&TemplateErrors);
+    log::set_max_level(log::LevelFilter::Error);
     let _ = tracing_subscriber::registry()
         .with(which)
         .with(lines)
@@ -81,15 +83,21 @@ impl Write for Gathering {
     }
 }
 
-/// Takes the place that Rocket's own logger would fill.
-struct Silence;
+/// Takes the place that Rocket's own logger would fill, and passes on what it says of templates: the answer is a
+/// 500 without a cause.
+struct TemplateErrors;
 
-impl log::Log for Silence {
+impl log::Log for TemplateErrors {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        false
+        true
     }
 
-    fn log(&self, _: &log::Record<'_>) {}
+    fn log(&self, record: &log::Record<'_>) {
+        let module = record.module_path().unwrap_or_default();
+        if module.starts_with("rocket_dyn_templates") {
+            tracing::error!(error = ?record.args().to_string(), "a page could not be rendered");
+        }
+    }
 
     fn flush(&self) {}
 }

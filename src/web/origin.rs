@@ -45,6 +45,13 @@ pub fn refusal(request: &Request<'_>) -> Error {
     Error::CrossOrigin(own(request))
 }
 
+/// The path of the page of ours that the request comes from, with its query.
+pub fn referring_page(request: &Request<'_>) -> Option<String> {
+    let page = request.headers().get_one("Referer")?;
+    let path = page.strip_prefix(&own(request))?;
+    path.starts_with('/').then(|| path.to_owned())
+}
+
 /// The origin that browsers see.
 fn own(request: &Request<'_>) -> String {
     let rocket = request.rocket();

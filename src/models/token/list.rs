@@ -101,6 +101,12 @@ impl Filter {
         }
     }
 
+    /// Until when a token may have been used last to be unused, if that is asked for; unix seconds.
+    pub fn used_until(&self, now: i64) -> Option<i64> {
+        let never = (self.status == Some(Status::Unused)).then_some(0);
+        never.or(self.unused.map(|days| now - days * DAY))
+    }
+
     /// The orders that can be had.
     pub fn sorts(&self) -> Vec<Sort> {
         let lead = self.lead(None, 0);
