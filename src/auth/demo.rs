@@ -23,7 +23,7 @@ mod samples;
 pub(super) const FIRST_ADMIN: &str = "demo-admin";
 /// How long a transaction should take, and how long others have SQLite after it: a process that waits for the
 /// write lock looks every 100 ms.
-const TRANSACTION: Duration = Duration::from_millis(400);
+const TRANSACTION: Duration = Duration::from_millis(800);
 const PAUSE: Duration = Duration::from_millis(105);
 
 impl Auth {

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use rocket::futures::future::join;
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, raw_sql};
@@ -98,15 +99,18 @@ pub async fn insert(db: &mut Conn, engine: Engine, batch: &Batch) -> sqlx::Resul
 const ROWS: usize = 256;
 
 async fn insert_rows<R: Row>(db: &mut Conn, engine: Engine, rows: &[R]) -> sqlx::Result<()> {
-    let whole = statement::<R>(engine, ROWS);
-    for rows in rows.chunks(ROWS) {
-        // A statement of fewer rows will hardly come again, and is not worth keeping.
-        let insert = match rows.len() {
-            ROWS => sqlx::query(AssertSqlSafe(whole.clone())),
-            rows => sqlx::query(AssertSqlSafe(statement::<R>(engine, rows))).persistent(false),
-        };
-        let insert = rows.iter().fold(insert, |insert, row| row.bind(insert));
-        insert.execute(&mut *db).await?;
+    let mut inserts = rows.chunks(ROWS).map(|rows| {
+        // One of fewer rows will hardly come again, and is not worth keeping.
+        let insert = sqlx::query(AssertSqlSafe(statement::<R>(engine, rows.len())));
+        let insert = insert.persistent(rows.len() == ROWS);
+        rows.iter().fold(insert, |insert, row| row.bind(insert))
+    });
+    let mut next = inserts.next();
+    while let Some(insert) = next {
+        // While the database works on one, the next is put together.
+        let (done, following) = join(insert.execute(&mut *db), async { inserts.next() }).await;
+        done?;
+        next = following;
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ impl Maker {
         // The whole of a time for the first user, and next to none of it for the last.
         let rest = |whole: i64| whole * (users - i64::from(number)) / users;
         let created_at = now - HOUR - rest(HISTORY);
-        let (ttl, idle) = self.lives();
+        let [ttl, idle] = self.lives();
         let since = (now - rest(ttl / 20 * 19)).max(created_at + 60);
         let name = self.free_name();
         let is_admin = number <= (self.users / 20).min(5);
@@ -99,8 +99,10 @@ impl Maker {
         }
         times.sort_unstable();
         user.disabled_at = is_disabled.then_some(times[0]);
-        user.last_login_at = self.add_ended(times[0], &user, &clients[0]);
-        user.last_seen_at = user.last_login_at.unwrap_or_default();
+        if is_disabled || number % 4 == 1 {
+            user.last_login_at = self.add_ended(times[0], &user, &clients[0]);
+            user.last_seen_at = user.last_login_at.unwrap_or_default();
+        }
         for (client, at) in clients.iter().zip(times).take(share as usize) {
             let longest = idle / 20 * 19;
             let span = [HOUR, DAY, 7 * DAY, longest][rng().random_range(0..4)].min(longest);
@@ -119,11 +121,9 @@ impl Maker {
         self.batch.users.push(user);
     }
 
-    fn lives(&self) -> (i64, i64) {
+    fn lives(&self) -> [i64; 2] {
         let lives = [self.settings.token_ttl, self.settings.token_idle_ttl];
-        let [ttl, idle] =
-            lives.map(|life| life.end_after(0).map_or(HISTORY, |end| end.min(HISTORY)));
-        (ttl, idle)
+        lives.map(|life| life.end_after(0).map_or(HISTORY, |end| end.min(HISTORY)))
     }
 
     fn free_name(&mut self) -> Username {
@@ -140,14 +140,13 @@ impl Maker {
     /// Adds a token of that client. Nobody has it: its digest begins with a number that rises, so that few pages of
     /// the index change at once.
     fn add_token(&mut self, at: i64, used_at: i64, user: &DemoUser, of: &DemoToken) {
-        let (settings, id) = (
-            Arc::clone(&self.settings),
-            TokenId::at(at * 1000).to_string(),
-        );
+        let settings = Arc::clone(&self.settings);
         let secret = Secret::generate(&settings.token_prefix);
         let order = (u64::from(self.number) << 32) / u64::from(self.users);
+        let id = TokenId::at(at * 1000).to_string();
         let expires_at = settings.token_ttl.end_after(at);
-        self.log(at, Action::TokenIssued, Via::Api, user).token_id = Some(id.clone());
+        let issued = self.log(at, Action::TokenIssued, Via::Api, user);
+        issued.token_id = Some(id.clone());
         self.batch.tokens.push(DemoToken {
             id,
             user_id: user.id.clone(),
@@ -166,9 +165,9 @@ impl Maker {
     fn add_ended(&mut self, at: i64, user: &DemoUser, of: &DemoToken) -> Option<i64> {
         let (action, via, reason) = match user.disabled_at {
             Some(_) => (Action::TokenRevoked, Via::Admin, "disabled"),
-            None => ENDINGS[self.number as usize % ENDINGS.len()],
+            None => ENDINGS[self.number as usize / 4 % ENDINGS.len()],
         };
-        let (ttl, idle) = self.lives();
+        let [ttl, idle] = self.lives();
         let lived = match action {
             Action::TokenExpired => ttl.min(idle),
             _ => rng().random_range(1..=(at - user.created_at).min(ttl).min(idle).min(HOUR)),
@@ -192,34 +191,30 @@ impl Maker {
     fn fail_logins(&mut self, user: &DemoUser) {
         let at = (self.now - rng().random_range(0..30 * DAY)).max(user.created_at);
         let reason = user.disabled_at.map_or("password", |_| "disabled");
-        self.fail(at, Action::LoginFailed, reason, user, &address());
-        if user.disabled_at.is_some() || self.number > 40 {
-            return;
+        let mut failures = vec![(at, Action::LoginFailed, reason, address())];
+        if user.disabled_at.is_none() && self.number <= 40 {
+            let hostile = Address::from(IpAddr::from([203, 0, 113, 213])).key();
+            let limit = i64::from(self.settings.login_failures_per_account);
+            let start = self.now - 2 * HOUR + i64::from(self.number) * 60;
+            let guess = |n| (start + n, Action::LoginFailed, "password", hostile.clone());
+            failures.extend((1..=limit.min(20)).map(guess));
+            let (at, reason) = (start + limit.min(20), "too many failures for the account");
+            failures.push((at, Action::LoginThrottled, reason, hostile));
+            // After a hundred failures in a row, strangers are locked out for a day.
+            self.batch.attempts.push(DemoAttempt {
+                key: format!("user:{}", user.id),
+                failures: limit,
+                ends_at: at + DAY,
+                run: limit.max(100),
+                failed_at: at,
+                kept_until: at + 30 * DAY,
+                ..DemoAttempt::default()
+            });
         }
-        let limit = i64::from(self.settings.login_failures_per_account);
-        let hostile = Address::from(IpAddr::from([203, 0, 113, 213])).key();
-        let mut at = self.now - 2 * HOUR + i64::from(self.number) * 60;
-        for _ in 0..limit.min(20) {
-            at += 5;
-            self.fail(at, Action::LoginFailed, "password", user, &hostile);
+        for (at, action, reason, address) in failures {
+            let event = self.log(at, action, Via::Api, user);
+            (event.actor_id, event.reason, event.address) = (None, Some(reason), Some(address));
         }
-        let reason = "too many failures for the account";
-        self.fail(at, Action::LoginThrottled, reason, user, &hostile);
-        // After a hundred failures in a row, strangers are locked out for a day.
-        self.batch.attempts.push(DemoAttempt {
-            key: format!("user:{}", user.id),
-            failures: limit,
-            ends_at: at + DAY,
-            run: limit.max(100),
-            failed_at: at,
-            kept_until: at + 30 * DAY,
-            ..DemoAttempt::default()
-        });
-    }
-
-    fn fail(&mut self, at: i64, action: Action, why: &'static str, user: &DemoUser, from: &str) {
-        let event = self.log(at, action, Via::Api, user);
-        (event.actor_id, event.reason, event.address) = (None, Some(why), Some(from.to_owned()));
     }
 
     /// Adds an event about that user. The channel tells who did it.
