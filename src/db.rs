@@ -12,17 +12,18 @@ use rocket::futures::future::join_all;
 use rocket::tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use rocket::tokio::time::timeout;
 use rocket_db_pools::Database;
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::any::AnyConnectOptions;
 use sqlx::error::DatabaseError;
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Executor};
 
 use self::conn::{Limit, Stale};
+use self::connections::{Connections, Opener, Session};
 use self::migration::MIGRATOR;
 use self::settings::{PoolSettings, SETTINGS, Timeouts};
 use self::write::LastWrite;
 
 mod cause;
 mod conn;
+mod connections;
 mod fault;
 mod migration;
 mod server;
@@ -46,11 +47,11 @@ pub struct Db(Pool);
 /// A pool of connections to SQLite or PostgreSQL, whichever the URL names.
 #[derive(Clone)]
 pub struct Pool {
-    connections: AnyPool,
+    connections: Connections,
     /// On SQLite: for what need not survive a power cut.
-    light: Option<AnyPool>,
+    light: Option<Connections>,
     /// For work that may take long: exports, bulk actions, pruning.
-    long: AnyPool,
+    long: Connections,
     /// What `connections` are for.
     usual: Session,
     engine: Engine,
@@ -94,10 +95,6 @@ impl Engine {
     }
 }
 
-/// Pages of SQLite's database that a connection keeps, in KiB (as a negative number): four times what it
-/// does by itself, so that with a million tokens, too, those that are looked up by and by find the same
-/// index pages there.
-const KEPT_PAGES: &str = "PRAGMA cache_size = -8192";
 /// More connections than this only queue for SQLite's one writer.
 const SQLITE_CONNECTIONS: u32 = 8;
 /// How long a command waits for a connection at most, so that it ends within 15 seconds.
@@ -190,34 +187,31 @@ impl Pool {
         let idle = settings.idle_timeout.map(Duration::from_secs);
         let options = target.options("rw")?;
         let stale = Arc::new(Stale::new());
-        let pool = |session: Session| {
-            let stale = Arc::clone(&stale);
-            AnyPoolOptions::new()
-                .acquire_timeout(timeouts.connect)
-                .idle_timeout(idle)
-                .before_acquire(move |_, session| {
-                    let is_good = !stale.is(session.age);
-                    Box::pin(async move { Ok(is_good) })
-                })
-                .after_connect(move |connection, _| {
-                    Box::pin(prepare(connection, engine, timeouts, session))
-                })
+        let pool = |session: Session, min, max, idle| {
+            let opener = Opener {
+                options: options.clone(),
+                engine,
+                timeouts,
+                session,
+                stale: Arc::clone(&stale),
+            };
+            Connections::new(opener, min, max, idle)
+                .map_err(|error| Fault::Settings(error.to_string()))
         };
-        let connections = pool(usual)
-            .min_connections(settings.min_connections.min(most))
-            .max_connections(most)
-            .connect_lazy_with(options.clone());
-        // It has one writer at a time.
-        let light = || pool(Session::Light).max_connections(1);
+        let connections = pool(usual, settings.min_connections.min(most), most, idle)?;
+        let light = match engine {
+            // It has one writer at a time.
+            Engine::Sqlite => Some(pool(Session::Light, 0, 1, idle)?),
+            Engine::Postgres => None,
+        };
         // All but the one that follows.
         let rest = allowed.map_or(u32::MAX, |allowed| allowed.saturating_sub(most + 1));
-        let long = pool(Session::Long)
-            .max_connections(rest.clamp(1, LONG_CONNECTIONS))
-            .idle_timeout(LONG_IDLE);
+        let rest = rest.clamp(1, LONG_CONNECTIONS);
+        let long = pool(Session::Long, 0, rest, Some(LONG_IDLE))?;
         Ok(Self {
             connections,
-            light: (engine == Engine::Sqlite).then(|| light().connect_lazy_with(options.clone())),
-            long: long.connect_lazy_with(options),
+            light,
+            long,
             usual,
             engine,
             timeouts,
@@ -278,18 +272,18 @@ impl Pool {
     }
 
     async fn connect_as(&self, session: Session) -> sqlx::Result<Conn> {
-        let connect = async {
-            let mut connection = self.options().connect().await?;
-            prepare(&mut connection, self.engine, self.timeouts, session).await?;
-            Ok(Conn::own(connection, self.engine, self.limit()))
+        let pool = match session {
+            Session::Long => &self.long,
+            Session::Usual | Session::Light => &self.connections,
         };
-        let connected = timeout(self.timeouts.connect, connect).await;
-        connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        let connected = timeout(self.timeouts.connect, pool.opener().open()).await;
+        let connection = connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))?;
+        Ok(Conn::own(connection, self.engine, self.limit()))
     }
 
-    async fn acquire(&self, pool: &AnyPool) -> sqlx::Result<Conn> {
+    async fn acquire(&self, pool: &Connections) -> sqlx::Result<Conn> {
         Ok(Conn::pooled(
-            pool.acquire().await?,
+            pool.get().await?,
             self.engine,
             self.limit(),
             &self.stale,
@@ -301,7 +295,7 @@ impl Pool {
     }
 
     fn options(&self) -> AnyConnectOptions {
-        (*self.connections.connect_options()).clone()
+        self.connections.opener().options.clone()
     }
 
     /// A transaction for writing.
@@ -311,8 +305,15 @@ impl Pool {
     /// not free within `lock_timeout`.
     pub async fn write(&self) -> sqlx::Result<Write> {
         let permit = self.queue().await?;
-        let conn = self.usual().await?;
-        self.begin(conn, permit).await
+        let mut conn = self.usual().await?;
+        match conn.begin().await {
+            Err(_) if conn.is_lost() => {
+                drop(conn);
+                let conn = self.usual().await?;
+                self.begin(conn, permit).await
+            }
+            begun => begun.map(|()| self.begun(conn, permit)),
+        }
     }
 
     /// The same for what need not survive a power cut, so that SQLite does not wait for the disk.
@@ -397,11 +398,13 @@ impl Pool {
             return Err(sqlx::Error::Protocol(why));
         }
         let mut connection = self.read().await?;
-        let applied: Vec<(i64,)> =
-            sqlx::query_as("SELECT version FROM _sqlx_migrations ORDER BY version")
-                .fetch_all(&mut connection)
-                .await?;
-        Ok(applied
+        let mut applied = applied_versions(&mut connection).await;
+        if applied.is_err() && connection.is_lost() {
+            drop(connection);
+            connection = self.read().await?;
+            applied = applied_versions(&mut connection).await;
+        }
+        Ok(applied?
             .iter()
             .map(|(version,)| *version)
             .eq(MIGRATOR.iter().map(|m| m.version)))
@@ -409,17 +412,14 @@ impl Pool {
 
     /// How many connections there are, by what they do, and how many there may be.
     pub fn load(&self) -> [(&'static str, u64); 3] {
-        let (mut size, mut idle, mut most) = (0, 0, 0);
+        let (mut used, mut idle, mut limit) = (0, 0, 0);
         for pool in self.pools() {
-            size += u64::from(pool.size());
-            idle += pool.num_idle() as u64;
-            most += u64::from(pool.options().get_max_connections());
+            let [size, unused, max] = pool.load().map(|number| number as u64);
+            used += size.saturating_sub(unused);
+            idle += unused;
+            limit += max;
         }
-        [
-            ("used", size.saturating_sub(idle)),
-            ("idle", idle),
-            ("limit", most),
-        ]
+        [("used", used), ("idle", idle), ("limit", limit)]
     }
 
     /// Whether what goes to the server and comes from it is encrypted; so it is where there is no server.
@@ -439,7 +439,7 @@ impl Pool {
         Ok(encrypted > 0)
     }
 
-    fn pools(&self) -> impl Iterator<Item = &AnyPool> {
+    fn pools(&self) -> impl Iterator<Item = &Connections> {
         [
             Some(&self.connections),
             self.light.as_ref(),
@@ -451,9 +451,15 @@ impl Pool {
 
     /// Closes every connection. It waits a few seconds for those in use, and for the server.
     pub async fn shut(&self) {
-        let closed = join_all(self.pools().map(AnyPool::close));
+        let closed = join_all(self.pools().map(Connections::shut));
         let _ = timeout(self.timeouts.connect, closed).await;
     }
+}
+
+async fn applied_versions(db: &mut Conn) -> sqlx::Result<Vec<(i64,)>> {
+    sqlx::query_as("SELECT version FROM _sqlx_migrations ORDER BY version")
+        .fetch_all(db)
+        .await
 }
 
 /// The device and the number of a file.
@@ -472,58 +478,6 @@ fn file_id(path: &Path) -> Option<FileId> {
         let _ = path;
         None
     }
-}
-
-/// What a connection is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Session {
-    /// Requests.
-    Usual,
-    /// Writing what need not survive a power cut.
-    Light,
-    /// Work that may take long.
-    Long,
-}
-
-/// Sets a new connection up.
-async fn prepare(
-    connection: &mut AnyConnection,
-    engine: Engine,
-    timeouts: Timeouts,
-    session: Session,
-) -> sqlx::Result<()> {
-    let settings = match engine {
-        Engine::Sqlite => {
-            // In WAL mode the default, NORMAL, may lose the last commits in a power cut: a revoked token
-            // would be back.
-            let synchronous = match session {
-                Session::Light => "NORMAL",
-                Session::Usual | Session::Long => "FULL",
-            };
-            let lock = timeouts.lock.as_millis();
-            format!(
-                "PRAGMA busy_timeout = {lock}; PRAGMA synchronous = {synchronous}; {KEPT_PAGES}"
-            )
-        }
-        Engine::Postgres => {
-            let statement = match session {
-                Session::Long => Duration::ZERO,
-                Session::Usual | Session::Light => timeouts.statement,
-            };
-            // Here and not among the parameters that a connection starts with: PgBouncer refuses those.
-            // A statement outside a transaction takes the default isolation, which may be another.
-            format!(
-                "SET lock_timeout = '{}s'; SET statement_timeout = '{}s';
-                 SET idle_in_transaction_session_timeout = '{}s';
-                 SET default_transaction_isolation = 'read committed'",
-                timeouts.lock.as_secs(),
-                statement.as_secs(),
-                timeouts.idle_in_transaction.as_secs()
-            )
-        }
-    };
-    connection.execute(AssertSqlSafe(settings)).await?;
-    Ok(())
 }
 
 #[rocket::async_trait]

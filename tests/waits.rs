@@ -365,6 +365,32 @@ fn a_database_that_accepts_no_writes_is_not_ready() {
 }
 
 #[test]
+fn a_connection_that_ended_a_moment_ago_is_not_missed() {
+    let Some(postgres) = Postgres::get() else {
+        return;
+    };
+    rocket::async_test(async {
+        let url = postgres.database().await;
+        let app = "{token_cache=false,hash_memory_kib=8,hash_iterations=1}";
+        let server = Server::start_with(&url, &[("ROCKET_APP", app)]).await;
+        server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
+        let token = server.login("alice", "laptop").await;
+        for _ in 0..5 {
+            // Used just now, so that nobody asks them whether they still work.
+            let used = join_all((0..6).map(|_| server.me(&token))).await;
+            assert_eq!(used, [200; 6]);
+            terminate(&url).await;
+            assert_eq!(server.me(&token).await, 200, "{}", server.log());
+            terminate(&url).await;
+            let status = login(&server, "alice", "phone").await;
+            assert_eq!(status, 200, "{}", server.log());
+            terminate(&url).await;
+            assert_eq!(readyz(&server).await, 200, "{}", server.log());
+        }
+    });
+}
+
+#[test]
 fn a_file_that_was_moved_away_shows() {
     let folder = tempfile::tempdir().unwrap();
     rocket::async_test(async {

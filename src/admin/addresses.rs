@@ -58,8 +58,9 @@ async fn show(
     };
     let (now, mut db) = (now(), auth.pool().read().await?);
     let list = tokens.list(None, now);
-    let found: Page<Token> = list.page(&mut db, Start::First, TOKENS).await?;
-    let count = list.count(&mut db).await?;
+    let (found, count) = list
+        .page_and_count::<Token>(&mut db, Start::First, TOKENS)
+        .await?;
     let live = live.list(None, now).count(&mut db).await?;
     let logins: Page<Event> = events(Action::TokenIssued)
         .page(&mut db, Start::First, EVENTS)

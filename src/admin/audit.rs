@@ -161,8 +161,7 @@ async fn list(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Temp
     let list = filter.list();
     let from = start(&list, asked.after, asked.before);
     let mut db = auth.pool().read().await?;
-    let page = list.page(&mut db, from, PER_PAGE).await?;
-    let count = list.count(&mut db).await?;
+    let (page, count) = list.page_and_count(&mut db, from, PER_PAGE).await?;
     drop(db);
     let presets: Vec<_> = PRESETS
         .iter()

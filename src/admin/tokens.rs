@@ -23,7 +23,7 @@ use crate::error::{Error, FieldErrors};
 use crate::identity::address::Network;
 use crate::identity::device::is_version;
 use crate::identity::{TokenId, UserId, key};
-use crate::models::list::READ;
+use crate::models::list::COUNTED;
 use crate::models::token::list::{Filter, SOON, Sort, Status};
 use crate::models::token::{self, Kind, Token};
 use crate::models::{NEVER, now, stats, user};
@@ -281,10 +281,9 @@ async fn all(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Templ
     let sorting = Sorting::of(&ORDERS, &filter.sorts(), sorted, &query);
     let list = filter.list(sorted, now);
     let from = start(&list, asked.after, asked.before);
-    let page = list.page(&mut db, from, PER_PAGE).await?;
-    let count = list.count(&mut db).await?;
+    let (page, count) = list.page_and_count(&mut db, from, PER_PAGE).await?;
     let devices = match &filter.client {
-        Some(client) => stats::devices(&mut db, client, READ, DEVICES).await?,
+        Some(client) => stats::devices(&mut db, client, COUNTED, DEVICES).await?,
         None => vec![],
     };
     drop(db);

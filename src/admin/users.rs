@@ -184,8 +184,9 @@ async fn list(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Temp
     let list = filter.list(sorted, now);
     let from = start(&list, asked.after, asked.before);
     let mut db = auth.pool().read().await?;
-    let page = list.page::<Listed>(&mut db, from, PER_PAGE).await?;
-    let count = list.count(&mut db).await?;
+    let (page, count) = list
+        .page_and_count::<Listed>(&mut db, from, PER_PAGE)
+        .await?;
     drop(db);
     let content = context! {
         count: Counted::from(count),

@@ -15,19 +15,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{fmt, io, mem};
 
+use deadpool::managed::Object;
 use rocket::futures::future::{BoxFuture, ready};
 use rocket::futures::stream::{self, BoxStream};
 use rocket::futures::{FutureExt, StreamExt};
-use rocket::tokio::runtime::Handle;
 use rocket::tokio::time::timeout;
 use sqlx::any::{AnyConnectOptions, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::error::{DatabaseError, ErrorKind};
-use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sqlx::{
     Any, AnyConnection, Connection, Describe, Either, Error, Execute, Executor, SqlStr, raw_sql,
 };
 
 use super::Engine;
+use super::connections::Opener;
 
 /// A connection, of the pool or beside it. Models run their statements on `&mut Conn`.
 pub struct Conn {
@@ -38,12 +39,13 @@ pub struct Conn {
     stale: Arc<Stale>,
 }
 
-/// When a server last refused a change because the session may only read. Sessions that began before may
-/// have begun while it took no writes, and never take any.
+/// Which sessions are not to be used again. When a server refuses a change because the session may only read, those
+/// that began before may have begun while it took no writes, and never take any. When one session was ended by the
+/// server or the network, the others probably were, too.
 pub(super) struct Stale {
     start: Instant,
-    /// Milliseconds from the start.
-    refused_at: AtomicU64,
+    /// Sessions that began before, in milliseconds from the start.
+    before: AtomicU64,
     /// Whether no change was accepted since.
     refuses: AtomicBool,
 }
@@ -52,28 +54,33 @@ impl Stale {
     pub(super) fn new() -> Self {
         Self {
             start: Instant::now(),
-            refused_at: AtomicU64::new(0),
+            before: AtomicU64::new(0),
             refuses: AtomicBool::new(false),
         }
     }
 
     fn refused(&self) {
-        self.refused_at.store(self.now(), Ordering::Relaxed);
+        self.lost();
         self.refuses.store(true, Ordering::Relaxed);
+    }
+
+    /// A session has ended.
+    fn lost(&self) {
+        self.before.store(self.now(), Ordering::Relaxed);
     }
 
     /// A change was accepted. Others may have begun their session until just now.
     fn accepted(&self) {
         if self.refuses.swap(false, Ordering::Relaxed) {
-            self.refused_at.store(self.now(), Ordering::Relaxed);
+            self.lost();
         }
     }
 
     /// Whether a session of that age is to be closed.
     pub(super) fn is(&self, age: Duration) -> bool {
         let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        let refused_at = self.refused_at.load(Ordering::Relaxed);
-        refused_at > 0 && self.now().saturating_sub(age) <= refused_at
+        let before = self.before.load(Ordering::Relaxed);
+        before > 0 && self.now().saturating_sub(age) <= before
     }
 
     fn now(&self) -> u64 {
@@ -82,7 +89,7 @@ impl Stale {
 }
 
 enum Link {
-    Pooled(PoolConnection<Any>),
+    Pooled(Object<Opener>),
     Own(AnyConnection),
     Closed,
 }
@@ -129,8 +136,6 @@ enum Transaction {
 const TOO_MANY_CONNECTIONS: &str = "53300";
 /// SQLSTATE of a change in a transaction that may only read.
 const READ_ONLY: &str = "25006";
-/// How long a connection may take back to the pool; after that it is closed.
-const RETURN: Duration = Duration::from_secs(1);
 /// Between two looks at a server that works on a long statement, and for each look.
 const LOOK: Duration = Duration::from_secs(4);
 
@@ -142,7 +147,7 @@ impl State {
 
 impl Conn {
     pub(super) fn pooled(
-        connection: PoolConnection<Any>,
+        connection: Object<Opener>,
         engine: Engine,
         limit: Limit,
         stale: &Arc<Stale>,
@@ -250,6 +255,11 @@ impl Conn {
         self.state.is_in_transaction() && !self.is_broken()
     }
 
+    /// Whether the connection has ended. If that was the first statement, it may be tried on another.
+    pub fn is_lost(&self) -> bool {
+        self.state.broken
+    }
+
     fn is_broken(&self) -> bool {
         self.state.busy || self.state.broken
     }
@@ -259,11 +269,17 @@ impl Conn {
     /// # Errors
     /// The database failed.
     pub async fn close(mut self) -> sqlx::Result<()> {
-        let Link::Own(connection) = mem::replace(&mut self.link, Link::Closed) else {
-            return Ok(());
-        };
-        let closed = timeout(LOOK, connection.close()).await;
-        closed.unwrap_or_else(|_| Err(timed_out()))
+        match mem::replace(&mut self.link, Link::Closed) {
+            Link::Own(connection) => {
+                let closed = timeout(LOOK, connection.close()).await;
+                closed.unwrap_or_else(|_| Err(timed_out()))
+            }
+            pooled => {
+                // On drop it is looked at.
+                self.link = pooled;
+                Ok(())
+            }
+        }
     }
 
     /// The connection itself, its state and its limit, for one more statement.
@@ -291,14 +307,11 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        let Link::Pooled(connection) = &mut self.link else {
-            return;
-        };
-        if self.state.busy || self.state.broken || self.state.is_in_transaction() {
-            connection.close_on_drop();
-        } else if let Ok(runtime) = Handle::try_current() {
-            // sqlx asks the server whether the connection still works, and would wait for the answer without end.
-            runtime.spawn(timeout(RETURN, connection.return_to_pool()));
+        if (self.is_broken() || self.state.is_in_transaction())
+            && let Link::Pooled(connection) = mem::replace(&mut self.link, Link::Closed)
+        {
+            // It is closed, and the pool may open another.
+            drop(Object::take(connection));
         }
     }
 }
@@ -341,16 +354,30 @@ impl Watched<'_> {
                     self.stale.refused();
                     true
                 }
+                Some(database) if is_end_of_session(database) => {
+                    self.stale.lost();
+                    true
+                }
                 Some(database) => {
                     self.engine == Engine::Sqlite
                         && self.state.is_in_transaction()
                         && matches!(database.kind(), ErrorKind::Other)
                 }
-                None => !matches!(error, Error::RowNotFound | Error::ColumnDecode { .. }),
+                None if matches!(error, Error::RowNotFound | Error::ColumnDecode { .. }) => false,
+                None => {
+                    self.stale.lost();
+                    true
+                }
             };
         }
         result
     }
+}
+
+/// Whether PostgreSQL closes the connection after that error.
+fn is_end_of_session(error: &dyn DatabaseError) -> bool {
+    let error = error.try_downcast_ref::<PgDatabaseError>();
+    error.is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }
 
 impl Watch {

@@ -68,7 +68,7 @@ impl<'r> Responder<'r, 'r> for Dressed<'r> {
         }
         headers::apply(request, &mut response);
         if !observe::is_observed(request) {
-            observe::log(request, self.status);
+            observe::answered(request, self.status);
         }
         Ok(response)
     }

@@ -10,6 +10,7 @@ pub mod cors;
 pub mod deadline;
 pub mod drain;
 pub mod headers;
+pub mod lines;
 pub mod log;
 pub mod methods;
 pub mod metrics;

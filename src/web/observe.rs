@@ -7,6 +7,7 @@ use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::Status;
 use rocket::{Data, Request, Response};
 
+use super::log::{self, Answered};
 use super::methods::pattern_of;
 use super::metrics::Requests;
 use super::{client, request_id};
@@ -16,7 +17,7 @@ use crate::identity::UserId;
 ///
 /// It names the route, not the path: a path or a query may hold a key, and what a stranger types
 /// into them has no place in a log.
-pub fn log(request: &Request<'_>, status: Status) {
+pub fn answered(request: &Request<'_>, status: Status) {
     let duration = request
         .local_cache(|| Started(None))
         .0
@@ -24,28 +25,26 @@ pub fn log(request: &Request<'_>, status: Status) {
     if let Some(requests) = request.rocket().state::<Requests>() {
         requests.count(request, status, duration);
     }
-    if !tracing::enabled!(tracing::Level::INFO) {
+    if !log::has_requests() {
         return;
     }
     let duration_ms = duration.map_or(0.0, |duration| duration.as_secs_f64() * 1000.0);
-    let address = client::address_of(request);
     let asker = request.local_cache(|| Asker(OnceLock::new())).0.get();
-    tracing::info!(
-        method = request.method().as_str(),
-        route = pattern_of(request),
-        status = status.code,
-        duration_ms = (duration_ms * 10.0).round() / 10.0,
-        address = address.map(tracing::field::display),
-        user_id = asker.map(|(user, _)| tracing::field::display(user)),
-        client = asker.map(|(_, client)| client.as_str()),
-        request_id = request_id::of(request),
-        "request"
-    );
+    log::request(&Answered {
+        method: request.method().as_str(),
+        route: pattern_of(request),
+        status: status.code,
+        duration_ms: (duration_ms * 10.0).round() / 10.0,
+        address: client::address_of(request),
+        user_id: asker.map(|(user, _)| *user),
+        client: asker.map(|(_, client)| client.as_str()),
+        request_id: request_id::of(request),
+    });
 }
 
 /// Has the event say who asked: the user, and the client whose token that was.
 pub fn asked_by(request: &Request<'_>, user: UserId, client: &str) {
-    if tracing::enabled!(tracing::Level::INFO) {
+    if log::has_requests() {
         let asker = request.local_cache(|| Asker(OnceLock::new()));
         asker.0.get_or_init(|| (user, client.to_owned()));
     }
@@ -78,6 +77,6 @@ impl Fairing for Observer {
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
-        log(request, response.status());
+        answered(request, response.status());
     }
 }
