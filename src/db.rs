@@ -95,8 +95,8 @@ impl Engine {
     }
 }
 
-/// More connections than this only queue for SQLite's one writer.
-const SQLITE_CONNECTIONS: u32 = 8;
+/// More connections than this only queue for SQLite's one writer, and each holds some megabytes.
+const SQLITE_CONNECTIONS: u32 = 4;
 /// How long a command waits for a connection at most, so that it ends within 15 seconds.
 const FOR_COMMANDS: Duration = Duration::from_secs(4);
 /// Exports, bulk actions and the like that run at the same time.

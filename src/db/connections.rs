@@ -45,11 +45,6 @@ const TRUSTED: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_millis(100);
 /// Between two looks for connections that were unused for too long.
 const TIDYING: Duration = Duration::from_secs(10);
-/// Pages of SQLite's database that a connection keeps, in KiB (as a negative number): four times what it
-/// does by itself, so that with a million tokens, too, those that are looked up by and by find the same
-/// index pages there.
-const KEPT_PAGES: &str = "PRAGMA cache_size = -8192";
-
 impl Opener {
     /// Opens a connection and sets it up.
     pub(super) async fn open(&self) -> sqlx::Result<AnyConnection> {
@@ -69,9 +64,7 @@ impl Opener {
                     Session::Usual | Session::Long => "FULL",
                 };
                 let lock = timeouts.lock.as_millis();
-                format!(
-                    "PRAGMA busy_timeout = {lock}; PRAGMA synchronous = {synchronous}; {KEPT_PAGES}"
-                )
+                format!("PRAGMA busy_timeout = {lock}; PRAGMA synchronous = {synchronous}")
             }
             Engine::Postgres => {
                 let statement = match self.session {
