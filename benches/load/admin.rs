@@ -35,6 +35,28 @@ pub async fn measure(bench: &Bench<'_>, report: &mut Report) -> Outcome {
     Ok(())
 }
 
+/// The paths of all lists of a database, and of pages further down.
+pub async fn lists(database: &Database, server: &Server, cookie: &str) -> Outcome<Vec<String>> {
+    let client = no_browser()?;
+    let first = pages::all(database).await?;
+    let mut paths = first.clone();
+    for path in &first {
+        let mut at = path.clone();
+        for _ in 0..2 {
+            let (page, _) = server.page(&client, &at, cookie).await?;
+            let Some(next) = pages::link(&page, "next") else {
+                break;
+            };
+            let list = path.split('?').next().unwrap_or_default();
+            at = format!("{list}{next}");
+            paths.push(at.clone());
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    Ok(paths)
+}
+
 struct Lists<'a> {
     database: &'a Database,
     options: &'a Options,
@@ -46,7 +68,7 @@ impl<'a> Lists<'a> {
     /// Measures and gives the slowest list with its 99th percentile in milliseconds.
     async fn measure(&self, report: &mut Report) -> Outcome<(String, f64)> {
         let Database { engine, size, .. } = self.database;
-        let mut paths = self.offered(pages::all(self.database).await?).await?;
+        let mut paths = lists(self.database, self.server, &self.cookie).await?;
         // A run may be over before all had their turn.
         paths.shuffle(&mut rand::rng());
         let slowest = self.slowest(&paths).await?;
@@ -77,27 +99,6 @@ impl<'a> Lists<'a> {
         let slow = slow.ok_or("there are no lists")?;
         report.measured(*engine, &what(&each[slow]), &apart[slow], None);
         Ok((slowest[slow].clone(), p99(&apart[slow])))
-    }
-
-    /// The first pages, and the second and third that they lead to.
-    async fn offered(&self, first: Vec<String>) -> Outcome<Vec<String>> {
-        let client = no_browser()?;
-        let mut paths = first.clone();
-        for path in &first {
-            let mut at = path.clone();
-            for _ in 0..2 {
-                let (page, _) = self.server.page(&client, &at, &self.cookie).await?;
-                let Some(next) = pages::link(&page, "next") else {
-                    break;
-                };
-                let list = path.split('?').next().unwrap_or_default();
-                at = format!("{list}{next}");
-                paths.push(at.clone());
-            }
-        }
-        paths.sort();
-        paths.dedup();
-        Ok(paths)
     }
 
     /// The lists that take longest, by the median of some requests for each.

@@ -10,12 +10,14 @@
 //! that is no success ends the whole run: the figures of errors are worthless.
 
 mod admin;
+mod bare;
 mod database;
 mod figures;
 mod guard;
 mod logins;
 mod machine;
 mod memory;
+mod mixed;
 // Of the tests' support: where binaries are.
 #[allow(dead_code)]
 #[path = "../../tests/support/needs.rs"]
@@ -33,6 +35,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use database::{Database, Place, SMALL};
+use multitoken::db::Engine;
 use multitoken::web::templates::grouped;
 use options::{Options, Section};
 use report::Report;
@@ -54,11 +57,18 @@ pub struct Bench<'a> {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if let Some(port) = options.bare {
+        return exit_code(rocket::execute(bare::serve(port)));
+    }
     if !options.bench || options.test {
         println!("load: not measured; that takes cargo bench --bench load");
         return ExitCode::SUCCESS;
     }
-    match rocket::execute(run(&options)) {
+    exit_code(rocket::execute(run(&options)))
+}
+
+fn exit_code(done: Outcome) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -86,6 +96,9 @@ async fn run(options: &Options) -> Outcome {
             large: place.database(options, options.tokens()).await?,
         };
         bench.run(&mut report).await?;
+    }
+    if options.wants(Section::Mixed) && options.engines().contains(&Engine::Sqlite) {
+        mixed::measure(options, &mut report).await?;
     }
     let text = report.markdown(&machine::description()?, &how(options));
     println!("{text}");

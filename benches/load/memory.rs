@@ -28,7 +28,7 @@ pub async fn measure(bench: &Bench<'_>, report: &mut Report) -> Outcome {
         number(known)
     );
     let peak = server.peak()?;
-    report.hold(engine, &what, peak, Unit::Megabytes, Bound::AtMost(200.0));
+    report.hold(engine, &what, peak, Unit::Megabytes, Bound::AtMost(150.0));
 
     login(&server, large, HAMMERS, options)?
         .start(options.seconds())?

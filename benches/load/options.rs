@@ -29,6 +29,9 @@ pub struct Options {
     /// Runs of each kind, of which the median counts [default: 5; with --quick 2]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=101))]
     rounds: Option<u32>,
+    /// Minutes that everything is done at once [default: 20; with --quick 1]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=600))]
+    minutes: Option<u32>,
     /// Make the databases anew, as is done where the figures are to be kept
     #[arg(long)]
     pub fresh: bool,
@@ -41,6 +44,9 @@ pub struct Options {
     /// Given by `cargo bench`; without it, as with `cargo test --benches`, nothing is measured
     #[arg(long, hide = true)]
     pub bench: bool,
+    /// Be the bare application, on that port: this program starts itself so
+    #[arg(long, hide = true)]
+    pub bare: Option<u16>,
     /// Given by whoever wants to know whether a bench runs at all
     #[arg(long, hide = true)]
     pub test: bool,
@@ -65,6 +71,8 @@ pub enum Section {
     Admin,
     /// Memory under load
     Memory,
+    /// Memory after everything at once for a long while, on SQLite
+    Mixed,
 }
 
 impl Options {
@@ -98,6 +106,11 @@ impl Options {
         self.seconds().div_ceil(3)
     }
 
+    /// Minutes of everything at once.
+    pub fn minutes(&self) -> u32 {
+        self.minutes.unwrap_or(if self.quick { 1 } else { 20 })
+    }
+
     /// Runs of each kind.
     pub fn rounds(&self) -> u32 {
         self.rounds.unwrap_or(if self.quick { 2 } else { 5 })
@@ -110,7 +123,8 @@ impl Options {
             || !self.section.is_empty()
             || self.tokens.is_some()
             || self.seconds.is_some()
-            || self.rounds.is_some();
+            || self.rounds.is_some()
+            || self.minutes.is_some();
         self.write || !narrowed
     }
 }

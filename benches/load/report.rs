@@ -74,7 +74,7 @@ impl Report {
         let _ = writeln!(self.held, "{row}");
     }
 
-    /// Notes the runs of one kind of load; `ratio` is what its rate is to that of `/healthz`.
+    /// Notes the runs of one kind of load; `ratio` is what its rate is to that of the bare application.
     pub fn measured(&mut self, engine: Engine, what: &str, runs: &[Run], ratio: Option<f64>) {
         let rate = median(runs.iter().map(Run::rate));
         let p50 = median(runs.iter().map(Run::p50));
@@ -113,7 +113,7 @@ impl Report {
         if !self.measured.is_empty() {
             let _ = write!(
                 text,
-                "\n## Measured\n\n| what | on | requests/s | ÷ `/healthz` | p50 | p99 |\n\
+                "\n## Measured\n\n| what | on | requests/s | ÷ bare | p50 | p99 |\n\
                  | --- | --- | --- | --- | --- | --- |\n{}",
                 self.measured
             );

@@ -60,6 +60,10 @@ impl Server {
         let port = free_port()?;
         let mut command = command(&database.url, settings);
         command.env("ROCKET_PORT", port.to_string());
+        Self::started(command, port, &format!("the server on {}", database.url))
+    }
+
+    fn started(mut command: Command, port: u16, what: &str) -> Outcome<Self> {
         let start = Instant::now();
         let process = command.stderr(Stdio::null()).spawn()?;
         let mut server = Self {
@@ -69,15 +73,24 @@ impl Server {
         };
         while !is_healthy(port) {
             if let Some(code) = server.process.try_wait()? {
-                return Err(format!("the server on {} ended: {code}", database.url).into());
+                return Err(format!("{what} ended: {code}").into());
             }
             if start.elapsed() > PATIENCE {
-                return Err(format!("the server on {} does not answer", database.url).into());
+                return Err(format!("{what} does not answer").into());
             }
             sleep(PAUSE);
         }
         server.start_up = start.elapsed();
         Ok(server)
+    }
+
+    /// Starts the bare application ([`crate::bare`]).
+    pub fn bare() -> Outcome<Self> {
+        let port = free_port()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--bare", &port.to_string()]);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Self::started(command, port, "the bare application")
     }
 
     /// Memory that it holds now, in MB (a million bytes).

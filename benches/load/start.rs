@@ -3,6 +3,8 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use multitoken::db::Engine;
+
 use crate::figures::median;
 use crate::report::{Bound, Report, Unit};
 use crate::server::{Server, Settings};
@@ -23,10 +25,14 @@ pub fn measure(bench: &Bench<'_>, report: &mut Report) -> Outcome {
         memory.push(server.resident()?);
     }
     let time = median(times);
+    let most = Bound::AtMost(match engine {
+        Engine::Sqlite => 50.0,
+        Engine::Postgres => 100.0,
+    });
     let what = "start to the first answer, migrated database";
-    report.hold(engine, what, time, Unit::Milliseconds, Bound::AtMost(150.0));
+    report.hold(engine, what, time, Unit::Milliseconds, most);
     let memory = median(memory);
     let what = "resident memory at rest";
-    report.hold(engine, what, memory, Unit::Megabytes, Bound::AtMost(40.0));
+    report.hold(engine, what, memory, Unit::Megabytes, Bound::AtMost(35.0));
     Ok(())
 }
