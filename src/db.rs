@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use deadpool::managed::Object;
 use rocket::Config;
 use rocket::fairing::AdHoc;
 use rocket::figment::Figment;
@@ -235,6 +236,15 @@ impl Pool {
         self.usual().await
     }
 
+    /// A connection for one reading statement that may be tried again: it may have ended since it was last used
+    /// ([`Conn::is_lost`]). That saves a way to PostgreSQL and back.
+    ///
+    /// # Errors
+    /// As [`Pool::read`].
+    pub async fn read_untested(&self) -> sqlx::Result<Conn> {
+        Ok(self.lent(self.connections.get().await?))
+    }
+
     async fn usual(&self) -> sqlx::Result<Conn> {
         let mut conn = self.acquire(&self.connections).await?;
         if self.usual == Session::Long {
@@ -282,12 +292,11 @@ impl Pool {
     }
 
     async fn acquire(&self, pool: &Connections) -> sqlx::Result<Conn> {
-        Ok(Conn::pooled(
-            pool.get().await?,
-            self.engine,
-            self.limit(),
-            &self.stale,
-        ))
+        Ok(self.lent(pool.get_alive().await?))
+    }
+
+    fn lent(&self, connection: Object<Opener>) -> Conn {
+        Conn::pooled(connection, self.engine, self.limit(), &self.stale)
     }
 
     fn limit(&self) -> Limit {
@@ -305,15 +314,8 @@ impl Pool {
     /// not free within `lock_timeout`.
     pub async fn write(&self) -> sqlx::Result<Write> {
         let permit = self.queue().await?;
-        let mut conn = self.usual().await?;
-        match conn.begin().await {
-            Err(_) if conn.is_lost() => {
-                drop(conn);
-                let conn = self.usual().await?;
-                self.begin(conn, permit).await
-            }
-            begun => begun.map(|()| self.begun(conn, permit)),
-        }
+        let conn = self.usual().await?;
+        self.begin(conn, permit).await
     }
 
     /// The same for what need not survive a power cut, so that SQLite does not wait for the disk.
@@ -398,13 +400,11 @@ impl Pool {
             return Err(sqlx::Error::Protocol(why));
         }
         let mut connection = self.read().await?;
-        let mut applied = applied_versions(&mut connection).await;
-        if applied.is_err() && connection.is_lost() {
-            drop(connection);
-            connection = self.read().await?;
-            applied = applied_versions(&mut connection).await;
-        }
-        Ok(applied?
+        let applied: Vec<(i64,)> =
+            sqlx::query_as("SELECT version FROM _sqlx_migrations ORDER BY version")
+                .fetch_all(&mut connection)
+                .await?;
+        Ok(applied
             .iter()
             .map(|(version,)| *version)
             .eq(MIGRATOR.iter().map(|m| m.version)))
@@ -454,12 +454,6 @@ impl Pool {
         let closed = join_all(self.pools().map(Connections::shut));
         let _ = timeout(self.timeouts.connect, closed).await;
     }
-}
-
-async fn applied_versions(db: &mut Conn) -> sqlx::Result<Vec<(i64,)>> {
-    sqlx::query_as("SELECT version FROM _sqlx_migrations ORDER BY version")
-        .fetch_all(db)
-        .await
 }
 
 /// The device and the number of a file.

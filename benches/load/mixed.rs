@@ -2,7 +2,6 @@
 
 use multitoken::db::Engine;
 use rocket::tokio::task::block_in_place;
-use serde_json::json;
 
 use crate::admin::lists;
 use crate::database::Place;
@@ -10,7 +9,7 @@ use crate::guard::me;
 use crate::logins::login;
 use crate::report::{Bound, Report, Unit};
 use crate::server::{Server, Settings, no_browser};
-use crate::wrk::{Load, Requests, get, post};
+use crate::wrk::{Load, Requests, get};
 use crate::{Outcome, options::Options};
 
 /// Tokens that make a file of 400 MB, with their events.
@@ -18,10 +17,10 @@ const SEEDED: u32 = 80_000;
 /// Requests of each kind under way at a time, and logins, which hash.
 const ABREAST: u32 = 8;
 const LOGINS: u32 = 2;
-/// Notes that are written and listed, by the owners of so many tokens.
-const AUTHORS: usize = 200;
+/// Tokens whose users list their own.
+const OWNERS: usize = 2_000;
 
-/// Sends guarded requests, logins, notes and the admin's lists for so many minutes.
+/// Sends guarded requests, logins, and the lists of users and of admins for so many minutes.
 pub async fn measure(options: &Options, report: &mut Report) -> Outcome {
     let database = Place::Sqlite.database(options, SEEDED).await?;
     let server = Server::start(&database, Settings::Default)?;
@@ -29,16 +28,11 @@ pub async fn measure(options: &Options, report: &mut Report) -> Outcome {
     let paths = lists(&database, &server, &cookie).await?;
     let header = [("Cookie", cookie.as_str())];
     let pages: Vec<String> = paths.iter().map(|path| get(path, &header)).collect();
-    let notes: Vec<String> = database.known[..AUTHORS]
+    let own: Vec<String> = database.known[..OWNERS]
         .iter()
-        .flat_map(|token| {
+        .map(|token| {
             let bearer = format!("Bearer {token}");
-            let headers = [
-                ("Authorization", bearer.as_str()),
-                ("Content-Type", "application/json"),
-            ];
-            let note = json!({"text": "a note"}).to_string();
-            [post("/notes/", &headers, &note), get("/notes/", &headers)]
+            get("/auth/tokens/", &[("Authorization", &bearer)])
         })
         .collect();
     let load = |what: &str, requests: &[String]| -> Outcome<Load<'_>> {
@@ -59,7 +53,7 @@ pub async fn measure(options: &Options, report: &mut Report) -> Outcome {
         )?,
         login(&server, &database, LOGINS, options)?,
         load("the admin's lists", &pages)?,
-        load("notes", &notes)?,
+        load("the users' own tokens", &own)?,
     ];
     let seconds = options.minutes() * 60;
     let running = loads.iter().map(|load| load.start(seconds));
@@ -72,7 +66,7 @@ pub async fn measure(options: &Options, report: &mut Report) -> Outcome {
     // wrk takes being sent away for a success: the session has to be good still.
     server.page(&no_browser()?, &paths[0], &cookie).await?;
     let what = format!(
-        "resident memory after {} min of guarded requests, logins, notes and the admin's lists at once",
+        "resident memory after {} min of guarded requests, logins, and the lists of users and of admins at once",
         options.minutes()
     );
     let held = server.resident()?;

@@ -65,7 +65,7 @@ impl Stale {
     }
 
     /// A session has ended.
-    fn lost(&self) {
+    pub(super) fn lost(&self) {
         self.before.store(self.now(), Ordering::Relaxed);
     }
 
@@ -208,6 +208,24 @@ impl Conn {
         .await
     }
 
+    /// Begins a transaction that only reads, and sees the database as it is at its first statement. There is
+    /// nothing to lose where it is dropped.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn begin_reading(&mut self) -> sqlx::Result<()> {
+        self.begin_with(match self.engine {
+            Engine::Sqlite => "BEGIN",
+            Engine::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        })
+        .await
+    }
+
+    /// Which engine it leads to.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
     pub(super) async fn begin_with(&mut self, sql: &'static str) -> sqlx::Result<()> {
         raw_sql(sql).execute(&mut *self).await?;
         self.state.transaction = Transaction::Open;
@@ -251,7 +269,8 @@ impl Conn {
         Ok(())
     }
 
-    pub(super) fn is_in_transaction(&self) -> bool {
+    /// Whether a transaction is open.
+    pub fn is_in_transaction(&self) -> bool {
         self.state.is_in_transaction() && !self.is_broken()
     }
 

@@ -1,7 +1,8 @@
 //! A pool's connections: how they are opened, and which of them are lent again.
 //!
 //! The pool is not sqlx's, which asks the database before it lends a connection and again when it takes one back.
-//! Without the token cache that took most of a guarded request's time.
+//! Without the token cache that took most of a guarded request's time. Here those ask on PostgreSQL that can't try
+//! again on another connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,9 +39,6 @@ pub(super) enum Session {
     Long,
 }
 
-/// A connection that was unused for so long is asked whether it still works before it is lent. A busy one proves it
-/// all the time. A file does not disconnect.
-const TRUSTED: Duration = Duration::from_millis(100);
 /// Between two attempts to connect to a server that is full or starting.
 const RETRY: Duration = Duration::from_millis(100);
 /// Between two looks for connections that were unused for too long.
@@ -96,14 +94,11 @@ impl Manager for Opener {
 
     async fn recycle(
         &self,
-        connection: &mut AnyConnection,
+        _: &mut AnyConnection,
         metrics: &Metrics,
     ) -> RecycleResult<sqlx::Error> {
         if self.stale.is(metrics.age()) {
             return Err(RecycleError::message("it began before the server changed"));
-        }
-        if self.engine == Engine::Postgres && metrics.last_used() > TRUSTED {
-            connection.ping().await?;
         }
         Ok(())
     }
@@ -158,22 +153,41 @@ impl Connections {
         });
     }
 
-    /// Lends a connection.
+    /// Lends a connection, which may have ended since it was last used.
     pub(super) async fn get(&self) -> sqlx::Result<Object<Opener>> {
+        let lent = time::timeout(self.opener().timeouts.connect, self.lend()).await;
+        lent.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+
+    /// Lends a connection that has just answered. A file does not disconnect.
+    pub(super) async fn get_alive(&self) -> sqlx::Result<Object<Opener>> {
+        if self.opener().engine == Engine::Sqlite {
+            return self.get().await;
+        }
         let lending = async {
             loop {
-                match self.0.get().await {
-                    Ok(connection) => return Ok(connection),
-                    Err(PoolError::Backend(error)) if is_passing(&error) => {
-                        time::sleep(RETRY).await;
-                    }
-                    Err(PoolError::Backend(error)) => return Err(error),
-                    Err(_) => return Err(sqlx::Error::PoolClosed),
+                let mut connection = self.lend().await?;
+                let is_new = Object::metrics(&connection).recycle_count == 0;
+                if is_new || connection.ping().await.is_ok() {
+                    return Ok(connection);
                 }
+                self.opener().stale.lost();
+                drop(Object::take(connection));
             }
         };
-        let lent = time::timeout(self.0.manager().timeouts.connect, lending).await;
+        let lent = time::timeout(self.opener().timeouts.connect, lending).await;
         lent.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+
+    async fn lend(&self) -> sqlx::Result<Object<Opener>> {
+        loop {
+            match self.0.get().await {
+                Ok(connection) => return Ok(connection),
+                Err(PoolError::Backend(error)) if is_passing(&error) => time::sleep(RETRY).await,
+                Err(PoolError::Backend(error)) => return Err(error),
+                Err(_) => return Err(sqlx::Error::PoolClosed),
+            }
+        }
     }
 
     pub(super) fn opener(&self) -> &Opener {

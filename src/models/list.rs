@@ -11,7 +11,7 @@ use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
 use super::condition::{Condition, Statement, Value};
-use crate::db::Conn;
+use crate::db::{Conn, Engine};
 
 /// Rows that a page reads at most.
 pub const READ: i64 = 5000;
@@ -76,22 +76,6 @@ impl Span {
         let mut span = Self::between(first, end);
         FIRST.clone_into(&mut span.to.id);
         span
-    }
-
-    /// Cuts the span so that a row is its last, in the order in which it is read.
-    fn end_with(&mut self, last: &Cursor, falling: bool) {
-        let mut last = last.clone();
-        if falling {
-            // Right before the id: the character before its last one, and what sorts after everything.
-            let end = last.id.pop().map(u32::from);
-            let before = end.and_then(|char| char::from_u32(char.saturating_sub(1)));
-            last.id.extend(before);
-            last.id.push('~');
-            self.from = last;
-        } else {
-            last.id.push(' ');
-            self.to = last;
-        }
     }
 
     /// Of the rows with one key, those whose ids lie between these.
@@ -260,25 +244,43 @@ impl List {
     where
         T: Send + Unpin + for<'r> FromRow<'r, AnyRow>,
     {
+        // What matches and where reading ends are two statements: rows that come in between must not push out others
+        // that stay.
+        let is_apart = !self.filters.is_empty() && !db.is_in_transaction();
+        if is_apart {
+            db.begin_reading().await?;
+        }
+        let read = self.read_spans(db, place, backward, size).await?;
+        if is_apart {
+            db.commit().await?;
+        }
+        Ok(read)
+    }
+
+    async fn read_spans<T>(
+        &self,
+        db: &mut Conn,
+        place: Option<&Cursor>,
+        backward: bool,
+        size: usize,
+    ) -> sqlx::Result<(Vec<Placed<T>>, Option<Cursor>)>
+    where
+        T: Send + Unpin + for<'r> FromRow<'r, AnyRow>,
+    {
         let falling = self.descending != backward;
         let mut rows: Vec<Placed<T>> = vec![];
-        for mut span in self.ahead(place, falling) {
+        for span in self.ahead(place, falling) {
             let missing = i64::try_from(size + 1 - rows.len()).unwrap_or(READ);
-            // First where reading ends, and then what matches up to there: rows may come and go in between, and none
-            // that stays must be passed over.
             let (mut end, mut read) = (None, missing);
             if !self.filters.is_empty() {
                 end = self.end_of_reading(db, &span, falling).await?;
-                read = READ + READ / 10;
-            }
-            if let Some(end) = &end {
-                span.end_with(end, falling);
+                read = READ;
             }
             let mut statement = Statement::default();
             let (place, columns) = (self.placed(), &self.columns);
             statement.push(&format!("SELECT {place}, {columns} FROM ("), []);
             let all = self.table.rows;
-            self.push_inner(&mut statement, all, &span, falling, read);
+            self.push_inner(&mut statement, db.engine(), all, &span, falling, read);
             statement.push(") AS t WHERE ", []);
             statement.push_all(&self.filters);
             statement.push(" LIMIT ?", [missing.into()]);
@@ -301,7 +303,7 @@ impl List {
         statement.push(&format!("SELECT {} FROM (", self.placed()), []);
         // Of the index alone: fetching the rows takes ten times as long.
         let id = format!("{} AS id", self.table.id);
-        self.push_inner(&mut statement, &id, span, falling, READ + 1);
+        self.push_inner(&mut statement, db.engine(), &id, span, falling, READ + 1);
         statement.push(") AS t LIMIT 2 OFFSET ?", [(READ - 1).into()]);
         let mut ends: Vec<Cursor> = statement.fetch(db).await?;
         Ok((ends.len() == 2).then(|| ends.swap_remove(0)))
@@ -339,20 +341,17 @@ impl List {
     /// The database failed.
     pub async fn count(&self, db: &mut Conn) -> sqlx::Result<Count> {
         let (mut met, mut cut) = (0, false);
-        for mut span in self.ahead(None, self.descending) {
+        for span in self.ahead(None, self.descending) {
             let mut most = COUNTED + 1;
             if !self.filters.is_empty() {
                 let end = self.end_of_reading(db, &span, self.descending).await?;
-                if let Some(end) = &end {
-                    span.end_with(end, self.descending);
-                }
-                cut = end.is_some();
-                most = READ;
+                (cut, most) = (end.is_some(), READ);
             }
             let mut statement = Statement::default();
             statement.push("SELECT COUNT(*) FROM (", []);
             let all = self.table.rows;
-            self.push_inner(&mut statement, all, &span, self.descending, most);
+            let engine = db.engine();
+            self.push_inner(&mut statement, engine, all, &span, self.descending, most);
             statement.push(") AS t WHERE ", []);
             statement.push_all(&self.filters);
             let counts: Vec<(i64,)> = statement.fetch(db).await?;
@@ -371,6 +370,7 @@ impl List {
     fn push_inner(
         &self,
         statement: &mut Statement,
+        engine: Engine,
         columns: &str,
         span: &Span,
         falling: bool,
@@ -386,6 +386,16 @@ impl List {
         ) = (self.table, span);
         let ids = [first, last].map(|place| Value::from(place.id.as_str()));
         if let (Some(key), Some(low), Some(high)) = (self.key, &first.key, &last.key) {
+            if engine == Engine::Postgres && low == high {
+                // It reads to the end of the key where a row of columns is compared, whatever the id. Where the key is said
+                // to be equal, it takes the order for that of the ids, and walks the primary key.
+                let sql = format!(
+                    "SELECT {key} AS list_key, {columns} FROM {from} WHERE {key} = ANY (ARRAY[?]) AND {id} > ? AND {id} < ?
+                     ORDER BY {key} {way}, {id} {way} LIMIT ?"
+                );
+                let [from, to] = ids;
+                return statement.push(&sql, [low.clone(), from, to, limit.into()]);
+            }
             let sql = format!(
                 "SELECT {key} AS list_key, {columns} FROM {from} WHERE ({key}, {id}) > (?, ?) AND ({key}, {id}) < (?, ?)
                  ORDER BY {key} {way}, {id} {way} LIMIT ?"
