@@ -35,7 +35,7 @@ pub struct Options {
     /// Make the databases anew, as is done where the figures are to be kept
     #[arg(long)]
     pub fresh: bool,
-    /// Where the databases are kept from one time to the next, some 14 GB
+    /// Where the databases are kept from one time to the next, some 20 GB
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench"))]
     pub folder: PathBuf,
     /// Write benches/RESULTS.md, as a full run does by itself

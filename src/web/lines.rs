@@ -34,7 +34,7 @@ struct Waiting {
     ended: bool,
 }
 
-/// Waits until what is left is written when it is dropped, or for [`END`].
+/// When it is dropped, it waits a second at most until what is left is written.
 pub struct Writing {
     lines: Lines,
     done: Receiver<()>,
