@@ -5,12 +5,9 @@
 //! each step of it visited: more than half of a large table is too much. SQLite has plans alone; there it
 //! is the way to a table that counts, see [`sqlite`].
 //!
-//! The tables are large enough for a planner to prefer indexes, and for what stops by design after 10,000
-//! or 20,000 rows to stop before the half. All that a request or the upkeep does is covered, and lists both
-//! put in order and walked; the command line is not, and neither is what only shows in a larger table: a
-//! condition that finds more than the 20,000 or 300,000 rows of `src/models/search.rs` while another
-//! hides most of them (`unused=1&sort=-expires`, which the page does not offer, reads all that is unused).
-//! Such lists are timed by `benches/load`, on a million tokens.
+//! The tables are large enough for a planner to prefer indexes, and for a list, which stops after 5,000 rows, to stop
+//! before the half. All that a request or the upkeep does is covered; the command line is not. `benches/load` times
+//! the lists on a million tokens.
 
 mod plan;
 mod postgres;

@@ -30,6 +30,8 @@ pub const SETTINGS: [(&str, &str); 10] = [
 ];
 /// Rows of a table that may be read at once.
 const SMALL: f64 = 10_000.0;
+/// Pages of an index that 5,000 rows stand on, and some more.
+const MOST_PAGES: f64 = 200.0;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Has everything explained that is sent by whoever connects from now on.
@@ -152,15 +154,14 @@ impl Schema {
         (visited > rows / 2.0).then(|| format!("{kind}: {visited} of {rows} rows of {table}"))
     }
 
-    /// More than half of an index. Rows that it leaves out by what it holds are not counted, so its pages
-    /// are; not those of the table, one for each row at most.
+    /// More than half of an index, or than a list needs. Rows that it leaves out by what it holds are not counted, so
+    /// its pages are; not those of the table, one for each row at most.
     fn skips_too_much(&self, node: &Value) -> Option<String> {
         let condition = &node["Index Cond"];
-        // Values that are looked up one by one: many pages, and the same ones again and again.
-        if condition
-            .as_str()
-            .is_some_and(|text| text.contains("= ANY"))
-        {
+        // Several values are looked up one by one: many pages, and the same ones again and again.
+        let list = condition.as_str()?.split_once("= ANY (");
+        let list = list.and_then(|(_, list)| list.split(')').next());
+        if list.is_some_and(|list| list.contains(',') || list.starts_with('$')) {
             return None;
         }
         let index = node["Index Name"].as_str()?;
@@ -171,7 +172,7 @@ impl Schema {
         let touched = number(node, "Shared Hit Blocks") + number(node, "Shared Read Blocks");
         let touched = (touched - visited(node)) / number(node, "Actual Loops").max(1.0);
         let what = || format!("{touched} of {pages} pages of {index} for {condition}");
-        (touched > pages / 2.0).then(what)
+        (touched > (pages / 2.0).min(MOST_PAGES)).then(what)
     }
 }
 

@@ -327,6 +327,8 @@ impl<'a> Tour<'a> {
         let today = time::OffsetDateTime::now_utc().date();
         let then = today - time::Duration::days(60);
         let (from, to) = (format!("from={then}"), format!("to={then}"));
+        // Nearly all events are older.
+        let lately = today - time::Duration::days(2);
         let subject = actor.replace("actor", "subject");
         let client = form(&[("client", &self.cast.client)]);
         let token = format!("token={}", self.cast.tokens[0]);
@@ -357,6 +359,8 @@ impl<'a> Tour<'a> {
             &format!("{subject}&{actor}"),
             &format!("action=token.issued&{actor}"),
             &format!("action=token.issued&{from}"),
+            &format!("action=token.issued&from={lately}&to={lately}"),
+            "action=token.issued&via=server",
             &format!("{actor}&{to}"),
         ] {
             self.turn_pages(&format!("/admin/audit?&{filter}")).await;
