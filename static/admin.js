@@ -413,22 +413,9 @@ function replace(results, found, page, url) {
   enliven(results);
 }
 
-// The browser that was signed in here before learns why it is asked again.
-function tellExpiry() {
-  if (document.querySelector(".bar")) return sessionStorage.setItem("signed-in", "1");
-  const wasSignedIn = sessionStorage.getItem("signed-in");
-  // Signing out leads to the page without a way back.
-  sessionStorage.removeItem("signed-in");
-  const status = document.querySelector("main.alone > [role=status]");
-  if (!status || !wasSignedIn || !new URLSearchParams(location.search).has("next")) return;
-  document.querySelector("main.alone > .faint").hidden = true;
-  status.append(make("p", { className: "alert warn", textContent: "Your session has expired. Sign in to go back to where you were." }));
-}
-
 function begin() {
   enliven(document);
   tellZone();
-  tellExpiry();
   document.querySelector("[data-flash]")?.focus({ preventScroll: true });
 }
 

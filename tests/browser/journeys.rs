@@ -238,6 +238,7 @@ fn an_expired_session_says_so_and_signing_in_leads_back_to_the_list() {
             tab.click_text("dialog", "Sign in").await;
         }
         tab.reads("main.alone", "Your session has expired.").await;
+        tab.has(1, "main.alone .alert").await;
         visit.enter("root", PASSWORD).await;
         if !visit.script {
             // The question was a page of its own.
