@@ -41,6 +41,8 @@ pub(super) enum Session {
 
 /// Between two attempts to connect to a server that is full or starting.
 const RETRY: Duration = Duration::from_millis(100);
+/// How long a connection may take to be closed.
+const PARTING: Duration = Duration::from_secs(1);
 /// Between two looks for connections that were unused for too long.
 const TIDYING: Duration = Duration::from_secs(10);
 impl Opener {
@@ -135,16 +137,17 @@ impl Connections {
                 let Some(pool) = pool.upgrade().filter(|pool| !pool.is_closed()) else {
                     return;
                 };
+                let pool = Self(pool);
                 if let Some(idle) = idle {
                     let mut kept = 0;
-                    let removed = pool.retain(|_, metrics| {
+                    let removed = pool.0.retain(|_, metrics| {
                         kept += 1;
                         kept <= min || metrics.last_used() < idle
                     });
                     close(removed.removed).await;
                 }
                 let mut opened = vec![];
-                while pool.status().size < min
+                while pool.0.status().size < min
                     && let Ok(connection) = pool.get().await
                 {
                     opened.push(connection);
@@ -213,9 +216,10 @@ impl Connections {
     }
 }
 
+/// A server that no longer answers is told nothing.
 async fn close(connections: Vec<AnyConnection>) {
     for connection in connections {
-        let _ = connection.close().await;
+        let _ = time::timeout(PARTING, connection.close()).await;
     }
 }
 
