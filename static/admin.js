@@ -117,11 +117,12 @@ function countTicks(root) {
     const more = make("button", { type: "button", className: "plain", hidden: true });
     if (everything) {
       everything.hidden = true;
-      more.textContent = `Select all ${everything.dataset.all} that match`;
+      const matches = ["all", everything.dataset.all, "that match"].filter(Boolean).join(" ");
+      more.textContent = `Select ${matches}`;
       form.querySelector(".bulk").append(more);
       more.addEventListener("click", () => {
         form.dataset.everything = "";
-        words.textContent = `All ${everything.dataset.all} that match are selected`;
+        words.textContent = `${matches.replace("a", "A")} are selected`;
         more.hidden = true;
       });
     }

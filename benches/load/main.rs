@@ -112,7 +112,7 @@ impl Bench<'_> {
     async fn run(&self, report: &mut Report) -> Outcome {
         for Database { engine, rows, .. } in [&self.small, &self.large] {
             report.remark(&format!(
-                "{}: {} users, {} tokens, {} lines of the trail.",
+                "{}: {} users, {} tokens, {} audit events.",
                 engine.name(),
                 grouped(rows.users),
                 grouped(rows.tokens),

@@ -74,7 +74,7 @@ async fn show(
         network: network.to_string(),
         is_network: network.single().is_none(),
         around: around.map(|network| network.to_string()),
-        count: Counted::from(count),
+        count: count.map(Counted::from),
         live: Counted::from(live),
         more: found.next.is_some(),
         tokens: TokenView::all(found.rows, frame.admin().token_id, now),

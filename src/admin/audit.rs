@@ -168,7 +168,7 @@ async fn list(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Temp
         .map(|(name, label)| (label, query.with_preset(name)))
         .collect();
     let content = context! {
-        count: Counted::from(count),
+        count: count.map(Counted::from),
         pager: Pager::of(&page, &query),
         events: EventView::all(page.rows),
         actions: Action::ALL.iter().map(|action| action.as_str()).collect::<Vec<_>>(),

@@ -288,7 +288,7 @@ async fn all(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Templ
     };
     drop(db);
     let content = context! {
-        count: Counted::from(count),
+        count: count.map(Counted::from),
         pager: Pager::of(&page, &query),
         tokens: TokenView::all(page.rows, frame.admin().token_id, now),
         columns: columns(&sorting),

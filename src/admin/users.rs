@@ -189,7 +189,7 @@ async fn list(auth: &State<Auth>, frame: Frame, asked: Asked<'_>) -> Result<Temp
         .await?;
     drop(db);
     let content = context! {
-        count: Counted::from(count),
+        count: count.map(Counted::from),
         pager: Pager::of(&page, &query),
         users: page.rows.into_iter().map(Row::from).collect::<Vec<_>>(),
         columns: columns(&sorting),

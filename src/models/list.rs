@@ -309,7 +309,8 @@ impl List {
         Ok((ends.len() == 2).then(|| ends.swap_remove(0)))
     }
 
-    /// A page, and how many rows the list has.
+    /// A page, and how many rows the list has. Where counting means to read up to [`READ`] rows again, only the first
+    /// page has a count.
     ///
     /// # Errors
     /// The database failed.
@@ -318,19 +319,22 @@ impl List {
         db: &mut Conn,
         start: Start,
         size: usize,
-    ) -> sqlx::Result<(Page<T>, Count)>
+    ) -> sqlx::Result<(Page<T>, Option<Count>)>
     where
         T: Send + Unpin + for<'r> FromRow<'r, AnyRow>,
     {
         let page = self.page(db, start, size).await?;
-        // Where few rows match among those that are read, all of these are on the page.
-        let count = if page.previous.is_none() && (page.next.is_none() || page.is_cut) {
-            Count {
+        let is_first = page.previous.is_none();
+        let count = if is_first && (page.next.is_none() || page.is_cut) {
+            // Few rows match among those that are read, and all of these are on the page.
+            Some(Count {
                 rows: i64::try_from(page.rows.len()).unwrap_or(COUNTED),
                 more: page.is_cut,
-            }
+            })
+        } else if is_first || self.filters.is_empty() {
+            Some(self.count(db).await?)
         } else {
-            self.count(db).await?
+            None
         };
         Ok((page, count))
     }

@@ -415,35 +415,36 @@ pub async fn count_by_kind(db: &mut Conn, now: i64) -> sqlx::Result<[(Kind, i64)
 /// The database failed.
 pub async fn note_use(db: &mut Conn, id: TokenId, last: &Use, now: i64) -> sqlx::Result<()> {
     let (id, address) = (id.to_string(), last.address.map(Address::key));
-    let noted = sqlx::query(
+    let before: Option<(Option<String>, Option<String>)> = sqlx::query_as(
         "UPDATE tokens SET last_used_at = $2, ends_at = $3
-         WHERE id = $1 AND ends_at > $2 AND (last_used_at <= $2 - $4 OR last_used_at > $5)",
+         WHERE id = $1 AND ends_at > $2 AND (last_used_at <= $2 - $4 OR last_used_at > $5)
+         RETURNING address, user_agent",
     )
     .bind(id.as_str())
     .bind(last.at)
     .bind(last.ends_at)
     .bind(last.spacing)
     .bind(now)
-    .execute(&mut *db)
+    .fetch_optional(&mut *db)
     .await?;
-    if noted.rows_affected() == 0 {
+    let Some(before) = before else {
         return Ok(());
-    }
+    };
     // By itself: a column that is set at all has its indexes rewritten, and these seldom change.
-    let device = last.user_agent.as_deref().and_then(Device::parse);
-    sqlx::query(
-        "UPDATE tokens SET address = $2, user_agent = $3, app = $4, app_version = $5, device_key = $6
-         WHERE id = $1 AND (COALESCE(address, '') <> COALESCE($2, '')
-                            OR COALESCE(user_agent, '') <> COALESCE($3, ''))",
-    )
-    .bind(id)
-    .bind(address)
-    .bind(last.user_agent.as_deref())
-    .bind(device.as_ref().map(|device| device.app.as_str()))
-    .bind(device.as_ref().and_then(|device| device.version.as_deref()))
-    .bind(device.as_ref().map(Device::key))
-    .execute(db)
-    .await?;
+    if before != (address.clone(), last.user_agent.clone()) {
+        let device = last.user_agent.as_deref().and_then(Device::parse);
+        sqlx::query(
+            "UPDATE tokens SET address = $2, user_agent = $3, app = $4, app_version = $5, device_key = $6 WHERE id = $1",
+        )
+        .bind(id)
+        .bind(address)
+        .bind(last.user_agent.as_deref())
+        .bind(device.as_ref().map(|device| device.app.as_str()))
+        .bind(device.as_ref().and_then(|device| device.version.as_deref()))
+        .bind(device.as_ref().map(Device::key))
+        .execute(db)
+        .await?;
+    }
     Ok(())
 }
 
