@@ -389,7 +389,8 @@ impl Auth {
         self.counts.lookup(cached.is_some());
         let entry = match cached {
             Some(entry) => entry,
-            None => self.look_up(kind, digest, now).await?,
+            // In a box: what waits for the database is large, and would be moved with each request.
+            None => Box::pin(self.look_up(kind, digest, now)).await?,
         };
         let session = &entry.session;
         // A demotion ends the tokens of kind admin; this holds whatever else changes a role.

@@ -18,10 +18,8 @@ use crate::identity::UserId;
 /// It names the route, not the path: a path or a query may hold a key, and what a stranger types
 /// into them has no place in a log.
 pub fn answered(request: &Request<'_>, status: Status) {
-    let duration = request
-        .local_cache(|| Started(None))
-        .0
-        .map(|at| at.elapsed());
+    let Observed { started, asker } = observed(request);
+    let duration = started.map(|at| at.elapsed());
     if let Some(requests) = request.rocket().state::<Requests>() {
         requests.count(request, status, duration);
     }
@@ -29,7 +27,7 @@ pub fn answered(request: &Request<'_>, status: Status) {
         return;
     }
     let duration_ms = duration.map_or(0.0, |duration| duration.as_secs_f64() * 1000.0);
-    let asker = request.local_cache(|| Asker(OnceLock::new())).0.get();
+    let asker = asker.get();
     log::request(&Answered {
         method: request.method().as_str(),
         route: pattern_of(request),
@@ -45,20 +43,28 @@ pub fn answered(request: &Request<'_>, status: Status) {
 /// Has the event say who asked: the user, and the client whose token that was.
 pub fn asked_by(request: &Request<'_>, user: UserId, client: &str) {
     if log::has_requests() {
-        let asker = request.local_cache(|| Asker(OnceLock::new()));
-        asker.0.get_or_init(|| (user, client.to_owned()));
+        let Observed { asker, .. } = observed(request);
+        asker.get_or_init(|| (user, client.to_owned()));
     }
 }
-
-struct Asker(OnceLock<(UserId, String)>);
 
 /// Whether the request passes through the fairings. Those that Rocket can't read (an unknown
 /// method, say) don't: they go straight to a catcher.
 pub fn is_observed(request: &Request<'_>) -> bool {
-    request.local_cache(|| Started(None)).0.is_some()
+    observed(request).started.is_some()
 }
 
-struct Started(Option<Instant>);
+/// What is kept with a request for its event.
+#[derive(Default)]
+struct Observed {
+    /// None if it did not pass through the fairings.
+    started: Option<Instant>,
+    asker: OnceLock<(UserId, String)>,
+}
+
+fn observed<'r>(request: &'r Request<'_>) -> &'r Observed {
+    request.local_cache(Observed::default)
+}
 
 /// Notes when a request came in, and logs its answer.
 pub struct Observer;
@@ -73,7 +79,10 @@ impl Fairing for Observer {
     }
 
     async fn on_request(&self, request: &mut Request<'_>, _: &mut Data<'_>) {
-        request.local_cache(|| Started(Some(Instant::now())));
+        request.local_cache(|| Observed {
+            started: Some(Instant::now()),
+            ..Observed::default()
+        });
     }
 
     async fn on_response<'r>(&self, request: &'r Request<'_>, response: &mut Response<'r>) {
