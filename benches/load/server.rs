@@ -39,9 +39,13 @@ pub struct Server {
 pub fn command(url: &str, settings: Settings) -> Command {
     let key = rand::random::<[u128; 2]>().map(|half| format!("{half:032x}"));
     let app = match settings {
-        // It signs one user in again and again.
-        Settings::Default => "{logins_per_account=4294967295}",
-        Settings::WithoutCache => "{logins_per_account=4294967295,token_cache=false}",
+        // It signs the same users in again and again, and more at once from one address than may fail.
+        Settings::Default => {
+            "{logins_per_account=4294967295,login_failures_per_address=4294967295}"
+        }
+        Settings::WithoutCache => {
+            "{logins_per_account=4294967295,login_failures_per_address=4294967295,token_cache=false}"
+        }
     };
     let mut command = Command::new(env!("CARGO_BIN_EXE_multitoken"));
     command
