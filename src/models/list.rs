@@ -271,11 +271,11 @@ impl List {
         let mut rows: Vec<Placed<T>> = vec![];
         for span in self.ahead(place, falling) {
             let missing = i64::try_from(size + 1 - rows.len()).unwrap_or(READ);
-            let (mut end, mut read) = (None, missing);
-            if !self.filters.is_empty() {
-                end = self.end_of_reading(db, &span, falling).await?;
-                read = READ;
-            }
+            let read = if self.filters.is_empty() {
+                missing
+            } else {
+                READ
+            };
             let mut statement = Statement::default();
             let (place, columns) = (self.placed(), &self.columns);
             statement.push(&format!("SELECT {place}, {columns} FROM ("), []);
@@ -285,8 +285,14 @@ impl List {
             statement.push_all(&self.filters);
             statement.push(" LIMIT ?", [missing.into()]);
             rows.extend(statement.fetch(db).await?);
-            if rows.len() > size || end.is_some() {
-                return Ok((rows, end));
+            if rows.len() > size {
+                return Ok((rows, None));
+            }
+            if !self.filters.is_empty() {
+                let end = self.end_of_reading(db, &span, falling).await?;
+                if end.is_some() {
+                    return Ok((rows, end));
+                }
             }
         }
         Ok((rows, None))
@@ -346,11 +352,8 @@ impl List {
     pub async fn count(&self, db: &mut Conn) -> sqlx::Result<Count> {
         let (mut met, mut cut) = (0, false);
         for span in self.ahead(None, self.descending) {
-            let mut most = COUNTED + 1;
-            if !self.filters.is_empty() {
-                let end = self.end_of_reading(db, &span, self.descending).await?;
-                (cut, most) = (end.is_some(), READ);
-            }
+            let is_filtered = !self.filters.is_empty();
+            let most = if is_filtered { READ } else { COUNTED + 1 };
             let mut statement = Statement::default();
             // Where many match, the first of them do.
             statement.push("SELECT COUNT(*) FROM (SELECT 1 FROM (", []);
@@ -362,7 +365,14 @@ impl List {
             statement.push(" LIMIT ?) AS met", [(COUNTED + 1).into()]);
             let counts: Vec<(i64,)> = statement.fetch(db).await?;
             met += counts.first().map_or(0, |(count,)| *count);
-            if cut || met > COUNTED {
+            if met > COUNTED {
+                break;
+            }
+            if is_filtered {
+                let end = self.end_of_reading(db, &span, self.descending).await?;
+                cut = end.is_some();
+            }
+            if cut {
                 break;
             }
         }
