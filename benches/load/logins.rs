@@ -18,8 +18,6 @@ use crate::{Bench, Outcome, machine};
 
 /// Clients that hammer the login.
 pub const HAMMERS: u32 = 64;
-/// Who signs in: so few that the address is known for all of them after a moment. Strangers wait behind the known.
-const USERS: usize = 64;
 /// Verifications of which the median counts.
 const VERIFICATIONS: usize = 20;
 /// Nobody else hashes with the same hasher.
@@ -81,7 +79,7 @@ pub fn login<'a>(
     connections: u32,
     options: &Options,
 ) -> Outcome<Load<'a>> {
-    let users = database.users().into_iter().take(USERS);
+    let users = database.users().into_iter();
     let requests: Vec<String> = users
         .map(|name| {
             let body = json!({"username": name, "password": PASSWORD, "client": CLIENT});

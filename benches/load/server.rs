@@ -39,7 +39,7 @@ pub struct Server {
 pub fn command(url: &str, settings: Settings) -> Command {
     let key = rand::random::<[u128; 2]>().map(|half| format!("{half:032x}"));
     let app = match settings {
-        // It signs the same users in again and again, and more at once from one address than may fail.
+        // One address signs in more users at once than it may have failures, and again and again.
         Settings::Default => {
             "{logins_per_account=4294967295,login_failures_per_address=4294967295}"
         }
