@@ -117,12 +117,11 @@ function countTicks(root) {
     const more = make("button", { type: "button", className: "plain", hidden: true });
     if (everything) {
       everything.hidden = true;
-      const matches = ["all", everything.dataset.all, "that match"].filter(Boolean).join(" ");
-      more.textContent = `Select ${matches}`;
+      more.textContent = everything.dataset.all;
       form.querySelector(".bulk").append(more);
       more.addEventListener("click", () => {
         form.dataset.everything = "";
-        words.textContent = `${matches.replace("a", "A")} are selected`;
+        words.textContent = "All that match are selected";
         more.hidden = true;
       });
     }
