@@ -1,70 +1,44 @@
-//! Multitoken, an application on Rocket. Users sign in through a JSON API and get a token for each of
-//! their clients; an admin sees and revokes tokens on server-rendered pages.
+//! Multitoken, a Rocket application. Users sign in through a JSON API and get one token per client. Admins see and
+//! revoke tokens on server-rendered pages.
 //!
-//! This file is the table of contents. A request comes in by a route of [`api`] or [`admin`],
-//! passes a guard of [`auth`], and is answered by the handler, or by [`web::catchers`] where
-//! anything failed.
+//! This file is the table of contents: the stages of the engine, `rocket_multitoken`, and your own.
 
+pub mod notes;
 use rocket::figment::Figment;
-use rocket::shield::Shield;
 use rocket::{Build, Rocket};
+use rocket_multitoken::{Application, InvalidSetting, account, admin, api, web};
 
-use crate::config::{Settings, Unfit};
-use crate::web::assets::Assets;
+/// The application's name, version, migrations and audit actions.
+pub static APPLICATION: Application = Application {
+    name: env!("CARGO_PKG_NAME"),
+    version: env!("CARGO_PKG_VERSION"),
+    migrations: sqlx::migrate!(),
+    actions: ACTIONS,
+};
 
-pub mod admin;
-pub mod api;
-pub mod auth;
-pub mod cli;
-pub mod config;
-pub mod db;
-pub mod error;
-pub mod identity;
-pub mod models;
-pub mod password;
-pub mod secret;
-pub mod web;
+/// The application's actions in the audit log.
+const ACTIONS: &[&str] = &[
+    // Each is a thing and what happened to it.
+    notes::DELETED,
+];
 
-// What is not public is tested on a real PostgreSQL too.
-#[cfg(test)]
-#[allow(dead_code)]
-#[path = "../tests/support/needs.rs"]
-mod needs;
-#[cfg(test)]
-#[allow(dead_code)]
-#[path = "../tests/support/postgres.rs"]
-mod postgres;
-
-/// The application: everything it does, in the order it is put together.
+/// Builds the application from its stages. The admin's menu lists the pages of your stages in this order.
+/// `web::fallbacks` must be last, because it covers the routes that are mounted before it.
 ///
 /// # Errors
-/// A setting is unfit; it is named.
-pub fn rocket(figment: Figment) -> Result<Rocket<Build>, Unfit> {
-    let settings = Settings::load(&figment)?;
-    config::check_secret_key(&figment)?;
-    let templates = config::folder("templates")?;
-    let assets = assets()?;
-    let figment = figment.join(("template_dir", templates));
-
-    Ok(rocket::custom(figment)
-        .manage(settings)
-        .attach(db::stage())
-        .attach(web::templates::fairing(assets.clone()))
-        .attach(web::methods::AsItCame)
-        // What is observed is the answer as it goes out, so the observer comes last.
-        .attach(Shield::new())
-        .attach(web::headers::Headers)
-        .attach(web::cors::Cors)
-        .attach(web::observe::Observer)
-        .attach(web::catchers::stage())
-        .attach(auth::stage())
+/// A setting is invalid. The error names it.
+pub fn rocket(figment: Figment) -> Result<Rocket<Build>, InvalidSetting> {
+    Ok(rocket_multitoken::rocket(&APPLICATION, figment)?
         .attach(api::health::stage())
         .attach(api::metrics::stage())
         .attach(api::docs::stage())
         .attach(api::session::stage())
         .attach(api::account::stage())
+        .attach(api::email::stage())
+        .attach(api::reset::stage())
+        .attach(api::sign_up::stage())
         .attach(api::tokens::stage())
-        .attach(api::notes::stage()) // example: notes
+        .attach(notes::stage())
         .attach(admin::session::stage())
         .attach(admin::dashboard::stage())
         .attach(admin::users::stage())
@@ -75,14 +49,16 @@ pub fn rocket(figment: Figment) -> Result<Rocket<Build>, Unfit> {
         .attach(admin::audit::stage())
         .attach(admin::addresses::stage())
         .attach(admin::find::stage())
-        .attach(admin::notes::stage()) // example: notes
         .attach(admin::theme::stage())
         .attach(admin::stage())
-        .attach(web::assets::stage(assets))
-        .attach(web::methods::stage()))
-}
-
-fn assets() -> Result<Assets, Unfit> {
-    let folder = config::folder("static")?;
-    Assets::read(&folder).map_err(|error| Unfit::unreadable(&folder, &error))
+        .attach(account::session::stage())
+        .attach(account::sign_up::stage())
+        .attach(account::tokens::stage())
+        .attach(account::password::stage())
+        .attach(account::email::stage())
+        .attach(account::deletion::stage())
+        .attach(account::front::stage())
+        .attach(account::dev_mail::stage())
+        .attach(account::stage())
+        .attach(web::fallbacks::stage()))
 }

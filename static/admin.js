@@ -1,14 +1,14 @@
-// What scripts add to pages that work without them: questions in a dialog, search as you type, times
-// in the visitor's zone, and passwords that can be shown and copied.
+// Enhancements of pages that also work without scripts: confirmation dialogs, search as you type, times in the user's
+// time zone, and buttons that show and copy passwords.
 
-// The steps of the server's own words (src/web/time.rs).
+// The same steps as on the server (engine/src/web/time.rs).
 const UNITS = [["year", 31_536_000, 63_072_000], ["month", 2_592_000, 5_184_000], ["day", 86_400], ["hour", 3600], ["minute", 60]];
-// Relative times are words inside English sentences. Dates are the visitor's.
+// Relative times are part of English sentences. Dates use the user's locale.
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "always" });
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const short = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "short" });
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-const UNREACHABLE = "The server can’t be reached. Check the connection and try again.";
+const UNREACHABLE = "Cannot reach the server. Check your connection and try again.";
 
 const parse = async (answer) => new DOMParser().parseFromString(await answer.text(), "text/html");
 const make = (tag, properties, ...children) => {
@@ -17,7 +17,7 @@ const make = (tag, properties, ...children) => {
   return element;
 };
 
-// Times: "3 days ago", and exactly once the visitor taps on one or presses the button below the page.
+// Times: "3 days ago", or exact after a tap on one or the button below the page.
 
 let isExact = false;
 
@@ -54,9 +54,9 @@ function tellZone() {
   note.after(button);
 }
 
-// Dates that one filters by are days of the visitor's time zone.
+// Date filters are days in the user's time zone.
 function setZone(root) {
-  // Dates that are set already are of the zone that they came with.
+  // Dates that are already set keep the zone of the URL.
   const asked = new URLSearchParams(location.search);
   const isSet = (asked.has("from") || asked.has("to")) && !asked.has("tz");
   for (const input of root.querySelectorAll("[data-tz]")) if (!isSet) input.value ||= zone;
@@ -67,7 +67,7 @@ function setZone(root) {
   }
 }
 
-// A button beside each password that shows it, and one that copies a generated one.
+// Buttons that show a password and copy a generated one.
 
 function offerToShow(root) {
   for (const frame of root.querySelectorAll(".secret")) {
@@ -79,7 +79,7 @@ function offerToShow(root) {
       button.setAttribute("aria-label", shown ? "Hide the password" : "Show the password");
     };
     button.addEventListener("click", () => set(input.type === "password"));
-    // A browser must not remember it as a text.
+    // The browser must not remember the password as text.
     input.form.addEventListener("submit", () => set(false));
     addEventListener("pagehide", () => set(false));
     set(false);
@@ -92,7 +92,7 @@ function offerToCopy(root) {
     const button = make("button", { type: "button", className: "btn small", textContent: "Copy" });
     button.addEventListener("click", async () => {
       getSelection().selectAllChildren(code);
-      // Browsers have a clipboard for scripts on https and this machine only.
+      // Scripts have the clipboard only on https and localhost.
       const isCopied = await (navigator.clipboard?.writeText(code.textContent) ?? Promise.reject())
         .then(() => true, () => document.execCommand("copy"));
       button.textContent = isCopied ? "Copied" : "Press Ctrl+C";
@@ -101,7 +101,7 @@ function offerToCopy(root) {
   }
 }
 
-// Check boxes: one for the whole page, the number that is ticked, and then all that match.
+// Check boxes: one for the whole page, the number of ticked ones, and all matching rows.
 
 function countTicks(root) {
   for (const form of root.querySelectorAll("form[data-many]")) {
@@ -121,7 +121,7 @@ function countTicks(root) {
       form.querySelector(".bulk").append(more);
       more.addEventListener("click", () => {
         form.dataset.everything = "";
-        words.textContent = "All that match are selected";
+        words.textContent = "All matching tokens are selected";
         more.hidden = true;
       });
     }
@@ -138,7 +138,7 @@ function countTicks(root) {
       for (const tick of ticks) tick.checked = all.checked;
     });
     form.addEventListener("change", count);
-    // A browser that goes back ticks them again, later than this.
+    // After going back, the browser restores the check boxes later than this.
     addEventListener("pageshow", count);
     count();
   }
@@ -161,7 +161,7 @@ function enliven(root) {
   for (const form of root.querySelectorAll("form[data-live]")) liveSearch(form);
 }
 
-// A message on top of the page, as those of actions are.
+// Shows a message at the top of the page, like a flash message.
 function say(...message) {
   const alert = make("p", { className: "alert bad", tabIndex: -1 }, ...message);
   alert.setAttribute("role", "alert");
@@ -169,21 +169,21 @@ function say(...message) {
   return alert;
 }
 
-// Whether an answer is the sign-in page, where the session has expired.
+// Whether the response is the sign-in page, because the session expired or was revoked.
 const isSignIn = (answer) => answer.redirected && new URL(answer.url).pathname === "/admin/login";
 
 function signIn(here) {
   const link = make("a", { href: `/admin/login?next=${encodeURIComponent(here)}`, textContent: "Sign in" });
-  return ["Your session has expired. ", link, " to go on."];
+  return ["Your session has expired. ", link, " to continue."];
 }
 
 const here = () => location.pathname + location.search;
-// The address of what is shown, which going back leaves behind.
+// The URL of the content that is shown. Going back changes `location` first.
 let shown = here();
 
-// Questions: the page that asks is shown in a dialog.
+// Confirmation pages in a dialog.
 
-// Shows the page that an action has led to. The list keeps its place, the message gets the focus.
+// Shows the page that an action redirected to. The same list keeps its scroll position. The message gets the focus.
 function goTo(url, page) {
   const [path, isHere] = [new URL(url), url === location.href];
   history[isHere ? "replaceState" : "pushState"](null, "", path);
@@ -200,13 +200,13 @@ const focusable = "input:not([type=hidden], [hidden]), select, textarea";
 class Question {
   constructor() {
     this.dialog = make("dialog", { className: "ask" });
-    this.dialog.setAttribute("aria-label", "Question");
+    this.dialog.setAttribute("aria-label", "Confirmation");
     this.abort = new AbortController();
     this.dialog.addEventListener("close", () => {
       this.abort.abort();
       this.dialog.remove();
     });
-    // A click beside the dialog closes it, but not at the end of a drag, nor where something was typed.
+    // A click beside the dialog closes it, unless it ends a drag or a field has text.
     let pressed = null;
     this.dialog.addEventListener("pointerdown", (event) => { pressed = event.target; });
     this.dialog.addEventListener("click", (event) => {
@@ -227,7 +227,7 @@ class Question {
     this.dialog.showModal();
   }
 
-  // A sentence instead of the question.
+  // Shows a sentence in place of the form.
   note(...message) {
     const text = make("p", { tabIndex: -1 }, ...message);
     text.setAttribute("role", "status");
@@ -245,13 +245,13 @@ class Question {
       if (!this.dialog.open) return;
       if (isSignIn(answer)) return this.note(...signIn(here()));
       const question = page.querySelector("section.confirm");
-      // An action that led elsewhere says so on the page that it led to.
+      // The page after a redirect has the flash message.
       if (!question && answer.redirected) return goTo(answer.url, page);
       if (!question) return this.note(page.querySelector("[data-detail]")?.textContent ?? "Something went wrong.");
       this.show(document.adoptNode(question));
     } catch (error) {
       if (error.name === "AbortError") return;
-      this.fail(answer ? "The answer of the server could not be read." : UNREACHABLE);
+      this.fail(answer ? "The response of the server could not be read." : UNREACHABLE);
     }
   }
 
@@ -261,12 +261,12 @@ class Question {
     this.dialog.setAttribute("aria-labelledby", "question");
     enliven(this.dialog);
     const wrong = this.markWrong();
-    // What is asked for, else the way out: never by accident what can't be undone.
+    // Focus the first field, or else the cancel button, so that nothing irreversible happens by accident.
     const field = wrong ?? this.dialog.querySelector("input:not([type=hidden], [hidden], [name=note])");
     (field ?? this.dialog.querySelector("[data-cancel]"))?.focus();
   }
 
-  // Ties what is wrong to its field, which it gives.
+  // Associates the errors with their fields. Returns the first such field.
   markWrong() {
     const errors = this.dialog.querySelectorAll("#errors > p");
     const fields = [...this.dialog.querySelectorAll(focusable)];
@@ -286,12 +286,12 @@ class Question {
   async send(form, button) {
     const body = new URLSearchParams(new FormData(form, button));
     const words = button.textContent;
-    [button.disabled, button.textContent] = [true, "One moment…"];
+    [button.disabled, button.textContent] = [true, "Working…"];
     await this.load(form.getAttribute("action"), { method: "POST", body });
     if (button.isConnected) [button.disabled, button.textContent] = [false, words];
   }
 
-  // Nothing came back: what was typed stays.
+  // Without a response, the form keeps its text.
   fail(message) {
     const form = this.dialog.querySelector("form");
     if (!form) return this.note(message);
@@ -303,7 +303,7 @@ class Question {
   }
 }
 
-// A second click while a question is open asks nothing.
+// A click while a dialog is open has no effect.
 function ask(url, options) {
   if (!document.querySelector("dialog.ask[open]")) new Question().load(url, options);
 }
@@ -330,7 +330,7 @@ document.addEventListener("submit", (event) => {
   const isAll = "everything" in event.target.dataset;
   const form = isAll ? document.querySelector("form[data-all]") : event.target;
   const body = new URLSearchParams(isAll ? new FormData(form) : new FormData(form, button));
-  // By attribute: a field called `action` would stand in the property's place.
+  // The attribute, because a field called `action` would shadow the property.
   ask(button.getAttribute("formaction") ?? form.getAttribute("action"), { method: "POST", body });
 });
 
@@ -342,16 +342,16 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// A form on a page of its own is sent once.
+// A form on a confirmation page is sent only once.
 document.addEventListener("submit", (event) => {
   if (event.defaultPrevented || !event.target.closest(".confirm") || !event.submitter) return;
   const button = event.submitter;
-  // Afterwards, or its own value would not be sent.
+  // Deferred, because a disabled button's value is not sent.
   setTimeout(() => { button.disabled = true; });
   addEventListener("pageshow", () => { button.disabled = false; }, { once: true });
 });
 
-// Search as you type: the results are replaced, the field keeps the focus.
+// Search as you type replaces the results. The field keeps the focus.
 
 function liveSearch(form) {
   let waiting = null;
@@ -379,7 +379,7 @@ function liveSearch(form) {
     if (!signal.aborted) results.removeAttribute("aria-busy");
   };
   form.addEventListener("input", (event) => {
-    // Dates take the place of "last 7 days".
+    // Dates replace a preset such as "last 7 days".
     if (event.target.type === "date") form.querySelector("[name=last]")?.remove();
     clearTimeout(waiting);
     waiting = setTimeout(search, 200);
@@ -387,7 +387,7 @@ function liveSearch(form) {
   form.addEventListener("submit", () => clearTimeout(waiting));
 }
 
-// Leaves out of the URL what it goes without: the order that the list has anyway, the zone of no date.
+// Leaves redundant parameters out of the URL: the default order, and the zone without dates.
 function isNeeded(form, name) {
   if (name === "tz") return [...form.querySelectorAll("[type=date], [name=last]")].some((field) => field.value);
   const isAsked = new URLSearchParams(location.search).has(name);
@@ -396,7 +396,7 @@ function isNeeded(form, name) {
 
 function replace(results, found, page, url) {
   document.querySelector("main > [role=status]").replaceChildren();
-  // The line that is read out stays in the page, so that its change is announced.
+  // The status line stays in the page, so that screen readers announce its change.
   const [line, words] = [results, found].map((root) => root.querySelector("[role=status]"));
   results.replaceChildren(...[...found.childNodes].map((node) => document.adoptNode(node)));
   if (line && words) {
@@ -416,6 +416,8 @@ function replace(results, found, page, url) {
 function begin() {
   enliven(document);
   tellZone();
+  // On a phone, the menu scrolls horizontally.
+  document.querySelector(".bar nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   document.querySelector("[data-flash]")?.focus({ preventScroll: true });
 }
 

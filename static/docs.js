@@ -1,4 +1,4 @@
-// Shows the API's description, in the light or the dark as the system has it.
+// Shows the OpenAPI document, in the system's color scheme.
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
@@ -9,8 +9,8 @@ SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#docs",
   deepLinking: true,
-  // It would ask a service elsewhere.
+  // The validator is an external service.
   validatorUrl: null,
-  // One reads more than one tries.
+  // Collapse the schemas.
   defaultModelsExpandDepth: 0,
 });

@@ -1,4 +1,4 @@
-//! Backups, and the way back from one, as `docs/backups.md` says it.
+//! Backups and restores, by the commands of `docs/backups.md`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,19 +14,18 @@ use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection};
 use url::Url;
 
+use crate::page::{blocks, page, shell, stdout_of};
 use crate::support::PASSWORD;
 use crate::support::needs;
-use crate::support::page::{blocks, done, page, shell};
 use crate::support::postgres::Postgres;
 use crate::support::server::{Server, command, run, stderr, stdout};
 
-/// Where the page's commands look for the database.
-fn database(folder: &Path) -> String {
+/// The database that the page's commands use.
+fn database_url(folder: &Path) -> String {
     format!("sqlite:{}/data/multitoken.db", folder.display())
 }
 
-/// Its file.
-fn file(folder: &Path) -> PathBuf {
+fn database_file(folder: &Path) -> PathBuf {
     folder.join("data/multitoken.db")
 }
 
@@ -35,39 +34,39 @@ async fn connect(url: &str) -> AnyConnection {
     AnyConnection::connect(url).await.unwrap()
 }
 
-async fn number(db: &mut AnyConnection, sql: &'static str) -> i64 {
+async fn count(db: &mut AnyConnection, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(db).await.unwrap()
 }
 
-fn create(url: &str, name: &str) {
+fn create_user(url: &str, name: &str) {
     let made = run(url, &["user", "create", name, "--password-stdin"], PASSWORD);
     assert!(made.status.success(), "{}", stderr(&made));
 }
 
-/// Before a restore and after it: by default a login of a user with so many tokens would end the oldest.
+/// Used before and after a restore. With the default limit, logging in this often would evict the oldest tokens.
 const SETTINGS: (&str, &str) = (
     "ROCKET_APP",
     "{hash_memory_kib=8,hash_iterations=1,tokens_per_user=100000}",
 );
 
-/// A server on which several clients sign in, one after the other.
-struct Busy {
+/// A server on which several clients sign in continuously.
+struct BusyServer {
     server: Server,
-    /// The tokens of logins that were answered, in that order.
+    /// The tokens of completed logins, in order.
     answered: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
     clients: Vec<tokio::task::JoinHandle<()>>,
 }
 
-impl Busy {
+impl BusyServer {
     async fn start(url: &str) -> Self {
         let server = Server::start_with(url, &[SETTINGS]).await;
         let (answered, stop) = (Arc::default(), Arc::default());
         let clients = (0..4).map(|number| {
             let name = format!("user{number}");
-            create(url, &name);
+            create_user(url, &name);
             let origin = server.origin.clone();
-            tokio::spawn(sign_in(
+            tokio::spawn(sign_in_repeatedly(
                 origin,
                 name,
                 Arc::clone(&answered),
@@ -82,14 +81,14 @@ impl Busy {
         }
     }
 
-    fn answered(&self) -> Vec<String> {
+    fn tokens(&self) -> Vec<String> {
         self.answered.lock().unwrap().clone()
     }
 
-    /// Waits until that many more logins are answered.
-    async fn wait_for(&self, more: usize) {
-        let (start, before) = (Instant::now(), self.answered().len());
-        while self.answered().len() < before + more {
+    /// Waits for this many more logins.
+    async fn wait_for_logins(&self, more: usize) {
+        let (start, before) = (Instant::now(), self.tokens().len());
+        while self.tokens().len() < before + more {
             assert!(start.elapsed() < Duration::from_secs(30), "no logins");
             sleep(Duration::from_millis(5)).await;
         }
@@ -104,7 +103,7 @@ impl Busy {
     }
 }
 
-async fn sign_in(
+async fn sign_in_repeatedly(
     origin: String,
     name: String,
     answered: Arc<Mutex<Vec<String>>>,
@@ -126,24 +125,26 @@ async fn sign_in(
     }
 }
 
-/// Runs the page's `backup` while clients sign in, goes on for a while, restores by the page's `restore` and
-/// starts a server on what comes of it: every login that was answered before is in it.
-async fn back_and_forth(
+/// Backs up with the page's command while clients sign in, restores with its other command and starts a server on the
+/// result. Every login that completed before the backup must be in it.
+async fn back_up_and_restore(
     url: &str,
     backup: Command,
     restore: impl FnOnce(),
     restored: impl FnOnce() -> String,
 ) {
-    let busy = Busy::start(url).await;
-    busy.wait_for(20).await;
-    let before = busy.answered();
+    let busy = BusyServer::start(url).await;
+    busy.wait_for_logins(20).await;
+    let before = busy.tokens();
     let mut backup = backup;
-    // Each client always has a login under way, also where none is answered before the backup is made.
-    spawn_blocking(move || done(&mut backup)).await.unwrap();
-    busy.wait_for(20).await;
-    let all = busy.answered();
+    // Each client always has a login in progress, so the backup runs beside logins even if none completes meanwhile.
+    spawn_blocking(move || stdout_of(&mut backup))
+        .await
+        .unwrap();
+    busy.wait_for_logins(20).await;
+    let all = busy.tokens();
     let server = busy.stop().await;
-    // What a restore brings back, as the page warns.
+    // A restore brings revoked tokens back, as the page warns.
     let revoked = server.run(&["token", "revoke", "--user", "user0"], "");
     assert!(revoked.status.success(), "{}", stderr(&revoked));
     assert_eq!(server.terminate(), Some(0));
@@ -151,8 +152,8 @@ async fn back_and_forth(
     restore();
     let restored = restored();
     let mut db = connect(&restored).await;
-    assert_whole(&mut db).await;
-    let kept = number(&mut db, "SELECT COUNT(*) FROM tokens").await;
+    assert_consistent(&mut db).await;
+    let kept = count(&mut db, "SELECT COUNT(*) FROM tokens").await;
     let kept = usize::try_from(kept).unwrap();
     assert!((before.len()..all.len()).contains(&kept), "{kept} tokens");
     db.close().await.unwrap();
@@ -164,11 +165,11 @@ async fn back_and_forth(
     }
     assert_eq!(server.try_login("user0", PASSWORD).await, 200);
     assert_eq!(server.terminate(), Some(0));
-    end_every_token(&restored, &before).await;
+    revoke_every_token(&restored, &before).await;
 }
 
-/// A row and its line in the trail were written in one transaction: neither is there alone.
-async fn assert_whole(db: &mut AnyConnection) {
+/// A row and its audit event are written in one transaction, so neither exists without the other.
+async fn assert_consistent(db: &mut AnyConnection) {
     for sql in [
         "SELECT COUNT(*) FROM tokens WHERE NOT EXISTS (
              SELECT 1 FROM events WHERE action = 'token.issued' AND token_id = tokens.id)",
@@ -177,42 +178,45 @@ async fn assert_whole(db: &mut AnyConnection) {
         "SELECT COUNT(*) FROM tokens WHERE NOT EXISTS (
              SELECT 1 FROM users WHERE id = tokens.user_id)",
     ] {
-        assert_eq!(number(db, sql).await, 0, "{sql}");
+        assert_eq!(count(db, sql).await, 0, "{sql}");
     }
 }
 
-/// The page's last resort, on a restored database.
-async fn end_every_token(url: &str, tokens: &[String]) {
+/// Follows the page's last resort on a restored database: revoking every token.
+async fn revoke_every_token(url: &str, tokens: &[String]) {
     if needs::executable("jq", &[]).is_none() {
         return needs::missing("jq", "jq");
     }
     let server = Server::start(url).await;
     assert_eq!(server.me(&tokens[0]).await, 200);
-    let script = &blocks(&page("backups.md"), "What comes back", "sh")[1];
-    done(shell(Path::new("."), script).env("DATABASE_URL", url));
+    let script = &blocks(&page("backups.md"), "What a restore undoes", "sh")[1];
+    stdout_of(shell(Path::new("."), script).env("DATABASE_URL", url));
     for token in tokens {
         assert_eq!(server.me(token).await, 401);
     }
 }
 
 #[test]
-fn every_login_answered_before_a_backup_is_in_it_on_sqlite() {
+fn a_backup_on_sqlite_contains_every_login_completed_before_it() {
     rocket::async_test(async {
         let folder = tempfile::tempdir().unwrap();
-        let (url, page) = (database(folder.path()), page("backups.md"));
+        let (url, page) = (database_url(folder.path()), page("backups.md"));
         let backup = shell(folder.path(), &blocks(&page, "Back up SQLite", "sh")[0]);
         let restore = || {
-            // The other servers' log of what is not written to the file yet must not come back.
+            // The write-ahead log of the old database must not be replayed into the restored one.
             fs::write(folder.path().join("data/multitoken.db-wal"), "of another").unwrap();
             let script = &blocks(&page, "Restore SQLite", "sh")[0];
-            done(&mut shell(folder.path(), script));
+            stdout_of(&mut shell(folder.path(), script));
             assert!(!folder.path().join("data/multitoken.db-wal").exists());
         };
-        back_and_forth(&url, backup, restore, || url.clone()).await;
+        back_up_and_restore(&url, backup, restore, || url.clone()).await;
 
-        let script = &blocks(&page, "Try it", "sh")[0];
-        let said = done(&mut shell(folder.path(), script));
-        assert!(said.contains("applied") && said.contains("user3"), "{said}");
+        let script = &blocks(&page, "Test your backups", "sh")[0];
+        let printed = stdout_of(&mut shell(folder.path(), script));
+        assert!(
+            printed.contains("applied") && printed.contains("user3"),
+            "{printed}"
+        );
         assert!(!folder.path().join("trial").exists());
 
         let old = folder.path().join("backups/old.db");
@@ -220,15 +224,15 @@ fn every_login_answered_before_a_backup_is_in_it_on_sqlite() {
         let age = Duration::from_hours(31 * 24);
         let opened = fs::File::options().write(true).open(&old).unwrap();
         opened.set_modified(SystemTime::now() - age).unwrap();
-        let script = &blocks(&page, "For how long", "sh")[0];
-        done(&mut shell(folder.path(), script));
+        let script = &blocks(&page, "Delete old backups", "sh")[0];
+        stdout_of(&mut shell(folder.path(), script));
         let left: Vec<_> = fs::read_dir(old.parent().unwrap()).unwrap().collect();
         assert!(!old.exists() && left.len() == 1, "{left:?}");
     });
 }
 
 #[test]
-fn every_login_answered_before_a_backup_is_in_it_on_postgresql() {
+fn a_backup_on_postgresql_contains_every_login_completed_before_it() {
     let (Some(postgres), Some(binaries)) = (Postgres::get(), needs::postgres()) else {
         return;
     };
@@ -260,39 +264,42 @@ fn every_login_answered_before_a_backup_is_in_it_on_postgresql() {
         };
         let page = page("backups.md");
         let backup = shell(&blocks(&page, "Back up PostgreSQL", "sh")[0]);
-        // Other tests share the server, and may have a database of the page's name.
+        // Other tests share the server and may use the page's database name.
         let name = format!("restored_{}", parsed.path().trim_start_matches('/'));
         let restore = || {
             let script = &blocks(&page, "Restore PostgreSQL", "sh")[0];
             assert!(script.contains("multitoken_restored"));
-            done(&mut shell(&script.replace("multitoken_restored", &name)));
+            stdout_of(&mut shell(&script.replace("multitoken_restored", &name)));
         };
         let restored = || format!("{}/{name}", url.rsplit_once('/').unwrap().0);
-        back_and_forth(&url, backup, restore, restored).await;
+        back_up_and_restore(&url, backup, restore, restored).await;
 
-        // And the command that `backup` names works as it is printed.
-        let asked = run(&url, &["backup", "it's here.dump"], "");
-        assert_eq!(asked.status.code(), Some(1));
-        let said = stderr(&asked);
-        let line = said.lines().find(|line| line.contains("pg_dump --"));
-        let line = line.unwrap_or_else(|| panic!("{said}")).trim();
-        done(&mut shell(line));
+        // The command that `backup` prints for PostgreSQL works as printed.
+        let output = run(&url, &["backup", "it's here.dump"], "");
+        assert_eq!(output.status.code(), Some(1));
+        let printed = stderr(&output);
+        let line = printed.lines().find(|line| line.contains("pg_dump --"));
+        let line = line.unwrap_or_else(|| panic!("{printed}")).trim();
+        stdout_of(&mut shell(line));
         let dump = fs::read(folder.path().join("it's here.dump")).unwrap();
         assert!(dump.starts_with(b"PGDMP"));
     });
 }
 
 #[test]
-fn the_crontabs_line_makes_a_backup() {
+fn the_crontab_line_makes_a_backup() {
     let folder = tempfile::tempdir().unwrap();
-    create(&database(folder.path()), "alice");
+    create_user(&database_url(folder.path()), "alice");
     fs::create_dir(folder.path().join("backups")).unwrap();
     let line = &blocks(&page("backups.md"), "Back up SQLite", "cron")[0];
     let (_, script) = line.split_once("* * * * ").unwrap();
-    assert!(!script.replace("\\%", "").contains('%'), "cron ends there");
+    assert!(
+        !script.replace("\\%", "").contains('%'),
+        "cron ends the command at an unescaped %"
+    );
     let here = folder.path().to_str().unwrap();
     let script = script.replace("\\%", "%").replace("/srv/multitoken", here);
-    done(&mut shell(folder.path(), &script));
+    stdout_of(&mut shell(folder.path(), &script));
     let made: Vec<_> = fs::read_dir(folder.path().join("backups"))
         .unwrap()
         .collect();
@@ -300,12 +307,12 @@ fn the_crontabs_line_makes_a_backup() {
 }
 
 #[test]
-fn what_has_changed_since_a_backup_is_done_again_by_the_pages_words() {
+fn the_pages_commands_repeat_the_changes_since_a_backup() {
     rocket::async_test(async {
         let folder = tempfile::tempdir().unwrap();
-        let url = database(folder.path());
+        let url = database_url(folder.path());
         for name in ["alice", "bob", "carol", "dave", "erin"] {
-            create(&url, name);
+            create_user(&url, name);
         }
         let admin = ["user", "create", "root", "--admin", "--generate-password"];
         assert!(run(&url, &admin, "").status.success());
@@ -320,8 +327,8 @@ fn what_has_changed_since_a_backup_is_done_again_by_the_pages_words() {
             server.login("alice", "phone").await,
             server.login("dave", "x").await,
         );
-        let script = &blocks(&page("backups.md"), "What comes back", "sh")[0];
-        done(shell(folder.path(), script).env("DATABASE_URL", &url));
+        let script = &blocks(&page("backups.md"), "What a restore undoes", "sh")[0];
+        stdout_of(shell(folder.path(), script).env("DATABASE_URL", &url));
         assert_eq!(
             (
                 server.me(&laptop).await,
@@ -340,29 +347,29 @@ fn what_has_changed_since_a_backup_is_done_again_by_the_pages_words() {
 
 #[test]
 #[cfg(unix)]
-fn a_copy_is_private_and_whole_and_opens_by_itself() {
+fn a_backup_is_private_complete_and_opens_by_itself() {
     use std::os::unix::fs::PermissionsExt;
     rocket::async_test(async {
         let folder = tempfile::tempdir().unwrap();
-        let url = database(folder.path());
+        let url = database_url(folder.path());
         let server = Server::start(&url).await;
-        create(&url, "alice");
+        create_user(&url, "alice");
         let token = server.login("alice", "laptop").await;
         assert!(folder.path().join("data/multitoken.db-wal").exists());
-        let said = done(&mut shell(
+        let printed = stdout_of(&mut shell(
             folder.path(),
             "umask 000; multitoken backup copy.db",
         ));
         let copy = folder.path().join("copy.db");
         let metadata = copy.metadata().unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
-        let bytes: String = said.chars().filter(char::is_ascii_digit).collect();
-        assert!(said.contains("copy.db") && bytes == metadata.len().to_string());
-        assert_eq!(names(folder.path()), ["copy.db", "data"]);
+        let bytes: String = printed.chars().filter(char::is_ascii_digit).collect();
+        assert!(printed.contains("copy.db") && bytes == metadata.len().to_string());
+        assert_eq!(file_names(folder.path()), ["copy.db", "data"]);
 
-        // Alone, and where nothing can be put beside it.
+        // It opens by itself and read-only, where SQLite can create no file beside it.
         let content = fs::read(&copy).unwrap();
-        assert_eq!(content[18..20], [1, 1], "it demands no -wal");
+        assert_eq!(content[18..20], [1, 1], "the copy is not in WAL mode");
         assert!(!content.windows(token.len()).any(|w| w == token.as_bytes()));
         let mut db = connect(&format!("sqlite://{}?mode=ro", copy.display())).await;
         let state: String = sqlx::query_scalar("PRAGMA integrity_check")
@@ -370,8 +377,8 @@ fn a_copy_is_private_and_whole_and_opens_by_itself() {
             .await
             .unwrap();
         assert_eq!(state, "ok");
-        assert_whole(&mut db).await;
-        assert_eq!(number(&mut db, "SELECT COUNT(*) FROM tokens").await, 1);
+        assert_consistent(&mut db).await;
+        assert_eq!(count(&mut db, "SELECT COUNT(*) FROM tokens").await, 1);
         db.close().await.unwrap();
         let other = Server::start(&format!("sqlite:{}", copy.display())).await;
         assert_eq!(other.me(&token).await, 200);
@@ -379,7 +386,7 @@ fn a_copy_is_private_and_whole_and_opens_by_itself() {
     });
 }
 
-fn names(folder: &Path) -> Vec<String> {
+fn file_names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -388,12 +395,16 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Tries a backup that is to be refused, with nothing written anywhere in `folder`.
-fn refused(folder: &Path, url: &str, file: &str) -> String {
+/// Runs a backup that must fail without writing anything in `folder`. Returns its stderr.
+fn assert_backup_refused(folder: &Path, url: &str, file: &str) -> String {
     let all = |folder: &Path| {
         let data = folder.join("data");
-        let inner = if data.exists() { names(&data) } else { vec![] };
-        (names(folder), inner)
+        let inner = if data.exists() {
+            file_names(&data)
+        } else {
+            vec![]
+        };
+        (file_names(folder), inner)
     };
     let before = all(folder);
     let output = command(url, &["backup", file])
@@ -407,12 +418,12 @@ fn refused(folder: &Path, url: &str, file: &str) -> String {
 }
 
 #[test]
-fn a_place_that_does_not_do_is_refused_and_nothing_is_written() {
+fn an_unsuitable_destination_is_refused_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    let url = database(folder.path());
-    // So that nothing is beside the database now that could be in the way.
-    create(&url, "alice");
-    let content = fs::read(file(folder.path())).unwrap();
+    let url = database_url(folder.path());
+    // The command has ended, so no file beside the database can get in the way.
+    create_user(&url, "alice");
+    let content = fs::read(database_file(folder.path())).unwrap();
     fs::write(folder.path().join("there"), "mine").unwrap();
     fs::create_dir(folder.path().join("folder")).unwrap();
     #[cfg(unix)]
@@ -431,19 +442,19 @@ fn a_place_that_does_not_do_is_refused_and_nothing_is_written() {
         ("there/copy.db", "folder"),
         ("data/multitoken.db", "itself"),
         ("./data/../data/multitoken.db", "itself"),
-        ("data/multitoken.db-shm", "part of it"),
-        ("data/multitoken.db-journal", "part of it"),
-        ("data/multitoken.db.lock", "part of it"),
-        (whole.to_str().unwrap(), "part of it"),
+        ("data/multitoken.db-shm", "one of its files"),
+        ("data/multitoken.db-journal", "one of its files"),
+        ("data/multitoken.db.lock", "one of its files"),
+        (whole.to_str().unwrap(), "one of its files"),
         #[cfg(unix)]
         ("link", "already"),
         #[cfg(unix)]
-        ("other/multitoken.db-wal", "part of it"),
+        ("other/multitoken.db-wal", "one of its files"),
     ] {
-        let said = refused(folder.path(), &url, name);
-        assert!(said.contains(why), "{name}: {said}");
+        let printed = assert_backup_refused(folder.path(), &url, name);
+        assert!(printed.contains(why), "{name}: {printed}");
     }
-    assert_eq!(fs::read(file(folder.path())).unwrap(), content);
+    assert_eq!(fs::read(database_file(folder.path())).unwrap(), content);
     assert_eq!(fs::read(folder.path().join("there")).unwrap(), b"mine");
     assert!(!folder.path().join("nowhere").exists());
     let usage = run(&url, &["backup"], "");
@@ -451,24 +462,27 @@ fn a_place_that_does_not_do_is_refused_and_nothing_is_written() {
 }
 
 #[test]
-fn a_database_is_neither_made_nor_migrated() {
+fn a_backup_neither_creates_nor_migrates_a_database() {
     rocket::async_test(async {
         let folder = tempfile::tempdir().unwrap();
-        let url = database(folder.path());
-        let said = refused(folder.path(), &url, "copy.db");
-        assert!(said.contains("no database"), "{said}");
-        assert!(names(folder.path()).is_empty());
+        let url = database_url(folder.path());
+        let printed = assert_backup_refused(folder.path(), &url, "copy.db");
+        assert!(printed.contains("no database"), "{printed}");
+        assert!(file_names(folder.path()).is_empty());
 
         fs::create_dir(folder.path().join("data")).unwrap();
         for other in ["", "some other file, and a rather long one at that"] {
-            fs::write(file(folder.path()), other).unwrap();
-            let said = refused(folder.path(), &url, "copy.db");
-            assert!(said.contains("multitoken.db"), "{said}");
-            assert_eq!(fs::read(file(folder.path())).unwrap(), other.as_bytes());
+            fs::write(database_file(folder.path()), other).unwrap();
+            let printed = assert_backup_refused(folder.path(), &url, "copy.db");
+            assert!(printed.contains("multitoken.db"), "{printed}");
+            assert_eq!(
+                fs::read(database_file(folder.path())).unwrap(),
+                other.as_bytes()
+            );
         }
 
-        // One of an earlier version stays one.
-        fs::remove_file(file(folder.path())).unwrap();
+        // A database of an earlier version is copied and not migrated.
+        fs::remove_file(database_file(folder.path())).unwrap();
         assert!(run(&url, &["migrate"], "").status.success());
         let mut db = connect(&url).await;
         sqlx::query("DELETE FROM _sqlx_migrations WHERE version = 5")
@@ -476,7 +490,7 @@ fn a_database_is_neither_made_nor_migrated() {
             .await
             .unwrap();
         db.close().await.unwrap();
-        done(&mut shell(folder.path(), "multitoken backup copy.db"));
+        stdout_of(&mut shell(folder.path(), "multitoken backup copy.db"));
         let copied = format!("sqlite:{}/copy.db", folder.path().display());
         for url in [&url, &copied] {
             let status = stdout(&run(url, &["migrate", "--status"], ""));
@@ -486,22 +500,22 @@ fn a_database_is_neither_made_nor_migrated() {
 }
 
 #[test]
-fn on_postgresql_its_own_tool_is_named_without_the_password() {
+fn on_postgresql_the_message_names_pg_dump_without_the_password() {
     let folder = tempfile::tempdir().unwrap();
-    // Nothing listens there, and nothing has to.
-    let said = refused(
+    // Nothing listens on this port: the command must not connect.
+    let printed = assert_backup_refused(
         folder.path(),
         "postgres://app:canary@127.0.0.1:1/db?ssl-mode=require&password=canary&statement-cache-capacity=9",
         "it's.dump",
     );
-    assert!(!said.contains("canary"), "{said}");
+    assert!(!printed.contains("canary"), "{printed}");
     let named = r"pg_dump --format=custom --file='it'\''s.dump' --dbname='postgres://app@127.0.0.1:1/db?sslmode=require'";
-    assert!(said.contains(named), "{said}");
+    assert!(printed.contains(named), "{printed}");
 }
 
-/// A database of some 60 MB, which takes a moment to copy.
+/// A database of about 60 MB, so that copying it takes a while.
 async fn large_database(url: &str) {
-    create(url, "alice");
+    create_user(url, "alice");
     let mut db = connect(url).await;
     let fill = "CREATE TABLE filler AS
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
@@ -510,15 +524,15 @@ async fn large_database(url: &str) {
     db.close().await.unwrap();
 }
 
-/// A backup that is stopped in the middle of copying.
-struct Halfway {
+/// A backup process that is stopped halfway through copying.
+struct PausedBackup {
     process: Child,
-    /// What it has written so far.
+    /// The incomplete copy.
     partial: PathBuf,
 }
 
-impl Halfway {
-    async fn of(folder: &Path, url: &str) -> Self {
+impl PausedBackup {
+    async fn start(folder: &Path, url: &str) -> Self {
         let process = command(url, &["backup", "copy.db"])
             .current_dir(folder)
             .stdout(Stdio::piped())
@@ -527,16 +541,22 @@ impl Halfway {
             .unwrap();
         let start = Instant::now();
         let partial = loop {
-            if let Some(partial) = growing(folder) {
+            if let Some(partial) = partial_copy(folder) {
                 break partial;
             }
-            assert!(start.elapsed() < Duration::from_secs(20), "it never began");
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "the backup did not start"
+            );
             sleep(Duration::from_millis(1)).await;
         };
-        let mut halfway = Self { process, partial };
-        halfway.signal("STOP");
-        assert!(halfway.process.try_wait().unwrap().is_none(), "it is done");
-        halfway
+        let mut paused = Self { process, partial };
+        paused.signal("STOP");
+        assert!(
+            paused.process.try_wait().unwrap().is_none(),
+            "the backup is already complete"
+        );
+        paused
     }
 
     fn signal(&self, signal: &str) {
@@ -546,14 +566,14 @@ impl Halfway {
         assert!(sent.unwrap().success());
     }
 
-    fn end(self) -> Output {
+    fn wait(self) -> Output {
         self.process.wait_with_output().unwrap()
     }
 }
 
-/// The file in a folder of its own that has grown to a megabyte.
-fn growing(folder: &Path) -> Option<PathBuf> {
-    let hidden = names(folder)
+/// The backup's temporary file, once it has 1 MB.
+fn partial_copy(folder: &Path) -> Option<PathBuf> {
+    let hidden = file_names(folder)
         .into_iter()
         .find(|name| name.starts_with(".backup-"))?;
     let entries = fs::read_dir(folder.join(hidden)).ok()?;
@@ -564,66 +584,65 @@ fn growing(folder: &Path) -> Option<PathBuf> {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_server_writes_while_a_backup_is_made_which_has_its_name_when_it_is_whole() {
+fn a_backup_does_not_block_writes_and_appears_only_when_complete() {
     use std::os::unix::fs::PermissionsExt;
     rocket::async_test(async {
         let folder = tempfile::tempdir().unwrap();
-        let url = database(folder.path());
+        let url = database_url(folder.path());
         large_database(&url).await;
         let server = Server::start(&url).await;
-        let halfway = Halfway::of(folder.path(), &url).await;
-        // It stands still with what it holds, and nobody waits for it.
+        let paused = PausedBackup::start(folder.path(), &url).await;
+        // The stopped process keeps its locks. They must not block writers.
         let token = server.login("alice", "laptop").await;
-        create(&url, "bob");
+        create_user(&url, "bob");
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&halfway.partial), 0o600);
-        assert_eq!(mode(halfway.partial.parent().unwrap()), 0o700);
+        assert_eq!(mode(&paused.partial), 0o600);
+        assert_eq!(mode(paused.partial.parent().unwrap()), 0o700);
         let copy = folder.path().join("copy.db");
         assert!(!copy.exists());
-        // What comes there meanwhile is not overwritten; here, goes again.
-        halfway.signal("CONT");
-        let ended = halfway.end();
+        paused.signal("CONT");
+        let ended = paused.wait();
         assert!(ended.status.success(), "{}", stderr(&ended));
-        assert_eq!(names(folder.path()), ["copy.db", "data"]);
+        assert_eq!(file_names(folder.path()), ["copy.db", "data"]);
         let mut db = connect(&format!("sqlite:{}", copy.display())).await;
-        assert_eq!(number(&mut db, "SELECT COUNT(*) FROM users").await, 1);
-        assert_eq!(number(&mut db, "SELECT COUNT(*) FROM tokens").await, 0);
+        assert_eq!(count(&mut db, "SELECT COUNT(*) FROM users").await, 1);
+        assert_eq!(count(&mut db, "SELECT COUNT(*) FROM tokens").await, 0);
         assert_eq!(server.me(&token).await, 200);
 
         fs::remove_file(&copy).unwrap();
-        let halfway = Halfway::of(folder.path(), &url).await;
+        let paused = PausedBackup::start(folder.path(), &url).await;
         fs::write(&copy, "mine").unwrap();
-        halfway.signal("CONT");
-        assert_eq!(halfway.end().status.code(), Some(1));
+        paused.signal("CONT");
+        assert_eq!(paused.wait().status.code(), Some(1));
         assert_eq!(fs::read(&copy).unwrap(), b"mine");
-        assert_eq!(names(folder.path()), ["copy.db", "data"]);
+        assert_eq!(file_names(folder.path()), ["copy.db", "data"]);
     });
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_backup_that_is_broken_off_leaves_nothing() {
+fn an_interrupted_backup_leaves_no_files() {
     rocket::async_test(async {
         let folder = tempfile::tempdir().unwrap();
-        let url = database(folder.path());
+        let url = database_url(folder.path());
         large_database(&url).await;
         for signal in ["TERM", "INT"] {
-            let halfway = Halfway::of(folder.path(), &url).await;
-            halfway.signal(signal);
-            halfway.signal("CONT");
-            let ended = halfway.end();
+            let paused = PausedBackup::start(folder.path(), &url).await;
+            paused.signal(signal);
+            paused.signal("CONT");
+            let ended = paused.wait();
             assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
             assert!(stderr(&ended).contains("interrupted") && stdout(&ended).is_empty());
-            assert_eq!(names(folder.path()), ["data"], "{signal}");
+            assert_eq!(file_names(folder.path()), ["data"], "{signal}");
         }
-        // No room: the system takes no file of more than a megabyte or two from it.
+        // A full disk, simulated by a limit on the size of files.
         let script = "trap '' XFSZ; ulimit -f 2000; multitoken backup copy.db";
         let output = shell(folder.path(), script).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         assert!(stderr(&output).contains("nothing was written"));
-        assert_eq!(names(folder.path()), ["data"]);
+        assert_eq!(file_names(folder.path()), ["data"]);
         let mut db = connect(&url).await;
-        let rows = number(&mut db, "SELECT COUNT(*) FROM filler").await;
+        let rows = count(&mut db, "SELECT COUNT(*) FROM filler").await;
         assert_eq!(rows, 60_000);
     });
 }

@@ -1,4 +1,4 @@
-//! The clients of `docs/api.md`, as it writes them; the browser's is tried in `browser`.
+//! The example clients of `docs/api.md`. `browser/elsewhere` tests the one for browsers.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::page::{blocks, page, shell, stdout_of};
 use crate::support::PASSWORD;
 use crate::support::needs;
-use crate::support::page::{blocks, done, page, shell};
 use crate::support::server::{Server, on_each_url, sqlite, stderr, stdout};
 
-/// Where the page has the server.
-const THERE: &str = "http://127.0.0.1:8000";
+/// The server's address on the page.
+const PAGE_ORIGIN: &str = "http://127.0.0.1:8000";
 
 async fn server_with_alice(url: &str) -> Server {
     let server = Server::start(url).await;
@@ -22,8 +22,8 @@ async fn server_with_alice(url: &str) -> Server {
     server
 }
 
-/// A question or an answer of HTTP: its first line's words, its headers, its body.
-fn message(text: &str) -> (Vec<&str>, Vec<(&str, &str)>, Value) {
+/// Parses an HTTP message: the words of its first line, its headers, its body.
+fn parse_message(text: &str) -> (Vec<&str>, Vec<(&str, &str)>, Value) {
     let (head, body) = text.split_once("\n\n").unwrap();
     let mut lines = head.lines();
     let first = lines.next().unwrap().split(' ').collect();
@@ -31,11 +31,11 @@ fn message(text: &str) -> (Vec<&str>, Vec<(&str, &str)>, Value) {
     (first, headers, serde_json::from_str(body).unwrap())
 }
 
-/// Sends the first block under the heading, and holds the answer against the second; but what differs
-/// each time.
-async fn is_answered_so(server: &Server, heading: &str, differs: &[&str]) {
+/// Sends the request under the heading and compares the response with the one on the page. Of the fields in
+/// `differs`, only the length is compared.
+async fn assert_exchange(server: &Server, heading: &str, differs: &[&str]) {
     let blocks = blocks(&page("api.md"), heading, "http");
-    let (line, headers, body) = message(&blocks[0]);
+    let (line, headers, body) = parse_message(&blocks[0]);
     assert_eq!(line[0], "POST");
     let client = reqwest::Client::new();
     let mut post = client.post(format!("{}{}", server.origin, line[1]));
@@ -43,14 +43,13 @@ async fn is_answered_so(server: &Server, heading: &str, differs: &[&str]) {
         post = post.header(name, value);
     }
     let answer = post.body(body.to_string()).send().await.unwrap();
-    let (line, headers, mut wanted) = message(&blocks[1]);
+    let (line, headers, mut wanted) = parse_message(&blocks[1]);
     assert_eq!(answer.status().to_string(), line[1..].join(" "));
     for (name, value) in headers {
         assert_eq!(answer.headers()[name], value, "{name}");
     }
     let mut answer: Value = answer.json().await.unwrap();
     for name in differs {
-        // Of one length they are, at least.
         let length = |value: &Value| value[name].as_str().map(str::len);
         assert_eq!(length(&answer), length(&wanted), "{name}");
         answer[name].take();
@@ -60,16 +59,16 @@ async fn is_answered_so(server: &Server, heading: &str, differs: &[&str]) {
 }
 
 #[test]
-fn what_goes_over_the_wire_is_as_the_page_has_it() {
+fn requests_and_responses_match_the_page() {
     on_each_url(async |url| {
         let server = server_with_alice(&url).await;
-        is_answered_so(&server, "One exchange", &["auth_token", "expires_at"]).await;
-        is_answered_so(&server, "When it says no", &["request_id"]).await;
+        assert_exchange(&server, "Sign in", &["auth_token", "expires_at"]).await;
+        assert_exchange(&server, "Errors", &["request_id"]).await;
     });
 }
 
 #[test]
-fn the_first_page_signs_in_and_revokes() {
+fn the_readmes_commands_sign_in_and_revoke() {
     if needs::executable("curl", &[]).is_none() {
         return needs::missing("curl", "curl");
     }
@@ -79,11 +78,11 @@ fn the_first_page_signs_in_and_revokes() {
         let blocks = blocks(&readme, "Sign in", "sh");
         let session = blocks[..3].concat();
         let session = session.replace("cargo run -q --", "multitoken");
-        let session = session.replace(THERE, &server.origin);
-        let said = done(shell(Path::new("."), &session).env("DATABASE_URL", &url));
-        assert!(said.contains("\"username\":\"alice\"") && said.contains("\"results\""));
-        assert!(said.contains("1 token revoked\n"), "{said}");
-        let (_, last) = said.split_once("revoked\n").unwrap();
+        let session = session.replace(PAGE_ORIGIN, &server.origin);
+        let printed = stdout_of(shell(Path::new("."), &session).env("DATABASE_URL", &url));
+        assert!(printed.contains("\"username\":\"alice\"") && printed.contains("\"results\""));
+        assert!(printed.contains("1 token revoked\n"), "{printed}");
+        let (_, last) = printed.split_once("revoked\n").unwrap();
         assert!(last.starts_with("HTTP/1.1 401 Unauthorized"), "{last}");
         let challenge = last
             .lines()
@@ -91,13 +90,16 @@ fn the_first_page_signs_in_and_revokes() {
         let challenge = format!("`WWW-Authenticate: {}`", challenge.unwrap());
         assert!(readme.contains(&challenge), "{challenge}");
         let seed = blocks[3].replace("cargo run --", "multitoken");
-        done(shell(Path::new("."), &seed).env("DATABASE_URL", &url));
+        // The page seeds another database than the server's.
+        assert!(seed.starts_with("DATABASE_URL=sqlite:data/demo.db "));
+        let seed = seed.replace("sqlite:data/demo.db", "\"$URL\"");
+        stdout_of(shell(Path::new("."), &seed).env("URL", &url));
         assert_eq!(server.try_login("demo-admin", PASSWORD).await, 200);
     });
 }
 
 #[test]
-fn curl_signs_in_ends_another_client_and_signs_out() {
+fn the_curl_example_signs_in_revokes_another_client_and_signs_out() {
     for program in ["curl", "jq"] {
         if needs::executable(program, &[]).is_none() {
             return needs::missing(program, program);
@@ -109,13 +111,13 @@ fn curl_signs_in_ends_another_client_and_signs_out() {
         let folder = tempfile::tempdir().unwrap();
         let blocks = blocks(&page("api.md"), "With curl", "sh");
         let run = |number: usize| {
-            let script = blocks[number].replace(THERE, &server.origin);
+            let script = blocks[number].replace(PAGE_ORIGIN, &server.origin);
             let mut shell = shell(folder.path(), &script);
-            done(shell.env("PASSWORD", PASSWORD).env("HOME", folder.path()))
+            stdout_of(shell.env("PASSWORD", PASSWORD).env("HOME", folder.path()))
         };
         assert!(run(0).contains("\"username\":\"alice\""));
         let file = folder.path().join(concat!(".", env!("CARGO_PKG_NAME")));
-        assert_eq!(mode(&file), 0o600);
+        assert_eq!(file_mode(&file), 0o600);
         let header = std::fs::read_to_string(&file).unwrap();
         let token = header.trim().rsplit(' ').next().unwrap();
         assert_eq!(server.me(token).await, 200);
@@ -131,17 +133,17 @@ fn curl_signs_in_ends_another_client_and_signs_out() {
     });
 }
 
-fn mode(file: &Path) -> u32 {
+fn file_mode(file: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(file).unwrap().permissions().mode() & 0o777
 }
 
 #[test]
-fn python_signs_in_looks_around_and_signs_out() {
-    let Some(schemathesis) = needs::schemathesis() else {
+fn the_python_example_signs_in_lists_tokens_and_signs_out() {
+    let Some(schemathesis) = crate::needs::schemathesis() else {
         return;
     };
-    // Beside it is what it is built on, requests among it.
+    // Schemathesis depends on requests, so its environment has both.
     let python = schemathesis.with_file_name("python3");
     on_each_url(async |url| {
         let app = "{hash_memory_kib=8,hash_iterations=1,login_failures_per_account=1}";
@@ -158,15 +160,15 @@ fn python_signs_in_looks_around_and_signs_out() {
         let run = || {
             let mut command = Command::new(&python);
             command
-                .args(["-c", &script.replace(THERE, &server.origin)])
+                .args(["-c", &script.replace(PAGE_ORIGIN, &server.origin)])
                 .env("HOME", home.path())
                 .env("PASSWORD", PASSWORD);
             command
         };
-        let said = done(&mut run());
-        let lines: Vec<&str> = said.lines().collect();
+        let printed = stdout_of(&mut run());
+        let lines: Vec<&str> = printed.lines().collect();
         assert_eq!(lines[0], "alice");
-        assert!(lines.contains(&"phone None"), "{said}");
+        assert!(lines.contains(&"phone None"), "{printed}");
         assert!(lines.iter().any(|line| line.starts_with("report on ")));
         let left = server.run(&["token", "list", "--user", "alice", "--json"], "");
         let left = stdout(&left);
@@ -174,18 +176,18 @@ fn python_signs_in_looks_around_and_signs_out() {
             left.contains("phone") && !left.contains("report on"),
             "{left}"
         );
-        // To be told to wait for minutes is reported, and not waited for.
+        // The client reports a `Retry-After` of minutes and does not wait.
         server.try_login("alice", "wrong").await;
         let (start, output) = (Instant::now(), run().output().unwrap());
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("429 Client Error"), "{said}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert!(printed.contains("429 Client Error"), "{printed}");
         assert!(start.elapsed() < Duration::from_secs(20));
     });
 }
 
 const GENERATED: &str = "With a generated client";
 
-/// What authors of clients lean on, in types: a line that is not so does not compile.
+/// The types that clients rely on. If one differs, this does not compile.
 const TYPES: &str = r#"
 type Schemas = components["schemas"];
 export function types(login: Schemas["LoggedIn"], me: Schemas["Me"], problem: Schemas["Problem"]) {
@@ -203,8 +205,9 @@ export function types(login: Schemas["LoggedIn"], me: Schemas["Me"], problem: Sc
 "#;
 
 #[test]
-fn a_client_that_is_generated_in_typescript_signs_in_and_revokes_its_token() {
-    let Some(npm) = needs::npm() else {
+#[ignore = "slow"]
+fn a_generated_typescript_client_signs_in_and_revokes_its_token() {
+    let Some(npm) = crate::needs::npm() else {
         return;
     };
     rocket::async_test(async {
@@ -214,25 +217,25 @@ fn a_client_that_is_generated_in_typescript_signs_in_and_revokes_its_token() {
         let file = |name: &str| folder.path().join(name);
         symlink(npm.join("node_modules"), file("node_modules")).unwrap();
         let page = page("api.md");
-        let there = |block: &String| block.replace(THERE, &server.origin);
-        let program = there(&blocks(&page, GENERATED, "ts")[0]);
+        let local = |block: &String| block.replace(PAGE_ORIGIN, &server.origin);
+        let program = local(&blocks(&page, GENERATED, "ts")[0]);
         fs::write(file("session.mts"), program + TYPES).unwrap();
-        let commands = there(&blocks(&page, GENERATED, "sh")[1]);
+        let commands = local(&blocks(&page, GENERATED, "sh")[1]);
         let run = |commands: &str, password: &str| {
             let mut shell = shell(folder.path(), commands);
-            // What is not installed is no reason to download it.
+            // npx must not download packages that are missing.
             shell.env("npm_config_yes", "false");
             shell.env("PASSWORD", password).output().unwrap()
         };
         let output = run(&commands, PASSWORD);
-        let said = stdout(&output);
+        let printed = stdout(&output);
         assert!(output.status.success(), "{output:?}");
         assert!(
-            said.ends_with(&format!(
+            printed.ends_with(&format!(
                 "alice user\nlaptop true\n401 {}\n",
-                refusal(&server).await
+                invalid_token_message(&server).await
             )),
-            "{said}"
+            "{printed}"
         );
         let (_, last) = commands.trim().rsplit_once('\n').unwrap();
         let output = run(last, "wrong");
@@ -241,8 +244,9 @@ fn a_client_that_is_generated_in_typescript_signs_in_and_revokes_its_token() {
 }
 
 #[test]
-fn a_client_that_is_generated_in_python_signs_in_and_revokes_its_token() {
-    let Some(generator) = needs::openapi_python_client() else {
+#[ignore = "slow"]
+fn a_generated_python_client_signs_in_and_revokes_its_token() {
+    let Some(generator) = crate::needs::openapi_python_client() else {
         return;
     };
     rocket::async_test(async {
@@ -250,10 +254,10 @@ fn a_client_that_is_generated_in_python_signs_in_and_revokes_its_token() {
         let server = server_with_alice(&sqlite(data.path())).await;
         let folder = tempfile::tempdir().unwrap();
         let page = page("api.md");
-        let there = |block: &String| block.replace(THERE, &server.origin);
-        let program = there(&blocks(&page, GENERATED, "python")[0]);
+        let local = |block: &String| block.replace(PAGE_ORIGIN, &server.origin);
+        let program = local(&blocks(&page, GENERATED, "python")[0]);
         fs::write(folder.path().join("session.py"), program).unwrap();
-        let commands = there(&blocks(&page, GENERATED, "sh")[3]);
+        let commands = local(&blocks(&page, GENERATED, "sh")[3]);
         let run = |commands: &str, password: &str| {
             let mut shell = shell(folder.path(), commands);
             let path = std::env::var("PATH").unwrap_or_default();
@@ -262,22 +266,22 @@ fn a_client_that_is_generated_in_python_signs_in_and_revokes_its_token() {
             shell.env("PASSWORD", password).output().unwrap()
         };
         let output = run(&commands, PASSWORD);
-        let said = stdout(&output);
+        let printed = stdout(&output);
         assert!(output.status.success(), "{output:?}");
         assert!(
-            said.ends_with(&format!(
+            printed.ends_with(&format!(
                 "alice user\nlaptop True\n401 {}\n",
-                refusal(&server).await
+                invalid_token_message(&server).await
             )),
-            "{said}"
+            "{printed}"
         );
-        // Of every part of the document it makes something.
-        let all = format!("{said}{}", stderr(&output));
+        // The generator supports every part of the document.
+        let all = format!("{printed}{}", stderr(&output));
         assert!(!all.contains("Warning") && !all.contains("Error"), "{all}");
         let (_, last) = commands.trim().rsplit_once('\n').unwrap();
         let output = run(last, "wrong");
         assert!(stderr(&output).contains(NO_CREDENTIALS), "{output:?}");
-        // What has no operation of its own there can be loaded, too.
+        // Modules that the program does not use can be imported, too.
         let every = "import pkgutil, importlib, service; \
             [importlib.import_module(module.name) for module in pkgutil.walk_packages(service.__path__, 'service.')]";
         let output = run(&format!("python3 -c \"{every}\""), "");
@@ -287,8 +291,8 @@ fn a_client_that_is_generated_in_python_signs_in_and_revokes_its_token() {
 
 const NO_CREDENTIALS: &str = "Unable to log in with provided credentials.";
 
-/// What is said of a token that is not valid.
-async fn refusal(server: &Server) -> String {
+/// The message for an invalid token.
+async fn invalid_token_message(server: &Server) -> String {
     let get = reqwest::Client::new().get(format!("{}/auth/me/", server.origin));
     let answer = get.bearer_auth("nonsense").send().await.unwrap();
     let problem: Value = answer.json().await.unwrap();

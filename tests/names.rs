@@ -1,15 +1,16 @@
-//! Names that look alike are one: users and clients are compared by what shows, and keys have a bound.
+//! Names that look alike are equal: usernames and clients are compared after case folding, and their keys have a
+//! maximum length.
 
-use multitoken::db::Engine;
-use multitoken::models::user::Role;
 use rocket::http::Status;
+use rocket_multitoken::db::Engine;
+use rocket_multitoken::models::user::Role;
 use serde_json::json;
 
 use crate::support::server::{Server, on_each_url, stdout};
 use crate::support::{App, PASSWORD, on_both};
 
-/// Spellings of `alice` and of `laptop` that look like it, or differ in case only.
-const ALIKE: [[&str; 2]; 6] = [
+/// Spellings of `alice` and of `laptop` that look the same or differ only in case.
+const LOOKALIKES: [[&str; 2]; 6] = [
     ["ALICE", "Laptop"],
     ["alice\u{200b}", "laptop\u{200b}"],
     ["\u{2060}al\u{ad}ice", "\u{feff}lap\u{ad}top"],
@@ -17,7 +18,7 @@ const ALIKE: [[&str; 2]; 6] = [
     ["a\u{34f}lice\u{e0041}", "l\u{34f}aptop\u{e0041}"],
     ["ali\u{3164}ce", "lap\u{ffa0}top"],
 ];
-/// What shows nothing at all.
+/// Names without a visible character.
 const INVISIBLE: [&str; 6] = [
     "\u{3164}",
     "\u{200b}",
@@ -26,10 +27,10 @@ const INVISIBLE: [&str; 6] = [
     "\u{2060} \u{ad}",
     "\u{e0020}",
 ];
-const SEPARATED: [&str; 4] = ["a\u{2028}b", "a\u{2029}b", "a\u{85}b", "ab\u{2029}"];
+const WITH_SEPARATORS: [&str; 4] = ["a\u{2028}b", "a\u{2029}b", "a\u{85}b", "ab\u{2029}"];
 
 #[test]
-fn a_name_that_looks_like_anothers_is_taken_and_signs_in_as_that_user() {
+fn a_lookalike_username_is_taken_and_signs_in_as_the_existing_user() {
     on_both(async |app| {
         app.user("root", Role::Admin).await;
         app.user("alice", Role::User).await;
@@ -38,7 +39,7 @@ fn a_name_that_looks_like_anothers_is_taken_and_signs_in_as_that_user() {
             let fields = [("username", name), ("password", PASSWORD)];
             app.submit("/admin/users/new", &cookie, &fields).await
         };
-        for [name, _] in ALIKE {
+        for [name, _] in LOOKALIKES {
             let refused = create(name).await;
             assert_eq!(refused.status, Status::BadRequest, "{name:?}");
             assert!(refused.text.contains("already exists"), "{name:?}");
@@ -53,7 +54,7 @@ fn a_name_that_looks_like_anothers_is_taken_and_signs_in_as_that_user() {
             assert_eq!(refused.status, Status::BadRequest, "{name:?}");
             assert!(refused.text.contains("may not be blank"), "{name:?}");
         }
-        for name in SEPARATED {
+        for name in WITH_SEPARATORS {
             let refused = create(name).await;
             assert_eq!(refused.status, Status::BadRequest, "{name:?}");
             assert!(refused.text.contains("Control characters"), "{name:?}");
@@ -63,7 +64,7 @@ fn a_name_that_looks_like_anothers_is_taken_and_signs_in_as_that_user() {
 }
 
 #[test]
-fn a_client_that_is_spelt_differently_is_the_same_client() {
+fn a_lookalike_client_replaces_the_same_token_and_no_other() {
     on_both(async |app| {
         app.user("alice", Role::User).await;
         app.user("bob", Role::User).await;
@@ -72,9 +73,13 @@ fn a_client_that_is_spelt_differently_is_the_same_client() {
             app.login("bob", "LAPTOP").await,
         );
         let mut earlier = app.login("alice", "laptop").await;
-        for [_, client] in ALIKE {
+        for [_, client] in LOOKALIKES {
             let answer = app.try_login("alice", PASSWORD, client).await;
-            assert_eq!(answer.json()["client"], client, "as it was typed");
+            assert_eq!(
+                answer.json()["client"],
+                client,
+                "the spelling of the request"
+            );
             assert!(!app.works(&earlier).await, "{client:?}");
             earlier = answer.json()["auth_token"].as_str().unwrap().to_owned();
             let tokens = app.get("/auth/tokens/", &earlier).await.json();
@@ -88,7 +93,7 @@ fn a_client_that_is_spelt_differently_is_the_same_client() {
         assert_eq!(app.texts(reasons).await, ["replaced"]);
         for (clients, complaint) in [
             (&INVISIBLE[..], "This field may not be blank."),
-            (&SEPARATED[..], "Control characters are not allowed."),
+            (&WITH_SEPARATORS[..], "Control characters are not allowed."),
         ] {
             for client in clients {
                 let refused = app.try_login("alice", PASSWORD, client).await;
@@ -103,7 +108,7 @@ fn a_client_that_is_spelt_differently_is_the_same_client() {
 }
 
 #[test]
-fn lists_and_commands_find_a_client_however_it_is_spelt() {
+fn lists_and_commands_find_a_client_in_any_spelling() {
     on_each_url(async |url| {
         let server = Server::start(&url).await;
         server.run(
@@ -112,7 +117,7 @@ fn lists_and_commands_find_a_client_however_it_is_spelt() {
         );
         server.run(&["user", "create", "alice", "--password-stdin"], PASSWORD);
         let cookie = server.admin_cookie("root").await;
-        for [name, client] in ALIKE {
+        for [name, client] in LOOKALIKES {
             let (token, phone) = (
                 server.login("alice", "Laptop").await,
                 server.login("alice", "phone").await,
@@ -143,33 +148,36 @@ fn lists_and_commands_find_a_client_however_it_is_spelt() {
                 (401, 200)
             );
         }
-        // What shows nothing is no filter.
+        // A filter without a visible character counts as absent.
         let page = server.get("/admin/tokens?client=%E2%80%8B", &cookie).await;
         assert!(page.text().await.unwrap().contains(">phone<"));
         assert_eq!(server.terminate(), Some(0));
     });
 }
 
-/// Bytes of SQLite's database.
-async fn size(app: &App) -> i64 {
+/// The size of the SQLite database in bytes.
+async fn database_size(app: &App) -> i64 {
     app.number("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
         .await
 }
 
 #[test]
-fn a_login_stores_little_however_long_its_names_become() {
+fn a_login_with_long_names_stores_less_than_9_kb() {
     on_both(async |app| {
-        // Each of these becomes 18 characters.
+        // NFKC turns each of these into 18 characters.
         let (user, client) = ("ﷺ".repeat(150), "ﷺ".repeat(255));
         app.user(&user, Role::User).await;
         app.user("alice", Role::User).await;
         let token = app.login(&user, &client).await;
         let others = app.login(&user, &"ﷺ".repeat(254)).await;
         let second = app.login(&user, &client).await;
-        assert!(!app.works(&token).await, "a long key still equals itself");
+        assert!(
+            !app.works(&token).await,
+            "a long client name replaces its own token"
+        );
         assert!(
             app.works(&others).await && app.works(&second).await,
-            "and nothing else"
+            "and no other token"
         );
         for longest in [
             "SELECT CAST(MAX(LENGTH(client_key)) AS BIGINT) FROM tokens",
@@ -181,11 +189,11 @@ fn a_login_stores_little_however_long_its_names_become() {
         }
         if app.auth().pool().engine() == Engine::Sqlite {
             const LOGINS: i64 = 100;
-            let before = size(&app).await;
+            let before = database_size(&app).await;
             for _ in 0..LOGINS {
                 app.login("alice", &client).await;
             }
-            let each = (size(&app).await - before) / LOGINS;
+            let each = (database_size(&app).await - before) / LOGINS;
             eprintln!("{each} bytes a login");
             assert!(each < 9_000, "{each} bytes a login");
         }

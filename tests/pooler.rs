@@ -1,4 +1,4 @@
-//! PgBouncer in between: pooling by session works, and what does not work is named when the server starts.
+//! PgBouncer in front of PostgreSQL: session pooling works, and other settings are reported when the server starts.
 
 use std::fs;
 use std::net::TcpStream;
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use rocket::tokio::time::sleep;
 use tempfile::TempDir;
 
+use crate::page::{blocks, page};
 use crate::support::PASSWORD;
 use crate::support::needs;
-use crate::support::page::{blocks, page};
 use crate::support::postgres::Postgres;
 use crate::support::server::{Server, command, free_port, run, stderr, stdout};
 
-/// A PgBouncer; it ends when dropped.
+/// A PgBouncer process. It ends when dropped.
 struct Pooler {
     process: Child,
     url: String,
@@ -22,7 +22,7 @@ struct Pooler {
 }
 
 impl Pooler {
-    /// One before the server at `url`, with these settings.
+    /// Starts a PgBouncer with these settings for the database at `url`.
     async fn start(url: &str, settings: &str) -> Option<Self> {
         let folders = ["/usr/sbin".into()];
         let Some(program) = needs::executable("pgbouncer", &folders) else {
@@ -40,9 +40,9 @@ impl Pooler {
         fs::write(&file, lines).unwrap();
         let mut command = Command::new(program);
         if needs::root() {
-            // As whom it refuses to start.
+            // PgBouncer refuses to run as root.
             command.args(["-u", "postgres"]);
-            open_to_all(&folder);
+            make_readable(&folder);
         }
         let process = command
             .arg(&file)
@@ -54,7 +54,7 @@ impl Pooler {
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(
                 start.elapsed() < Duration::from_secs(20),
-                "it does not listen"
+                "PgBouncer does not listen"
             );
             sleep(Duration::from_millis(20)).await;
         }
@@ -67,13 +67,13 @@ impl Pooler {
 }
 
 #[cfg(unix)]
-fn open_to_all(folder: &TempDir) {
+fn make_readable(folder: &TempDir) {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[cfg(not(unix))]
-fn open_to_all(_: &TempDir) {}
+fn make_readable(_: &TempDir) {}
 
 impl Drop for Pooler {
     fn drop(&mut self) {
@@ -83,12 +83,12 @@ impl Drop for Pooler {
 }
 
 #[test]
-fn behind_a_pooler_by_session_all_works() {
+fn session_pooling_works() {
     let Some(postgres) = Postgres::get() else {
         return;
     };
     rocket::async_test(async {
-        // What the page tells to set.
+        // The settings that the page recommends.
         let settings = blocks(&page("deploying.md"), "Behind PgBouncer", "ini").remove(0);
         let settings = settings.replace("[pgbouncer]\n", "");
         let url = postgres.database().await;
@@ -118,7 +118,7 @@ fn behind_a_pooler_by_session_all_works() {
 }
 
 #[test]
-fn a_pooler_that_does_not_work_is_named_at_the_start() {
+fn an_unsupported_pooler_is_reported_at_the_start_before_any_change() {
     let Some(postgres) = Postgres::get() else {
         return;
     };
@@ -132,18 +132,18 @@ fn a_pooler_that_does_not_work_is_named_at_the_start() {
             let Some(pooler) = Pooler::start(&url, settings).await else {
                 return;
             };
-            // Of the second start a pooler has sessions that others used.
+            // At the second start, the pooler reuses sessions.
             for args in [&["serve"][..], &["serve"], &["user", "list"]] {
                 let mut command = command(&pooler.url, args);
                 command.env("ROCKET_PORT", free_port().to_string());
                 let output = command.output().unwrap();
-                let said = stderr(&output);
-                assert_eq!(output.status.code(), Some(1), "{settings}: {said}");
+                let printed = stderr(&output);
+                assert_eq!(output.status.code(), Some(1), "{settings}: {printed}");
                 for word in ["PgBouncer", "pool_mode = session", "docs/deploying.md"] {
-                    assert!(said.contains(word), "{settings}: {said}");
+                    assert!(printed.contains(word), "{settings}: {printed}");
                 }
             }
-            // It was given up before anything was done.
+            // The server gave up before it ran a migration.
             let status = stdout(&run(&url, &["migrate", "--status"], ""));
             assert!(!status.contains("applied"), "{status}");
         }

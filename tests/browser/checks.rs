@@ -1,4 +1,4 @@
-//! What axe-core, html-validate, the browser's console and a phone have against any page: nothing.
+//! Checks of every page: axe-core, html-validate, the browser's console, and the width of a phone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use super::driver::Driver;
 use super::pages::{Gallery, Page};
 use super::tab::Tab;
-use crate::support::needs;
 use crate::support::postgres::Postgres;
 use crate::support::server::sqlite;
 
 #[test]
-fn every_page_is_accessible_valid_quiet_and_fits_a_phone() {
+#[ignore = "slow"]
+fn every_page_is_accessible_valid_error_free_and_fits_a_phone() {
     let Some(driver) = Driver::get() else {
         return;
     };
-    let npm = needs::npm();
+    let npm = crate::needs::npm();
     let axe = npm.as_ref().map(|npm| {
         let file = npm.join("node_modules/axe-core/axe.min.js");
         fs::read_to_string(file).unwrap()
@@ -30,33 +30,33 @@ fn every_page_is_accessible_valid_quiet_and_fits_a_phone() {
         for_each_page(browser, async |gallery, tab, page| {
             let context = &page.name;
             assert_eq!(tab.status().await, page.status, "{context}");
-            let mut complaints = tab.complaints(page.status).await;
+            let mut complaints = tab.console_errors(page.status).await;
             let html = gallery.html(page).await;
             let same = "return new DOMParser().parseFromString(arguments[0], 'text/html').title
                 === document.title";
-            let same = tab.ask(same, vec![json!(html)]).await;
+            let same = tab.run_script(same, vec![json!(html)]).await;
             assert_eq!(same, true, "{context} is served as another page");
             fs::write(saved.path().join(format!("{context}.html")), html).unwrap();
             if let Some(axe) = &axe {
-                tab.ask(axe, vec![]).await;
+                tab.run_script(axe, vec![]).await;
                 for theme in ["light", "dark"] {
-                    tab.prefer(theme).await;
-                    complaints.extend(violations(tab, theme).await);
+                    tab.prefer_theme(theme).await;
+                    complaints.extend(axe_violations(tab, theme).await);
                 }
             }
-            complaints.extend(tab.complaints(page.status).await);
-            tab.be_phone(true).await;
-            complaints.extend(too_wide(tab, super::tab::PHONE).await);
+            complaints.extend(tab.console_errors(page.status).await);
+            tab.emulate_phone(true).await;
+            complaints.extend(overflowing_elements(tab, super::tab::PHONE_WIDTH).await);
             if axe.is_some() {
-                complaints.extend(violations(tab, "dark, phone").await);
-                tab.prefer("light").await;
-                complaints.extend(violations(tab, "light, phone").await);
+                complaints.extend(axe_violations(tab, "dark, phone").await);
+                tab.prefer_theme("light").await;
+                complaints.extend(axe_violations(tab, "light, phone").await);
             }
-            for width in [768, 1440] {
-                tab.be_wide(width).await;
-                complaints.extend(too_wide(tab, width).await);
+            for width in [320, 768, 1440] {
+                tab.set_width(width).await;
+                complaints.extend(overflowing_elements(tab, width).await);
             }
-            tab.be_phone(false).await;
+            tab.emulate_phone(false).await;
             found.extend(complaints.iter().map(|what| format!("{context}: {what}")));
         })
         .await;
@@ -65,17 +65,18 @@ fn every_page_is_accessible_valid_quiet_and_fits_a_phone() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// Shows every page, on SQLite but for the one that only a PostgreSQL brings about.
+/// Shows every page. All use SQLite, except the page for a lost database, which needs PostgreSQL.
 pub async fn for_each_page(
     browser: &thirtyfour::WebDriver,
-    mut look: impl AsyncFnMut(&Gallery, &Tab, &Page),
+    mut check: impl AsyncFnMut(&Gallery, &Tab, &Page),
 ) {
-    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let folders = [(); 4].map(|()| tempfile::tempdir().unwrap());
     let urls = folders.each_ref().map(|folder| sqlite(folder.path()));
     let mut galleries = vec![
         Gallery::before_set_up(&urls[0]).await,
         Gallery::empty(&urls[1]).await,
-        Gallery::full(&urls[2]).await,
+        Gallery::with_data(&urls[2]).await,
+        Gallery::with_accounts(&urls[3]).await,
     ];
     let postgres = spawn_blocking(Postgres::get).await.unwrap();
     if let Some(postgres) = &postgres {
@@ -85,21 +86,29 @@ pub async fn for_each_page(
     for gallery in &galleries {
         let tab = gallery.tab(browser).await;
         tab.open("/admin/login").await;
-        tab.complaints(200).await;
-        for page in &gallery.pages {
-            tab.prefer("light").await;
+        tab.console_errors(200).await;
+        for page in gallery.pages.iter().filter(|page| is_selected(page)) {
+            tab.prefer_theme("light").await;
             gallery.show(&tab, page).await;
-            look(gallery, &tab, page).await;
+            check(gallery, &tab, page).await;
         }
     }
 }
 
-/// What axe-core finds wrong, at any level of impact.
-async fn violations(tab: &Tab, theme: &str) -> Vec<String> {
+/// Whether `PAGES` is unset, or one of its words is in the page's name.
+fn is_selected(page: &Page) -> bool {
+    let Ok(words) = std::env::var("PAGES") else {
+        return true;
+    };
+    words.split(',').any(|word| page.name.contains(word))
+}
+
+/// The violations that axe-core finds, of any impact.
+async fn axe_violations(tab: &Tab, theme: &str) -> Vec<String> {
     let run = "const done = arguments[0];
         axe.run(document, {resultTypes: ['violations']})
           .then((results) => done(results.violations), (error) => done([{id: String(error)}]));";
-    let answer = tab.ask_later(run, vec![]).await;
+    let answer = tab.run_async_script(run, vec![]).await;
     let one = |violation: &Value| {
         let nodes: Vec<_> = violation["nodes"]
             .as_array()
@@ -120,21 +129,21 @@ async fn violations(tab: &Tab, theme: &str) -> Vec<String> {
     answer.as_array().unwrap().iter().map(one).collect()
 }
 
-/// What goes over the edge of a window of that width.
-async fn too_wide(tab: &Tab, width: u32) -> Vec<String> {
+/// Elements that overflow a window of this width.
+async fn overflowing_elements(tab: &Tab, width: u32) -> Vec<String> {
     let script = "const root = document.documentElement;
         if (root.scrollWidth <= innerWidth && innerWidth <= arguments[0]) return [];
         return [root, ...document.querySelectorAll('body *')]
           .filter((element) => element === root
             || element.getBoundingClientRect().right > arguments[0] + 0.5)
           .slice(0, 5).map((element) => element.outerHTML.slice(0, 120));";
-    let wide = tab.ask(script, vec![json!(width)]).await;
+    let wide = tab.run_script(script, vec![json!(width)]).await;
     let wide = wide.as_array().unwrap();
     let one = |element: &Value| format!("too wide for {width} pixels: {element}");
     wide.iter().map(one).collect()
 }
 
-/// What html-validate finds wrong in the pages saved in a folder.
+/// The errors that html-validate finds in the pages saved in a folder.
 fn html_validate(npm: &Path, folder: &Path) -> Option<String> {
     let program: PathBuf = npm.join("node_modules/html-validate/bin/html-validate.mjs");
     let mut command = Command::new("node");
@@ -145,7 +154,7 @@ fn html_validate(npm: &Path, folder: &Path) -> Option<String> {
         .args(["--formatter", "text", "--ext", "html"])
         .arg(folder);
     let output = command.output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    (!output.status.success()).then_some(said)
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed).into_owned();
+    (!output.status.success()).then_some(printed)
 }

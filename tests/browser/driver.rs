@@ -1,4 +1,4 @@
-//! Chromium by way of ChromeDriver, which the tests that run at the same time share.
+//! Chromium, controlled by a ChromeDriver that concurrent tests share.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -24,11 +24,11 @@ const ARGUMENTS: [&str; 10] = [
     "--no-first-run",
     "--hide-scrollbars",
     "--window-size=1200,900",
-    // The pages' words are English, and so are the browser's dates beside them.
+    // The browser formats dates in the language of the pages.
     "--lang=en-US",
 ];
 
-/// A ChromeDriver; it ends with the last test that holds it.
+/// A ChromeDriver process. It ends with the last test that uses it.
 pub struct Driver {
     process: Child,
     port: u16,
@@ -37,7 +37,7 @@ pub struct Driver {
 static RUNNING: Mutex<Weak<Driver>> = Mutex::new(Weak::new());
 
 impl Driver {
-    /// The running one, or a new one; none where it or Chromium is not installed.
+    /// Returns the running ChromeDriver or starts one. `None` if it or Chromium is not installed.
     pub fn get() -> Option<Arc<Self>> {
         if needs::executable("chromium", &[]).is_none() {
             needs::missing("Chromium", "chromium");
@@ -58,31 +58,31 @@ impl Driver {
             let process = command.spawn().unwrap();
             Arc::new(Self { process, port })
         });
-        driver.wait_until_it_answers();
+        driver.wait_until_ready();
         *running = Arc::downgrade(&driver);
         Some(driver)
     }
 
-    fn wait_until_it_answers(&self) {
+    fn wait_until_ready(&self) {
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let waited = start.elapsed();
             let limit = Duration::from_secs(20);
-            assert!(waited < limit, "chromedriver does not answer");
+            assert!(waited < limit, "chromedriver does not listen");
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
-    /// Runs `test` with a browser, which is closed whatever becomes of it.
+    /// Runs `test` with a browser, which is closed even if the test panics.
     pub async fn browse<T>(&self, test: impl AsyncFnOnce(&WebDriver) -> T) -> T {
-        let mut wishes = DesiredCapabilities::chrome();
+        let mut capabilities = DesiredCapabilities::chrome();
         for argument in ARGUMENTS {
-            wishes.add_arg(argument).unwrap();
+            capabilities.add_arg(argument).unwrap();
         }
         let everything = LoggingPrefsLogLevel::All;
-        wishes.set_browser_log_level(everything).unwrap();
+        capabilities.set_browser_log_level(everything).unwrap();
         let url = format!("http://127.0.0.1:{}", self.port);
-        let page = WebDriver::new(url, wishes).await.unwrap();
+        let page = WebDriver::new(url, capabilities).await.unwrap();
         let done = AssertUnwindSafe(test(&page)).catch_unwind().await;
         page.quit().await.unwrap();
         done.unwrap_or_else(|panic| resume_unwind(panic))
@@ -91,7 +91,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // Asked to, it takes browsers that are left over with it.
+        // A clean shutdown also closes browsers that are left over.
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
             let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
             let _ = stream.write_all(b"GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");

@@ -1,4 +1,4 @@
-//! What an operator has to get done in an incident, and after it.
+//! An operator's tasks during and after an incident.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,6 +8,7 @@ use crate::support::server::stdout;
 const NOTE: &str = "Stolen on the train, ticket 4711";
 
 #[test]
+#[ignore = "slow"]
 fn a_stolen_laptop_is_signed_out_and_the_phone_is_not() {
     on_sqlite(async |visit| {
         let tab = &visit.tab;
@@ -15,22 +16,23 @@ fn a_stolen_laptop_is_signed_out_and_the_phone_is_not() {
         visit.user("bob", ["laptop"]).await;
         visit.sign_in().await;
         visit.find("alice").await;
-        tab.reads("h1", "alice").await;
+        tab.assert_text("h1", "alice").await;
         let page = tab.path().await;
         tab.click("tr:has(a[aria-label$='for laptop']) td.action a")
             .await;
-        visit.asks("Revoke this token?").await;
-        tab.write("#note", NOTE).await;
+        visit.assert_asks("Revoke this token?").await;
+        tab.fill("#note", NOTE).await;
         visit.confirm().await;
-        visit.tells("is revoked").await;
-        tab.arrives_at(&page).await;
-        assert_eq!(visit.let_in([&laptop, &phone]).await, [false, true]);
-        tab.is_quiet(200).await;
+        visit.assert_flash("was revoked").await;
+        tab.assert_at(&page).await;
+        assert_eq!(visit.are_valid([&laptop, &phone]).await, [false, true]);
+        tab.assert_no_errors(200).await;
     });
 }
 
 #[test]
-fn a_hostile_address_is_found_and_everything_from_it_is_revoked() {
+#[ignore = "slow"]
+fn all_tokens_from_a_hostile_address_are_revoked() {
     on_sqlite(async |visit| {
         let (tab, server) = (&visit.tab, &visit.server);
         let [alices] = visit.user("alice", ["laptop"]).await;
@@ -41,28 +43,26 @@ fn a_hostile_address_is_found_and_everything_from_it_is_revoked() {
         visit.sign_in().await;
         tab.click_text("section[aria-labelledby=addresses]", "127.0.0.1")
             .await;
-        tab.reads("h1", "127.0.0.1").await;
-        tab.has(3, "a[href='/admin/audit?action=login.failed']")
+        tab.assert_text("h1", "127.0.0.1").await;
+        tab.assert_count(3, "a[href='/admin/audit?action=login.failed']")
             .await;
         tab.click_text("main .actions", "Revoke 3 live tokens")
             .await;
-        visit.asks("Revoke 2 tokens?").await;
-        tab.reads(
-            visit.question(),
-            "The session that you are using is left alone",
-        )
-        .await;
-        tab.write("#typed", "revoke").await;
+        visit.assert_asks("Revoke 2 tokens?").await;
+        tab.assert_text(visit.confirmation(), "Your current session stays valid")
+            .await;
+        tab.fill("#typed", "revoke").await;
         visit.confirm().await;
-        visit.tells("2 tokens revoked.").await;
-        tab.arrives_at("/admin/addresses/127.0.0.1").await;
-        assert_eq!(visit.let_in([&alices, &bobs]).await, [false, false]);
-        tab.is_quiet(200).await;
+        visit.assert_flash("2 tokens revoked.").await;
+        tab.assert_at("/admin/addresses/127.0.0.1").await;
+        assert_eq!(visit.are_valid([&alices, &bobs]).await, [false, false]);
+        tab.assert_no_errors(200).await;
     });
 }
 
 #[test]
-fn who_revoked_a_token_and_why_is_in_the_audit_log() {
+#[ignore = "slow"]
+fn the_audit_log_shows_who_revoked_a_token_and_why() {
     on_sqlite(async |visit| {
         let tab = &visit.tab;
         visit.user("alice", ["laptop"]).await;
@@ -82,27 +82,28 @@ fn who_revoked_a_token_and_why_is_in_the_audit_log() {
         visit.sign_in().await;
         visit.open_user("alice").await;
         tab.click("td.action a").await;
-        visit.asks("Revoke this token?").await;
-        tab.write("#note", NOTE).await;
+        visit.assert_asks("Revoke this token?").await;
+        tab.fill("#note", NOTE).await;
         visit.confirm().await;
-        visit.tells("is revoked").await;
+        visit.assert_flash("was revoked").await;
 
         visit.find(&id).await;
-        tab.reads("h1", "Audit log").await;
+        tab.assert_text("h1", "Audit log").await;
         let row = "tr:has(a[href='/admin/audit?action=token.revoked'])";
-        tab.reads(row, "root").await;
+        tab.assert_text(row, "root").await;
         tab.click(&format!("{row} td:first-child a")).await;
-        tab.reads("h1", "token.revoked").await;
+        tab.assert_text("h1", "token.revoked").await;
         let facts = tab.text("dl.facts").await;
         for fact in ["root", "alice", "laptop", NOTE, "127.0.0.1", &id] {
             assert!(facts.contains(fact), "{fact}: {facts}");
         }
-        tab.is_quiet(200).await;
+        tab.assert_no_errors(200).await;
     });
 }
 
 #[test]
-fn everything_unused_for_25_days_is_revoked() {
+#[ignore = "slow"]
+fn tokens_unused_for_25_days_are_revoked_and_no_others() {
     on_sqlite(async |visit| {
         let tab = &visit.tab;
         let [old, new] = visit.user("alice", ["old", "new"]).await;
@@ -113,28 +114,28 @@ fn everything_unused_for_25_days_is_revoked() {
         .await;
         visit.sign_in().await;
         tab.click_text("nav", "Tokens").await;
-        tab.reads("h1", "Tokens").await;
+        tab.assert_text("h1", "Tokens").await;
         tab.click(".filters .menu summary").await;
         tab.type_into("#unused", "25").await;
         if visit.script {
-            tab.holds("location.search.includes('unused=25')").await;
+            tab.assert_js("location.search.includes('unused=25')").await;
             tab.press(thirtyfour::Key::Escape).await;
         } else {
             tab.press(thirtyfour::Key::Enter).await;
         }
-        tab.reads(".chips", "unused for days").await;
-        tab.has(1, "tbody tr").await;
-        visit.revoke_all("Revoke all that match (1)").await;
-        visit.asks("Revoke 1 token?").await;
-        tab.write("#typed", "revoke").await;
+        tab.assert_text(".chips", "idle for").await;
+        tab.assert_count(1, "tbody tr").await;
+        visit.revoke_all("Revoke all matching tokens (1)").await;
+        visit.assert_asks("Revoke 1 token?").await;
+        tab.fill("#typed", "revoke").await;
         visit.confirm().await;
-        visit.tells("1 token revoked.").await;
-        assert_eq!(visit.let_in([&old, &new]).await, [false, true]);
-        tab.is_quiet(200).await;
+        visit.assert_flash("1 token revoked.").await;
+        assert_eq!(visit.are_valid([&old, &new]).await, [false, true]);
+        tab.assert_no_errors(200).await;
     });
 }
 
-/// Adds an event of that time.
+/// Adds an audit event with this timestamp.
 async fn add_event(visit: &Visit, at: u64, action: &str) {
     let millis = at * 1000;
     let id = format!(
@@ -149,7 +150,8 @@ async fn add_event(visit: &Visit, at: u64, action: &str) {
 }
 
 #[test]
-fn last_months_log_is_a_file() {
+#[ignore = "slow"]
+fn last_months_audit_log_is_downloaded_as_csv() {
     on_sqlite(async |visit| {
         let (tab, server) = (&visit.tab, &visit.server);
         let now = SystemTime::now()
@@ -164,10 +166,10 @@ fn last_months_log_is_a_file() {
         visit.sign_in().await;
         tab.click_text("nav", "Audit log").await;
         tab.click_text(".presets", "Last month").await;
-        tab.reads(".chips", "last month").await;
-        tab.has(1, "tbody tr").await;
-        tab.reads("tbody", "user.promoted").await;
-        let link = tab.value_of("[data-csv]", "href").await;
+        tab.assert_text(".chips", "last month").await;
+        tab.assert_count(1, "tbody tr").await;
+        tab.assert_text("tbody", "user.promoted").await;
+        let link = tab.property("[data-csv]", "href").await;
         let path = link.as_str().unwrap().replace(&server.origin, "");
         let cookie = server.admin_cookie("root").await;
         let file = server.get(&path, &cookie).await;
@@ -181,28 +183,30 @@ fn last_months_log_is_a_file() {
         for other in ["user.demoted", "token.issued", "user.created"] {
             assert!(!text.contains(other), "{other}: {text}");
         }
-        tab.is_quiet(200).await;
+        tab.assert_no_errors(200).await;
     });
 }
 
 #[test]
-fn a_leaked_token_is_pasted_into_the_box_and_revoked() {
+#[ignore = "slow"]
+fn a_leaked_token_is_found_by_pasting_it_and_revoked() {
     on_sqlite(async |visit| {
         let (tab, server) = (&visit.tab, &visit.server);
         let [leaked, other] = visit.user("alice", ["laptop", "phone"]).await;
         visit.sign_in().await;
         visit.find(&format!("Bearer {leaked}")).await;
         let question = "main section.confirm";
-        tab.reads(question, "Revoke this token?").await;
-        tab.reads(question, "laptop").await;
+        tab.assert_text(question, "Revoke this token?").await;
+        tab.assert_text(question, "laptop").await;
         assert!(!tab.path().await.contains(&leaked));
         assert!(!tab.text("body").await.contains(&leaked));
-        assert_eq!(visit.let_in([&leaked]).await, [true]);
-        tab.write("#note", "Found in a public repository").await;
+        assert_eq!(visit.are_valid([&leaked]).await, [true]);
+        tab.fill("#note", "Found in a public repository").await;
         tab.click(&format!("{question} button[type=submit]")).await;
-        tab.reads("main > [role=status] .alert", "is revoked").await;
-        assert_eq!(visit.let_in([&leaked, &other]).await, [false, true]);
+        tab.assert_text("main > [role=status] .alert", "was revoked")
+            .await;
+        assert_eq!(visit.are_valid([&leaked, &other]).await, [false, true]);
         assert!(!server.log_up_to_now().await.contains(&leaked));
-        tab.is_quiet(200).await;
+        tab.assert_no_errors(200).await;
     });
 }

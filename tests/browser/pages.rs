@@ -1,80 +1,104 @@
-//! Every page in every state that it has a face for.
+//! Every page in every state that looks different.
 
+use super::mail::Mailbox;
 use super::tab::Tab;
 use crate::support::PASSWORD;
+use crate::support::app::form;
 use crate::support::server::{Server, cookies_of, stdout};
-mod notes; // example: notes
+mod account;
+mod resources;
 
-/// A page, and how one gets to see it.
+/// A page, and how to reach it.
 pub struct Page {
-    /// What it goes by, in a file's name too.
+    /// Identifies the page, also in file names.
     pub name: String,
-    who: Who,
-    way: Way,
-    /// The status that it comes with.
+    visitor: Visitor,
+    navigation: Navigation,
+    /// The expected status.
     pub status: u16,
-    /// What is pressed there, one after the other.
-    opens: &'static [&'static str],
+    /// Elements to click, in order.
+    clicks: &'static [&'static str],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Who {
-    Nobody,
+enum Visitor {
+    Anonymous,
     Admin,
-    /// An admin whose password was given over a quarter of an hour ago.
+    /// An admin whose password was entered over 15 minutes ago.
     Stale,
-    /// One who then gave a wrong one too often.
+    /// The same, after too many wrong passwords.
     Throttled,
-    /// One who likes it dark, whatever the system prefers.
+    /// An admin who chose the dark theme.
     Dark,
+    /// A user without the role admin.
+    User,
+    /// Another user.
+    OtherUser,
 }
 
-enum Way {
+enum Navigation {
     Get(String),
-    /// By a form.
-    Post(String, Vec<(&'static str, String)>),
-    /// By a form on a page of another site.
+    /// A form.
+    Post(String, Vec<(String, String)>),
+    /// A form on a page of another site.
     FromElsewhere(String),
 }
 
-fn page(name: &str, who: Who, way: Way, status: u16) -> Page {
+fn page(name: &str, visitor: Visitor, navigation: Navigation, status: u16) -> Page {
     Page {
         name: name.to_owned(),
-        who,
-        way,
+        visitor,
+        navigation,
         status,
-        opens: &[],
+        clicks: &[],
     }
 }
 
-fn get(name: &str, who: Who, path: impl Into<String>) -> Page {
-    page(name, who, Way::Get(path.into()), 200)
+fn get(name: &str, visitor: Visitor, path: impl Into<String>) -> Page {
+    page(name, visitor, Navigation::Get(path.into()), 200)
 }
 
-fn post(name: &str, who: Who, path: &str, fields: &[(&'static str, &str)], status: u16) -> Page {
-    let fields = fields.iter().map(|(name, value)| (*name, (*value).into()));
-    page(name, who, Way::Post(path.into(), fields.collect()), status)
+fn post(
+    name: &str,
+    visitor: Visitor,
+    path: &str,
+    fields: &[(&'static str, &str)],
+    status: u16,
+) -> Page {
+    let fields = fields
+        .iter()
+        .map(|(name, value)| ((*name).into(), (*value).into()));
+    page(
+        name,
+        visitor,
+        Navigation::Post(path.into(), fields.collect()),
+        status,
+    )
 }
 
-fn opened(name: &str, path: &str, opens: &'static [&'static str]) -> Page {
+fn clicked(name: &str, path: &str, clicks: &'static [&'static str]) -> Page {
     Page {
-        opens,
-        ..get(name, Who::Admin, path)
+        clicks,
+        ..get(name, Visitor::Admin, path)
     }
 }
 
-/// A server with the pages that it is to show.
+/// A server, and the pages that it can show.
 pub struct Gallery {
     server: Server,
-    /// `Cookie` headers.
+    /// `Cookie` headers of the sessions, by user.
     admin: String,
     stale: String,
     throttled: String,
+    user: String,
+    other: String,
+    /// Kept alive for the server, which sends its mail here.
+    _mailbox: Option<Mailbox>,
     pub pages: Vec<Page>,
 }
 
 impl Gallery {
-    /// Pages of a server that nobody has set up.
+    /// A server before set-up.
     pub async fn before_set_up(url: &str) -> Self {
         let server = Server::start(url).await;
         let log = server.log();
@@ -84,67 +108,87 @@ impl Gallery {
         let link = link.unwrap().replace(&server.origin, "");
         let entered = [("username", "root"), ("password", "12345678")];
         let pages = vec![
-            get("sign-in-before-set-up", Who::Nobody, "/admin/login"),
-            get("set-up", Who::Nobody, &link),
-            post("set-up-refused", Who::Nobody, &link, &entered, 400),
+            get("sign-in-before-set-up", Visitor::Anonymous, "/admin/login"),
+            get("set-up", Visitor::Anonymous, &link),
+            post("set-up-refused", Visitor::Anonymous, &link, &entered, 400),
         ];
-        Self::of(server, pages)
+        Self::new(server, pages)
     }
 
-    /// Pages of a server that nobody has used.
+    /// A server without data.
     pub async fn empty(url: &str) -> Self {
         let server = Server::start(url).await;
-        make(&server, &["root", "--admin"]);
+        create_user(&server, &["root", "--admin"]);
         let admin = server.admin_cookie("root").await;
         server.execute("DELETE FROM events").await;
-        let pages = vec![
-            get("dashboard-empty", Who::Admin, "/admin/"),
-            get("users-empty", Who::Admin, "/admin/users?q=x"),
-            get("tokens-empty", Who::Admin, "/admin/tokens"),
-            get("address-empty", Who::Admin, "/admin/addresses/2001:db8::1"),
-            post("find-empty", Who::Admin, "/admin/find", &[("q", "x")], 404),
-            get("audit-empty", Who::Admin, "/admin/audit"),
-            get("notes-empty", Who::Admin, "/admin/notes"), // example: notes
+        let mut pages = vec![
+            get("dashboard-empty", Visitor::Admin, "/admin/"),
+            get("users-empty", Visitor::Admin, "/admin/users?q=x"),
+            get("tokens-empty", Visitor::Admin, "/admin/tokens"),
+            get(
+                "address-empty",
+                Visitor::Admin,
+                "/admin/addresses/2001:db8::1",
+            ),
+            post(
+                "find-empty",
+                Visitor::Admin,
+                "/admin/find",
+                &[("q", "x")],
+                404,
+            ),
+            get("audit-empty", Visitor::Admin, "/admin/audit"),
         ];
+        pages.extend(resources::empty());
         Self {
             admin,
-            ..Self::of(server, pages)
+            ..Self::new(server, pages)
         }
     }
 
-    /// Pages of a server whose database has gone away; it has to be a PostgreSQL.
+    /// A server whose PostgreSQL database is gone.
     pub async fn without_database(url: &str) -> Self {
         let gallery = Self::empty(url).await;
-        gallery.server.lose_database().await;
-        let away = page("error-503", Who::Admin, Way::Get("/admin/".into()), 503);
+        gallery.server.drop_database().await;
+        let away = page(
+            "error-503",
+            Visitor::Admin,
+            Navigation::Get("/admin/".into()),
+            503,
+        );
         Self {
             pages: vec![away],
             ..gallery
         }
     }
 
-    fn of(server: Server, pages: Vec<Page>) -> Self {
+    fn new(server: Server, pages: Vec<Page>) -> Self {
         Self {
             server,
             admin: String::new(),
             stale: String::new(),
             throttled: String::new(),
+            user: String::new(),
+            other: String::new(),
+            _mailbox: None,
             pages,
         }
     }
 
-    /// All the others, with users, tokens and a past.
-    pub async fn full(url: &str) -> Self {
+    /// A server with users, tokens and audit events, for all other pages.
+    pub async fn with_data(url: &str) -> Self {
         let server = Server::start(url).await;
         let seed = "seed --users 60 --tokens-per-user 4 --password";
         let seed: Vec<&str> = seed.split(' ').chain([PASSWORD]).collect();
         assert!(server.run(&seed, "").status.success());
         let (long, wide) = ("Wolfeschlegelsteinhausen".repeat(6), "مدير <b>x</b>");
-        for who in ["alice", "bob", "gone", wide, &long, "throttled"] {
-            make(&server, &[who]);
+        for name in ["alice", "bob", "gone", wide, &long, "throttled"] {
+            create_user(&server, &[name]);
         }
+        let invite = ["user", "invite", "carol", "--email", "carol@example.com"];
+        assert!(server.run(&invite, "").status.success());
         for admin in ["root", "stale"] {
-            make(&server, &[admin, "--admin"]);
+            create_user(&server, &[admin, "--admin"]);
         }
         server.run(&["user", "disable", "gone"], "");
         for client in ["laptop", "phone", &"client-".repeat(36)] {
@@ -154,31 +198,33 @@ impl Gallery {
         server
             .execute("UPDATE tokens SET ends_at = created_at - 60 WHERE client = 'phone'")
             .await;
-        let mut gallery = Self::of(server, vec![]);
+        let mut gallery = Self::new(server, vec![]);
         gallery.sign_in().await;
         let server = &gallery.server;
-        let notes = notes::pages(server).await; // example: notes
+        let resources = resources::full(server).await;
+        let carol = id(server, &["user", "show", "carol", "--json"]);
         let ids = ["alice", "bob", "gone", "root", &long, wide, "throttled"];
         let ids = ids.map(|name| id(server, &["user", "show", name, "--json"]));
         let token = ["token", "list", "--user", "alice", "--json"];
         let own = ["token", "list", "--user", "root", "--json"];
         let tokens = [id(server, &token), id(server, &own)];
-        let second = gallery.link("/admin/users", "rel=\"next\"").await;
+        let second = gallery.find_link("/admin/users", "rel=\"next\"").await;
         let events = [
             gallery
-                .link("/admin/audit?action=login.failed", "/admin/audit/")
+                .find_link("/admin/audit?action=login.failed", "/admin/audit/")
                 .await,
             gallery
-                .link("/admin/audit?action=tokens.revoked", "/admin/audit/")
+                .find_link("/admin/audit?action=tokens.revoked", "/admin/audit/")
                 .await,
         ];
         gallery.pages = [
             lists(&long, &second),
             users(&ids),
-            leads(&events),
-            questions(&ids, &tokens),
+            invitations(&carol),
+            investigation(&events),
+            confirmations(&ids, &tokens),
             errors(&ids),
-            notes, // example: notes
+            resources,
         ]
         .into_iter()
         .flatten()
@@ -186,8 +232,8 @@ impl Gallery {
         gallery
     }
 
-    /// Where the first link of a page leads that has this in its tag.
-    async fn link(&self, path: &str, part: &str) -> String {
+    /// The target of the page's first link whose tag contains `part`.
+    async fn find_link(&self, path: &str, part: &str) -> String {
         let html = self
             .server
             .get(path, &self.admin)
@@ -234,6 +280,12 @@ impl Gallery {
         server
             .submit("/admin/tokens/revoke", &self.admin, &all)
             .await;
+        self.throttle().await;
+    }
+
+    /// Exceeds the limits on failed sign-ins and password confirmations for the next five minutes.
+    async fn throttle(&self) {
+        let server = &self.server;
         let bob = id(server, &["user", "show", "bob", "--json"]);
         let path = format!("/admin/users/{bob}/delete");
         let answer = [("confirm", "yes"), ("current_password", "wrong")];
@@ -244,23 +296,30 @@ impl Gallery {
     }
 
     fn cookies(&self, page: &Page) -> String {
-        match page.who {
-            Who::Nobody => String::new(),
-            Who::Admin => self.admin.clone(),
-            Who::Stale => self.stale.clone(),
-            Who::Throttled => self.throttled.clone(),
-            Who::Dark => format!("{}; theme=dark", self.admin),
+        match page.visitor {
+            Visitor::Anonymous => String::new(),
+            Visitor::Admin => self.admin.clone(),
+            Visitor::Stale => self.stale.clone(),
+            Visitor::Throttled => self.throttled.clone(),
+            Visitor::User => self.user.clone(),
+            Visitor::OtherUser => self.other.clone(),
+            Visitor::Dark => format!("{}; theme=dark", self.admin),
         }
     }
 
-    /// The page's HTML, as it is served.
+    /// The HTML that the server sends for the page.
     pub async fn html(&self, page: &Page) -> String {
+        if page.status == 429 {
+            self.throttle().await;
+        }
         let (server, cookies) = (&self.server, self.cookies(page));
-        let answer = match &page.way {
-            Way::Get(path) => server.get(path, &cookies).await,
-            Way::FromElsewhere(path) => server.submit_from_elsewhere(path).await,
-            Way::Post(path, fields) => {
-                let fields = fields.iter().map(|(name, value)| (*name, value.as_str()));
+        let answer = match &page.navigation {
+            Navigation::Get(path) => server.get(path, &cookies).await,
+            Navigation::FromElsewhere(path) => server.submit_cross_site(path).await,
+            Navigation::Post(path, fields) => {
+                let fields = fields
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str()));
                 let fields: Vec<_> = fields.collect();
                 let answer = server.submit(path, &cookies, &fields).await;
                 match answer.headers().get("Location") {
@@ -276,40 +335,43 @@ impl Gallery {
         answer.text().await.unwrap()
     }
 
-    /// Has the browser show the page.
+    /// Opens the page in the browser.
     pub async fn show(&self, tab: &Tab, page: &Page) {
-        tab.forget_cookies().await;
+        // The limit may have expired while other pages were shown.
+        if page.status == 429 {
+            self.throttle().await;
+        }
+        tab.clear_cookies().await;
         tab.add_cookies(&self.cookies(page)).await;
-        match &page.way {
-            Way::Get(path) => tab.open(path).await,
-            Way::Post(path, fields) => tab.submit(path, fields).await,
-            Way::FromElsewhere(path) => {
+        match &page.navigation {
+            Navigation::Get(path) => tab.open(path).await,
+            Navigation::Post(path, fields) => tab.submit(path, fields).await,
+            Navigation::FromElsewhere(path) => {
                 let form = format!("<form method=post action={}{path}>", self.server.origin);
                 tab.open(&format!("data:text/html,{form}")).await;
                 tab.submit_form("form").await;
             }
         }
-        for css in page.opens {
+        for css in page.clicks {
             tab.click(css).await;
         }
-        if !page.opens.is_empty() {
-            tab.has(1, ".menu[open], dialog:modal h1").await;
+        if !page.clicks.is_empty() {
+            tab.assert_count(1, ".menu[open], dialog:modal h1").await;
         }
     }
 
-    /// A tab that looks at it.
     pub async fn tab(&self, browser: &thirtyfour::WebDriver) -> Tab {
-        Tab::fresh(browser, &self.server.origin).await
+        Tab::new(browser, &self.server.origin).await
     }
 }
 
-fn make(server: &Server, who: &[&str]) {
-    let make = [&["user", "create", "--password-stdin"], who].concat();
+fn create_user(server: &Server, args: &[&str]) {
+    let make = [&["user", "create", "--password-stdin"], args].concat();
     let made = server.run(&make, PASSWORD);
     assert_eq!(made.status.code(), Some(0), "{made:?}");
 }
 
-/// The id of the record, or of the first one, that a command prints.
+/// The first id in the JSON that a command prints.
 fn id(server: &Server, command: &[&str]) -> String {
     let printed = stdout(&server.run(command, ""));
     let id = printed.split("\"id\":").nth(1).unwrap();
@@ -317,18 +379,24 @@ fn id(server: &Server, command: &[&str]) -> String {
 }
 
 fn lists(long: &str, second: &str) -> Vec<Page> {
-    use Who::{Admin, Dark, Nobody, Stale};
+    use Visitor::{Admin, Anonymous, Dark, Stale};
     let entered = [("username", "root"), ("password", "wrong")];
     let throttled = [("username", "throttled"), ("password", "wrong")];
     let weak = [("username", "root"), ("password", "short")];
     let theme = [("theme", "system"), ("next", "/admin/users?q=a")];
     vec![
-        get("sign-in", Nobody, "/admin/login"),
-        post("sign-in-refused", Nobody, "/admin/login", &entered, 400),
-        post("sign-in-throttled", Nobody, "/admin/login", &throttled, 429),
+        get("sign-in", Anonymous, "/admin/login"),
+        post("sign-in-refused", Anonymous, "/admin/login", &entered, 400),
+        post(
+            "sign-in-throttled",
+            Anonymous,
+            "/admin/login",
+            &throttled,
+            429,
+        ),
         get("dashboard", Admin, "/admin/"),
         get("dashboard-dark-by-choice", Dark, "/admin/"),
-        opened("dashboard-menu", "/admin/", &[".menu summary"]),
+        clicked("dashboard-menu", "/admin/", &[".menu summary"]),
         get("users", Admin, "/admin/users"),
         get("users-page-2", Admin, second),
         get("users-locked", Admin, "/admin/users?status=locked"),
@@ -346,7 +414,7 @@ fn lists(long: &str, second: &str) -> Vec<Page> {
         ),
         get("tokens-of-client", Admin, "/admin/tokens?client=laptop"),
         get("tokens-none", Admin, "/admin/tokens?user=no-such&unused=90"),
-        opened(
+        clicked(
             "tokens-more-filters",
             "/admin/tokens",
             &[".filters .menu summary"],
@@ -358,12 +426,12 @@ fn lists(long: &str, second: &str) -> Vec<Page> {
             &[("id", "")],
             200,
         ),
-        opened(
+        clicked(
             "tokens-dialog",
             "/admin/tokens?user=alice",
             &["td.action a"],
         ),
-        opened(
+        clicked(
             "tokens-dialog-all",
             "/admin/tokens",
             &[".bulk input", ".bulk .plain", ".bulk .btn"],
@@ -383,9 +451,32 @@ fn lists(long: &str, second: &str) -> Vec<Page> {
     ]
 }
 
-/// Pages that one follows a lead to.
-fn leads([failed, revoked]: &[String; 2]) -> Vec<Page> {
-    use Who::Admin;
+/// Users without a password, as an admin sees them, and an admin's own account pages.
+fn invitations(carol: &str) -> Vec<Page> {
+    use Visitor::{Admin, Anonymous};
+    let path = format!("/admin/users/{carol}");
+    let again = format!("{path}/invite");
+    let unfit = [("username", "carol"), ("email", "x")];
+    let closed = Navigation::Get("/account/sign-up".into());
+    let mut pages = vec![
+        get("users-invited", Admin, "/admin/users?status=invited"),
+        get("user-invited", Admin, path),
+        get("question-invite", Admin, again.clone()),
+        post("user-invited-again", Admin, &again, &[], 200),
+        post("invite-refused", Admin, "/admin/users/invite", &unfit, 400),
+        get("devices-of-admin", Admin, "/account/"),
+        page("sign-up-closed", Anonymous, closed, 403),
+    ];
+    // Debug builds keep mail in memory.
+    if cfg!(debug_assertions) {
+        pages.push(get("mail", Anonymous, "/dev/mail"));
+    }
+    pages
+}
+
+/// Pages for an investigation: events, addresses, search results.
+fn investigation([failed, revoked]: &[String; 2]) -> Vec<Page> {
+    use Visitor::Admin;
     vec![
         get("event", Admin, failed),
         get("event-of-many", Admin, revoked),
@@ -403,7 +494,7 @@ fn leads([failed, revoked]: &[String; 2]) -> Vec<Page> {
 }
 
 fn users([alice, bob, gone, root, long, wide, locked]: &[String; 7]) -> Vec<Page> {
-    let one = |name: &str, id: &str| get(name, Who::Admin, format!("/admin/users/{id}"));
+    let one = |name: &str, id: &str| get(name, Visitor::Admin, format!("/admin/users/{id}"));
     vec![
         one("user", alice),
         one("user-without-tokens", bob),
@@ -414,7 +505,7 @@ fn users([alice, bob, gone, root, long, wide, locked]: &[String; 7]) -> Vec<Page
         one("user-locked", locked),
         post(
             "user-generated-password",
-            Who::Admin,
+            Visitor::Admin,
             &format!("/admin/users/{bob}/password"),
             &[("confirm", "yes"), ("generate", "1")],
             200,
@@ -422,11 +513,14 @@ fn users([alice, bob, gone, root, long, wide, locked]: &[String; 7]) -> Vec<Page
     ]
 }
 
-fn questions([alice, bob, _, root, long, _, _]: &[String; 7], tokens: &[String; 2]) -> Vec<Page> {
-    use Who::{Admin, Stale};
-    let of_user = |name: &str, who: Who, id: &str, action: &str| {
+fn confirmations(
+    [alice, bob, _, root, long, _, _]: &[String; 7],
+    tokens: &[String; 2],
+) -> Vec<Page> {
+    use Visitor::{Admin, Stale};
+    let of_user = |name: &str, visitor: Visitor, id: &str, action: &str| {
         let name = format!("question-{name}");
-        get(&name, who, format!("/admin/users/{id}/{action}"))
+        get(&name, visitor, format!("/admin/users/{id}/{action}"))
     };
     let mut pages = vec![];
     for action in "disable enable unlock promote demote password revoke-tokens delete".split(' ') {
@@ -454,6 +548,11 @@ fn questions([alice, bob, _, root, long, _, _]: &[String; 7], tokens: &[String; 
         post("question-delete-refused", Stale, &delete, &wrong, 400),
         get("question-token", Admin, token),
         get("question-token-oneself", Admin, own),
+        get(
+            "question-tokens-by-link",
+            Admin,
+            format!("{revoke}?{}", form(&two)),
+        ),
         post("question-tokens", Admin, revoke, &two, 200),
         post("question-tokens-password-again", Stale, revoke, &two, 200),
         post("question-all-tokens", Admin, revoke, &all, 200),
@@ -478,18 +577,18 @@ fn questions([alice, bob, _, root, long, _, _]: &[String; 7], tokens: &[String; 
 }
 
 fn errors([alice, ..]: &[String; 7]) -> Vec<Page> {
-    use Who::{Admin, Nobody, Throttled};
+    use Visitor::{Admin, Anonymous, Throttled};
     let answer = [("confirm", "yes"), ("current_password", "wrong")];
     let delete = format!("/admin/users/{alice}/delete");
-    let login = Way::FromElsewhere("/admin/login".into());
-    let nothing = Way::Get("/admin/no/such/page".into());
+    let login = Navigation::FromElsewhere("/admin/login".into());
+    let nothing = Navigation::Get("/admin/no/such/page".into());
     vec![
-        page("error-403", Nobody, login, 403),
+        page("error-403", Anonymous, login, 403),
         page("error-404", Admin, nothing, 404),
         page(
             "error-404-outside",
-            Nobody,
-            Way::Get("/nothing".into()),
+            Anonymous,
+            Navigation::Get("/nothing".into()),
             404,
         ),
         post("error-405", Admin, "/admin/audit", &[], 405),

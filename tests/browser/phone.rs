@@ -1,75 +1,79 @@
-//! On a phone.
+//! The admin on a phone.
 
-use super::tab::{PHONE, Tab};
+use super::tab::{PHONE_WIDTH, Tab};
 use super::visit::on_sqlite;
 
 #[test]
-fn on_a_phone_tables_are_cards_and_a_token_is_found_and_revoked() {
+#[ignore = "slow"]
+fn on_a_phone_tables_become_cards_and_a_token_can_be_revoked() {
     on_sqlite(async |visit| {
         let tab = &visit.tab;
         let [laptop, phone] = visit.user("alice", ["laptop", "phone"]).await;
-        tab.be_phone(true).await;
+        tab.emulate_phone(true).await;
         visit.sign_in().await;
-        fits(tab).await;
+        assert_fits(tab).await;
         tab.click_text("nav", "Tokens").await;
-        tab.reads("h1", "Tokens").await;
-        tab.has(3, "tbody tr").await;
-        fits(tab).await;
-        is_shown_as(tab, ".rows tbody tr", "block").await;
-        is_shown_as(tab, ".rows thead", "none").await;
-        // Two lines each, and what one taps is large enough.
-        tab.holds(
+        tab.assert_text("h1", "Tokens").await;
+        tab.assert_count(3, "tbody tr").await;
+        assert_fits(tab).await;
+        assert_display(tab, ".rows tbody tr", "block").await;
+        assert_display(tab, ".rows thead", "none").await;
+        // Each row has two lines, and its targets are large enough to tap.
+        tab.assert_js(
             "[...document.querySelectorAll('tbody tr')].every((row) => row.offsetHeight < 80)",
         )
         .await;
-        are_large(tab).await;
-        tab.has(1, ".filter-button").await;
-        is_shown_as(tab, "form.filters", "none").await;
+        assert_targets_large(tab).await;
+        tab.assert_count(1, ".filter-button").await;
+        assert_display(tab, "form.filters", "none").await;
         tab.click(".filter-button").await;
-        is_shown_as(tab, "form.filters", "flex").await;
-        are_large(tab).await;
-        tab.write("#user", "alice").await;
+        assert_display(tab, "form.filters", "flex").await;
+        assert_targets_large(tab).await;
+        tab.fill("#user", "alice").await;
         tab.press(thirtyfour::Key::Enter).await;
-        tab.holds("location.search.includes('user=alice')").await;
-        tab.reads(".filter-button", "Filters (1)").await;
+        tab.assert_js("location.search.includes('user=alice')")
+            .await;
+        tab.assert_text(".filter-button", "Filters (1)").await;
         tab.open("/admin/tokens").await;
 
         tab.click("tr:has(a[aria-label$='for laptop']) td.action a")
             .await;
-        visit.asks("Revoke this token?").await;
-        fits(tab).await;
+        visit.assert_asks("Revoke this token?").await;
+        assert_fits(tab).await;
         visit.confirm().await;
-        visit.tells("is revoked").await;
-        fits(tab).await;
-        assert_eq!(visit.let_in([&laptop, &phone]).await, [false, true]);
+        visit.assert_flash("was revoked").await;
+        assert_fits(tab).await;
+        assert_eq!(visit.are_valid([&laptop, &phone]).await, [false, true]);
         visit.sign_out().await;
-        fits(tab).await;
-        tab.be_phone(false).await;
+        assert_fits(tab).await;
+        tab.emulate_phone(false).await;
         visit.sign_in().await;
         tab.open("/admin/tokens").await;
-        is_shown_as(tab, ".rows tbody tr", "table-row").await;
-        is_shown_as(tab, ".filter-button", "none").await;
-        tab.is_quiet(200).await;
+        assert_display(tab, ".rows tbody tr", "table-row").await;
+        assert_display(tab, ".filter-button", "none").await;
+        tab.assert_no_errors(200).await;
     });
 }
 
-/// Everything that is to be tapped, but for links inside a text, is 44 pixels high.
-async fn are_large(tab: &Tab) {
+/// Every control except links within text is at least 44 pixels high (WCAG 2.5.5).
+async fn assert_targets_large(tab: &Tab) {
     let small = "return [...document.querySelectorAll(
             'button, summary, nav a, .btn, select, input:not([type=checkbox], [type=hidden])')]
         .filter((one) => one.checkVisibility() && one.offsetWidth > 1 && !one.matches('.plain'))
         .filter((one) => (one.closest('.field') ?? one).offsetHeight < 44)
         .map((one) => one.outerHTML.slice(0, 100))";
-    assert_eq!(tab.ask(small, vec![]).await, serde_json::json!([]));
+    assert_eq!(tab.run_script(small, vec![]).await, serde_json::json!([]));
 }
 
-async fn fits(tab: &Tab) {
-    tab.holds(&format!("innerWidth === {PHONE}")).await;
-    tab.holds("document.documentElement.scrollWidth <= innerWidth")
+async fn assert_fits(tab: &Tab) {
+    tab.assert_js(&format!("innerWidth === {PHONE_WIDTH}"))
+        .await;
+    tab.assert_js("document.documentElement.scrollWidth <= innerWidth")
         .await;
 }
 
-async fn is_shown_as(tab: &Tab, css: &str, display: &str) {
+async fn assert_display(tab: &Tab, css: &str, display: &str) {
     let style = format!("getComputedStyle(document.querySelector({css:?}))");
-    tab.holds(&format!("{style}.display === {display:?}")).await;
+    tab.assert_js(&format!("{style}.display === {display:?}"))
+        .await;
 }

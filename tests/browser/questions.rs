@@ -1,10 +1,11 @@
-//! What changes something asks first: in a dialog where scripts run, on a page where they don't.
+//! Confirmations: a dialog where scripts run, otherwise a page.
 
 use super::visit::everywhere;
 use crate::support::PASSWORD;
 
 #[test]
-fn one_token_is_revoked_after_a_question_and_the_others_go_on() {
+#[ignore = "slow"]
+fn revoking_one_token_asks_first_and_leaves_the_others() {
     everywhere(async |visit| {
         let tab = &visit.tab;
         let [laptop, phone] = visit.user("alice", ["laptop", "phone"]).await;
@@ -14,66 +15,67 @@ fn one_token_is_revoked_after_a_question_and_the_others_go_on() {
         let page = tab.path().await;
         let button = "tr:has(a[aria-label$='for laptop']) td.action a";
         tab.click(button).await;
-        visit.asks("Revoke this token?").await;
-        tab.reads(visit.question(), "laptop").await;
+        visit.assert_asks("Revoke this token?").await;
+        tab.assert_text(visit.confirmation(), "laptop").await;
         assert_eq!(tab.path().await == page, visit.script);
         visit.cancel().await;
-        tab.arrives_at(&page).await;
-        tab.has(2, "input[name=id]").await;
-        assert_eq!(visit.let_in([&laptop, &phone]).await, [true, true]);
+        tab.assert_at(&page).await;
+        tab.assert_count(2, "input[name=id]").await;
+        assert_eq!(visit.are_valid([&laptop, &phone]).await, [true, true]);
 
         tab.click(button).await;
-        visit.asks("Revoke this token?").await;
-        assert_eq!(visit.let_in([&laptop]).await, [true]);
+        visit.assert_asks("Revoke this token?").await;
+        assert_eq!(visit.are_valid([&laptop]).await, [true]);
         visit.confirm().await;
-        visit.tells("is revoked").await;
-        tab.arrives_at(&page).await;
-        tab.has(1, "input[name=id]").await;
-        let left = visit.let_in([&laptop, &phone, &bobs]).await;
+        visit.assert_flash("was revoked").await;
+        tab.assert_at(&page).await;
+        tab.assert_count(1, "input[name=id]").await;
+        let left = visit.are_valid([&laptop, &phone, &bobs]).await;
         assert_eq!(left, [false, true, true]);
-        tab.is_quiet(200).await;
+        tab.assert_no_errors(200).await;
     });
 }
 
 #[test]
-fn selected_tokens_are_revoked_and_the_others_go_on() {
+#[ignore = "slow"]
+fn revoking_selected_tokens_leaves_the_others() {
     everywhere(async |visit| {
         let tab = &visit.tab;
         let [laptop, phone, watch] = visit.user("alice", ["laptop", "phone", "watch"]).await;
         visit.sign_in().await;
         tab.open("/admin/tokens?user=alice").await;
-        tab.has(3, "input[name=id]").await;
+        tab.assert_count(3, "input[name=id]").await;
         if visit.script {
-            tab.reads("[data-selected]", "Select all").await;
-            tab.has(1, ".bulk .btn:disabled").await;
+            tab.assert_text("[data-selected]", "Select all").await;
+            tab.assert_count(1, ".bulk .btn:disabled").await;
             tab.click(".bulk input").await;
-            tab.reads("[data-selected]", "3 selected").await;
-            tab.has(3, "input[name=id]:checked").await;
+            tab.assert_text("[data-selected]", "3 selected").await;
+            tab.assert_count(3, "input[name=id]:checked").await;
             tab.click(".bulk input").await;
-            tab.reads("[data-selected]", "Select all").await;
-            tab.has(0, "input[name=id]:checked").await;
+            tab.assert_text("[data-selected]", "Select all").await;
+            tab.assert_count(0, "input[name=id]:checked").await;
         } else {
             tab.click(".bulk .btn").await;
-            visit.tells("No token was selected.").await;
+            visit.assert_flash("Select at least one token.").await;
         }
         for client in ["laptop", "watch"] {
             tab.click(&format!("input[aria-label$='for {client}']"))
                 .await;
         }
         if visit.script {
-            tab.reads("[data-selected]", "2 selected").await;
+            tab.assert_text("[data-selected]", "2 selected").await;
         }
         tab.click(".bulk .btn").await;
-        visit.asks("Revoke 2 tokens?").await;
-        let named = tab.text(&format!("{} .named", visit.question())).await;
+        visit.assert_asks("Revoke 2 tokens?").await;
+        let named = tab.text(&format!("{} .named", visit.confirmation())).await;
         assert!(
             named.contains("laptop") && named.contains("watch"),
             "{named}"
         );
         assert!(!named.contains("phone"), "{named}");
         visit.cancel().await;
-        tab.arrives_at("/admin/tokens?user=alice").await;
-        let all = visit.let_in([&laptop, &phone, &watch]).await;
+        tab.assert_at("/admin/tokens?user=alice").await;
+        let all = visit.are_valid([&laptop, &phone, &watch]).await;
         assert_eq!(all, [true, true, true]);
 
         if !visit.script {
@@ -83,19 +85,20 @@ fn selected_tokens_are_revoked_and_the_others_go_on() {
             }
         }
         tab.click(".bulk .btn").await;
-        visit.asks("Revoke 2 tokens?").await;
+        visit.assert_asks("Revoke 2 tokens?").await;
         visit.confirm().await;
-        visit.tells("2 tokens revoked.").await;
-        tab.arrives_at("/admin/tokens?user=alice").await;
-        tab.has(1, "input[name=id]").await;
-        let left = visit.let_in([&laptop, &phone, &watch]).await;
+        visit.assert_flash("2 tokens revoked.").await;
+        tab.assert_at("/admin/tokens?user=alice").await;
+        tab.assert_count(1, "input[name=id]").await;
+        let left = visit.are_valid([&laptop, &phone, &watch]).await;
         assert_eq!(left, [false, true, false]);
-        tab.is_quiet(200).await;
+        tab.assert_no_errors(200).await;
     });
 }
 
 #[test]
-fn all_tokens_that_match_are_revoked_once_the_word_is_typed_but_not_the_own_session() {
+#[ignore = "slow"]
+fn revoking_all_matching_tokens_requires_typing_and_leaves_the_current_session() {
     everywhere(async |visit| {
         let tab = &visit.tab;
         let [laptop, phone] = visit.user("alice", ["laptop", "phone"]).await;
@@ -103,47 +106,45 @@ fn all_tokens_that_match_are_revoked_once_the_word_is_typed_but_not_the_own_sess
         let all = [&laptop, &bobs, &phone];
         visit.sign_in().await;
         tab.open("/admin/tokens?client=laptop").await;
-        visit.revoke_all("Revoke all that match (2)").await;
-        visit.asks("Revoke 2 tokens?").await;
+        visit.revoke_all("Revoke all matching tokens (2)").await;
+        visit.assert_asks("Revoke 2 tokens?").await;
         visit.cancel().await;
-        tab.arrives_at("/admin/tokens?client=laptop").await;
+        tab.assert_at("/admin/tokens?client=laptop").await;
         if visit.script {
             tab.click(".bulk input").await;
         }
-        visit.revoke_all("Revoke all that match (2)").await;
-        visit.asks("client laptop").await;
-        tab.write("#typed", "yes").await;
+        visit.revoke_all("Revoke all matching tokens (2)").await;
+        visit.assert_asks("client laptop").await;
+        tab.fill("#typed", "yes").await;
         visit.confirm().await;
-        visit.asks_again("Type “revoke” to go on.").await;
-        tab.is_quiet(400).await;
-        assert_eq!(visit.let_in(all).await, [true; 3]);
-        tab.write("#typed", "revoke").await;
+        visit.assert_asks_again("Type “revoke” to confirm.").await;
+        tab.assert_no_errors(400).await;
+        assert_eq!(visit.are_valid(all).await, [true; 3]);
+        tab.fill("#typed", "revoke").await;
         visit.confirm().await;
-        visit.tells("2 tokens revoked.").await;
-        assert_eq!(visit.let_in(all).await, [false, false, true]);
+        visit.assert_flash("2 tokens revoked.").await;
+        assert_eq!(visit.are_valid(all).await, [false, false, true]);
 
-        // And now every token there is.
+        // Then all tokens, without a filter.
         tab.open("/admin/tokens").await;
         visit.revoke_all("Revoke every token").await;
-        visit.asks("all tokens of all users").await;
-        tab.reads(
-            visit.question(),
-            "The session that you are using is left alone",
-        )
-        .await;
-        tab.write("#typed", "revoke").await;
+        visit.assert_asks("every token of every user").await;
+        tab.assert_text(visit.confirmation(), "Your current session stays valid")
+            .await;
+        tab.fill("#typed", "revoke").await;
         visit.confirm().await;
-        visit.tells("1 token revoked.").await;
-        assert_eq!(visit.let_in([&phone]).await, [false]);
-        tab.reads("tbody", "this session").await;
+        visit.assert_flash("1 token revoked.").await;
+        assert_eq!(visit.are_valid([&phone]).await, [false]);
+        tab.assert_text("tbody", "this session").await;
         tab.open("/admin/").await;
-        tab.reads("h1", "Dashboard").await;
-        tab.is_quiet(200).await;
+        tab.assert_text("h1", "Dashboard").await;
+        tab.assert_no_errors(200).await;
     });
 }
 
 #[test]
-fn a_while_after_sign_in_the_own_password_is_asked_for_again() {
+#[ignore = "slow"]
+fn sensitive_actions_ask_for_the_password_again_after_15_minutes() {
     everywhere(async |visit| {
         let tab = &visit.tab;
         let [laptop] = visit.user("alice", ["laptop"]).await;
@@ -151,41 +152,42 @@ fn a_while_after_sign_in_the_own_password_is_asked_for_again() {
         visit.sign_in().await;
         visit.open_user("alice").await;
         tab.click_text("main .actions", "Delete").await;
-        visit.asks("Delete alice?").await;
-        tab.has(0, "#current_password").await;
+        visit.assert_asks("Delete alice?").await;
+        tab.assert_count(0, "#current_password").await;
         visit.cancel().await;
 
-        visit.let_time_pass().await;
+        visit.expire_confirmation().await;
         tab.click_text("main .actions", "Delete").await;
-        visit.asks("Your own password").await;
-        tab.write("#current_password", "wrong horse battery").await;
+        visit.assert_asks("Your password").await;
+        tab.fill("#current_password", "wrong horse battery").await;
         visit.confirm().await;
-        visit.asks_again("password").await;
-        tab.is_quiet(400).await;
+        visit.assert_asks_again("password").await;
+        tab.assert_no_errors(400).await;
         assert_eq!(
-            tab.text(&format!("{} h1", visit.question())).await,
+            tab.text(&format!("{} h1", visit.confirmation())).await,
             "Delete alice?"
         );
-        assert_eq!(visit.let_in([&laptop]).await, [true]);
-        tab.write("#current_password", PASSWORD).await;
+        assert_eq!(visit.are_valid([&laptop]).await, [true]);
+        tab.fill("#current_password", PASSWORD).await;
         visit.confirm().await;
-        visit.tells("is deleted").await;
-        assert_eq!(visit.let_in([&laptop]).await, [false]);
+        visit.assert_flash("was deleted").await;
+        assert_eq!(visit.are_valid([&laptop]).await, [false]);
         assert_eq!(visit.server.try_login("alice", PASSWORD).await, 400);
 
-        // It was just given: not again.
+        // The password was just confirmed, so it is not requested again.
         visit.open_user("bob").await;
         tab.click_text("main .actions", "Delete").await;
-        visit.asks("Delete bob?").await;
-        tab.has(0, "#current_password").await;
+        visit.assert_asks("Delete bob?").await;
+        tab.assert_count(0, "#current_password").await;
         visit.confirm().await;
-        visit.tells("is deleted").await;
-        tab.is_quiet(200).await;
+        visit.assert_flash("was deleted").await;
+        tab.assert_no_errors(200).await;
     });
 }
 
 #[test]
-fn a_disabled_user_is_out_until_enabled_again_and_the_others_stay() {
+#[ignore = "slow"]
+fn disabling_a_user_ends_their_tokens_and_leaves_other_users() {
     everywhere(async |visit| {
         let (tab, server) = (&visit.tab, &visit.server);
         let [laptop] = visit.user("alice", ["laptop"]).await;
@@ -194,38 +196,45 @@ fn a_disabled_user_is_out_until_enabled_again_and_the_others_stay() {
         visit.sign_in().await;
         visit.open_user("alice").await;
         tab.click_text("main .actions", "Disable").await;
-        visit.asks("Disable alice?").await;
-        tab.reads(visit.question(), "1 live token ends at once")
+        visit.assert_asks("Disable alice?").await;
+        tab.assert_text(visit.confirmation(), "1 live token is revoked immediately")
             .await;
         visit.cancel().await;
-        assert_eq!(visit.let_in([&laptop]).await, [true]);
+        assert_eq!(visit.are_valid([&laptop]).await, [true]);
         tab.click_text("main .actions", "Disable").await;
-        visit.asks("Disable alice?").await;
+        visit.assert_asks("Disable alice?").await;
         visit.confirm().await;
-        visit.tells("is disabled. 1 token ended.").await;
-        assert_eq!(visit.let_in([&laptop, &bobs]).await, [false, true]);
+        visit.assert_flash("was disabled. 1 token revoked.").await;
+        assert_eq!(visit.are_valid([&laptop, &bobs]).await, [false, true]);
         assert_eq!(server.try_login("alice", PASSWORD).await, 400);
         tab.click_text("main .actions", "Enable").await;
-        visit.tells("is enabled").await;
-        assert_eq!(visit.let_in([&laptop]).await, [false], "what ended, ended");
+        visit.assert_flash("was enabled").await;
+        assert_eq!(
+            visit.are_valid([&laptop]).await,
+            [false],
+            "enabling does not restore tokens"
+        );
         assert_eq!(server.try_login("alice", PASSWORD).await, 200);
 
-        // Two at once, and oneself by mistake.
+        // A bulk action with the admin's own account among the selected ones.
         tab.open("/admin/users").await;
         for name in ["alice", "bob", "root"] {
             tab.click(&format!("input[aria-label='Select {name}']"))
                 .await;
         }
         tab.click_text(".bulk", "Disable").await;
-        visit.asks("Disable 2 users?").await;
-        tab.reads(visit.question(), "You are left out.").await;
+        visit.assert_asks("Disable 2 users?").await;
+        tab.assert_text(visit.confirmation(), "Your own account is not disabled.")
+            .await;
         visit.confirm().await;
-        visit.tells("2 users disabled. 2 tokens ended.").await;
-        assert_eq!(visit.let_in([&bobs, &carols]).await, [false, true]);
-        tab.reads("tr:has(input[aria-label='Select bob'])", "disabled")
+        visit
+            .assert_flash("2 users disabled. 2 tokens revoked.")
             .await;
-        tab.reads("tr:has(input[aria-label='Select root'])", "active")
+        assert_eq!(visit.are_valid([&bobs, &carols]).await, [false, true]);
+        tab.assert_text("tr:has(input[aria-label='Select bob'])", "disabled")
             .await;
-        tab.is_quiet(200).await;
+        tab.assert_text("tr:has(input[aria-label='Select root'])", "active")
+            .await;
+        tab.assert_no_errors(200).await;
     });
 }

@@ -1,4 +1,4 @@
-//! Pictures of every page: `cargo test screenshots -- --ignored`.
+//! Screenshots of every page: `cargo test screenshots -- --ignored`.
 
 use std::fs;
 use std::path::Path;
@@ -24,17 +24,17 @@ fn screenshots() {
                 ("tablet", "light", Some(768)),
                 ("phone", "light", None),
             ] {
-                tab.prefer(theme).await;
+                tab.prefer_theme(theme).await;
                 match width {
-                    Some(width) => tab.be_wide(width).await,
-                    None => tab.be_phone(true).await,
+                    Some(width) => tab.set_width(width).await,
+                    None => tab.emulate_phone(true).await,
                 }
-                let picture = tab.picture().await;
+                let picture = tab.screenshot().await;
                 let file = format!("{}-{kind}.png", page.name);
                 fs::write(folder.join(file), picture).unwrap();
                 taken += 1;
             }
-            tab.be_phone(false).await;
+            tab.emulate_phone(false).await;
         })
         .await;
     }));

@@ -1,4 +1,4 @@
-//! What a visitor does with a browser and sees in it. Whatever takes its time is waited for.
+//! A browser tab. Its methods wait until an element appears or a condition holds.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
@@ -8,46 +8,46 @@ use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 use thirtyfour::support::base64_decode;
 
-/// How long anything may take, on a machine that has other things to do too.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough for a machine that runs other tests, too.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How wide a small phone is.
-pub const PHONE: u32 = 360;
+/// The width of a small phone in pixels.
+pub const PHONE_WIDTH: u32 = 360;
 
-/// A browser's tab, and the server that it looks at.
+/// A browser tab and the origin of the server under test.
 pub struct Tab {
     page: WebDriver,
     origin: String,
 }
 
 impl Tab {
-    /// As if nobody had used the browser before.
-    pub async fn fresh(page: &WebDriver, origin: &str) -> Self {
+    /// A tab without cookies, with scripts on and the light theme.
+    pub async fn new(page: &WebDriver, origin: &str) -> Self {
         let (page, origin) = (page.clone(), origin.to_owned());
         let tab = Self { page, origin };
-        tab.forget_cookies().await;
-        tab.prefer("light").await;
-        tab.set_script(true).await;
-        tab.be_phone(false).await;
+        tab.clear_cookies().await;
+        tab.prefer_theme("light").await;
+        tab.enable_scripts(true).await;
+        tab.emulate_phone(false).await;
         tab
     }
 
-    /// Asks until the answer is as it should be.
-    async fn until<T: Debug>(
+    /// Polls until the value fits, and panics after the timeout.
+    async fn wait_until<T: Debug>(
         &self,
         what: &str,
-        look: impl AsyncFn() -> WebDriverResult<T>,
+        query: impl AsyncFn() -> WebDriverResult<T>,
         fits: impl Fn(&T) -> bool,
     ) -> T {
         let start = Instant::now();
         loop {
-            let seen = look().await;
-            match seen {
-                Ok(seen) if fits(&seen) => return seen,
-                // An element may be gone with its page between two questions about it.
-                seen if start.elapsed() > PATIENCE => {
+            let value = query().await;
+            match value {
+                Ok(value) if fits(&value) => return value,
+                // The page may be replaced between two queries.
+                value if start.elapsed() > TIMEOUT => {
                     let url = self.page.current_url().await;
-                    panic!("{what}: {seen:?} at {url:?}");
+                    panic!("{what}: {value:?} at {url:?}");
                 }
                 _ => sleep(Duration::from_millis(20)).await,
             }
@@ -68,11 +68,11 @@ impl Tab {
         url.as_str().replacen(&self.origin, "", 1)
     }
 
-    /// Waits until it is there.
-    pub async fn arrives_at(&self, path: &str) {
-        let look = async || Ok(self.page.current_url().await?.to_string());
+    /// Waits for this URL.
+    pub async fn assert_at(&self, path: &str) {
+        let query = async || Ok(self.page.current_url().await?.to_string());
         let there = format!("{}{path}", self.origin);
-        self.until(path, look, |url| *url == there).await;
+        self.wait_until(path, query, |url| *url == there).await;
     }
 
     async fn element(&self, css: &str) -> WebDriverResult<WebElement> {
@@ -81,11 +81,11 @@ impl Tab {
 
     pub async fn click(&self, css: &str) {
         let click = async || self.element(css).await?.click().await;
-        self.until(&format!("clicking {css}"), click, |()| true)
+        self.wait_until(&format!("clicking {css}"), click, |()| true)
             .await;
     }
 
-    /// Clicks the link or button with that text, or whose text begins with it.
+    /// Clicks the first link or button whose text starts with `text`.
     pub async fn click_text(&self, within: &str, text: &str) {
         let click = async || {
             for css in ["a", "button"] {
@@ -98,141 +98,160 @@ impl Tab {
             }
             self.element("nothing-has-this-text").await.map(|_| ())
         };
-        self.until(&format!("clicking “{text}”"), click, |()| true)
+        self.wait_until(&format!("clicking “{text}”"), click, |()| true)
             .await;
     }
 
-    /// Replaces what is in a field.
-    pub async fn write(&self, css: &str, text: &str) {
+    /// Replaces the text of a field.
+    pub async fn fill(&self, css: &str, text: &str) {
         let write = async || {
             let field = self.element(css).await?;
             field.clear().await?;
             field.send_keys(text).await
         };
-        self.until(&format!("writing into {css}"), write, |()| true)
+        self.wait_until(&format!("writing into {css}"), write, |()| true)
             .await;
     }
 
-    /// Adds to what is in a field, by the keyboard.
+    /// Fills in a sign-in form and submits it.
+    pub async fn submit_credentials(&self, name: &str, password: &str) {
+        self.fill("#username", name).await;
+        self.fill("#password", password).await;
+        self.send().await;
+    }
+
+    /// Submits the page's form.
+    pub async fn send(&self) {
+        self.click("main form button[type=submit]").await;
+    }
+
+    /// Types into a field without clearing it.
     pub async fn type_into(&self, css: &str, text: &str) {
         let write = async || self.element(css).await?.send_keys(text).await;
-        self.until(&format!("typing into {css}"), write, |()| true)
+        self.wait_until(&format!("typing into {css}"), write, |()| true)
             .await;
     }
 
-    /// Presses keys, wherever the focus is.
+    /// Sends keys to the focused element.
     pub async fn press(&self, keys: impl Into<TypingData>) {
         let keys = self.page.action_chain().send_keys(keys);
         keys.perform().await.unwrap();
     }
 
-    /// Waits until the element's text has that part.
-    pub async fn reads(&self, css: &str, part: &str) -> String {
-        let look = async || self.element(css).await?.text().await;
+    /// Waits until the element's text contains `part`, and returns the text.
+    pub async fn assert_text(&self, css: &str, part: &str) -> String {
+        let query = async || self.element(css).await?.text().await;
         let what = format!("“{part}” in {css}");
-        self.until(&what, look, |text| text.contains(part)).await
+        self.wait_until(&what, query, |text| text.contains(part))
+            .await
     }
 
-    /// Waits until there are so many.
-    pub async fn has(&self, count: usize, css: &str) {
-        let look = async || Ok(self.page.find_all(By::Css(css)).await?.len());
-        self.until(&format!("{count} {css}"), look, |found| *found == count)
+    /// Waits until exactly `count` elements match.
+    pub async fn assert_count(&self, count: usize, css: &str) {
+        let query = async || Ok(self.page.find_all(By::Css(css)).await?.len());
+        self.wait_until(&format!("{count} {css}"), query, |found| *found == count)
             .await;
     }
 
     pub async fn text(&self, css: &str) -> String {
-        self.reads(css, "").await
+        self.assert_text(css, "").await
     }
 
-    pub async fn value_of(&self, css: &str, property: &str) -> Value {
-        let look = format!("return document.querySelector(arguments[0])[{property:?}]");
-        self.ask(&look, vec![json!(css)]).await
+    pub async fn property(&self, css: &str, property: &str) -> Value {
+        let query = format!("return document.querySelector(arguments[0])[{property:?}]");
+        self.run_script(&query, vec![json!(css)]).await
     }
 
-    /// What an expression of JavaScript comes to, also where the page's own scripts are off.
-    pub async fn ask(&self, script: &str, arguments: Vec<Value>) -> Value {
+    /// Runs JavaScript and returns its result, even if the page's own scripts are disabled.
+    pub async fn run_script(&self, script: &str, arguments: Vec<Value>) -> Value {
         let answer = self.page.execute(script, arguments).await.unwrap();
         answer.json().clone()
     }
 
-    /// The same for a promise, whose answer is given to the last argument.
-    pub async fn ask_later(&self, script: &str, arguments: Vec<Value>) -> Value {
+    /// The same for a script that passes its result to its last argument, a callback.
+    pub async fn run_async_script(&self, script: &str, arguments: Vec<Value>) -> Value {
         let answer = self.page.execute_async(script, arguments).await.unwrap();
         answer.json().clone()
     }
 
-    /// Waits until an expression of JavaScript is true.
-    pub async fn holds(&self, expression: &str) {
+    /// Waits until a JavaScript expression is truthy.
+    pub async fn assert_js(&self, expression: &str) {
         let script = format!("return Boolean({expression})");
-        let look = async || Ok(self.page.execute(&script, vec![]).await?.json() == &json!(true));
-        self.until(expression, look, |holds| *holds).await;
+        let query = async || Ok(self.page.execute(&script, vec![]).await?.json() == &json!(true));
+        self.wait_until(expression, query, |holds| *holds).await;
     }
 
-    /// Goes on, as a browser would that has scripts switched off or on.
-    pub async fn set_script(&self, on: bool) {
-        self.tell(
+    /// Enables or disables the page's scripts, from the next page on.
+    pub async fn enable_scripts(&self, on: bool) {
+        self.devtools(
             "Emulation.setScriptExecutionDisabled",
             json!({"value": !on}),
         )
         .await;
     }
 
-    /// Has the system prefer `light` or `dark`.
-    pub async fn prefer(&self, scheme: &str) {
-        // Without the motion, colours are what they are at once.
+    /// Emulates the system's preference: `light` or `dark`.
+    pub async fn prefer_theme(&self, scheme: &str) {
+        // Without animations, colours change at once.
         let features = json!([
             {"name": "prefers-color-scheme", "value": scheme},
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]);
-        self.tell("Emulation.setEmulatedMedia", json!({"features": features}))
+        self.devtools("Emulation.setEmulatedMedia", json!({"features": features}))
             .await;
     }
 
-    /// Makes the window a phone's, or a desk's.
-    pub async fn be_phone(&self, phone: bool) {
-        let (width, height) = if phone { (PHONE, 740) } else { (1200, 900) };
+    /// Emulates a phone or a desktop window.
+    pub async fn emulate_phone(&self, phone: bool) {
+        let (width, height) = if phone {
+            (PHONE_WIDTH, 740)
+        } else {
+            (1200, 900)
+        };
         let screen =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone});
-        self.tell("Emulation.setDeviceMetricsOverride", screen)
+        self.devtools("Emulation.setDeviceMetricsOverride", screen)
             .await;
     }
 
-    /// Cuts the network off, or makes each answer wait for so many milliseconds.
-    pub async fn be_online(&self, online: bool, latency: u32) {
-        self.tell("Network.enable", json!({})).await;
+    /// Takes the browser offline, or delays each response by `latency` milliseconds.
+    pub async fn set_network(&self, online: bool, latency: u32) {
+        self.devtools("Network.enable", json!({})).await;
         let network = json!({"offline": !online, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1});
-        self.tell("Network.emulateNetworkConditions", network).await;
+        self.devtools("Network.emulateNetworkConditions", network)
+            .await;
     }
 
-    /// Makes the window that wide, on a desk.
-    pub async fn be_wide(&self, width: u32) {
+    /// Emulates a desktop window of this width.
+    pub async fn set_width(&self, width: u32) {
         let screen =
             json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
-        self.tell("Emulation.setDeviceMetricsOverride", screen)
+        self.devtools("Emulation.setDeviceMetricsOverride", screen)
             .await;
     }
 
-    /// A command of the Chrome DevTools Protocol.
-    pub async fn tell(&self, command: &str, parameters: Value) -> Value {
+    /// Sends a command of the Chrome DevTools Protocol.
+    pub async fn devtools(&self, command: &str, parameters: Value) -> Value {
         let answer = self.page.cdp().send_raw(command, parameters).await;
         answer.unwrap()
     }
 
-    pub async fn forget_cookies(&self) {
-        self.tell("Network.clearBrowserCookies", json!({})).await;
+    pub async fn clear_cookies(&self) {
+        self.devtools("Network.clearBrowserCookies", json!({}))
+            .await;
     }
 
-    /// Has the browser send this `Cookie` header from here on.
+    /// Sets the cookies of a `Cookie` header.
     pub async fn add_cookies(&self, header: &str) {
         for pair in header.split("; ").filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap();
             let cookie = json!({"name": name, "value": value, "url": self.origin});
-            self.tell("Network.setCookie", cookie).await;
+            self.devtools("Network.setCookie", cookie).await;
         }
     }
 
-    /// Sends a form from the page that it is at, as if it had one with these fields.
-    pub async fn submit(&self, path: &str, fields: &[(&str, String)]) {
+    /// Submits a form with these fields, as if the current page contained it.
+    pub async fn submit(&self, path: &str, fields: &[(String, String)]) {
         let build = "const form = document.createElement('form');
             form.id = 'of-the-test';
             form.method = 'post';
@@ -243,56 +262,64 @@ impl Tab {
               form.append(field);
             }
             document.body.append(form);";
-        self.ask(build, vec![json!(path), json!(fields)]).await;
+        self.run_script(build, vec![json!(path), json!(fields)])
+            .await;
         self.submit_form("#of-the-test").await;
     }
 
-    /// Sends a form of the page, and waits for the next one.
+    /// Submits a form of the page and waits for the next page.
     pub async fn submit_form(&self, css: &str) {
         let send = format!("document.left = true; document.querySelector({css:?}).submit()");
-        self.ask(&send, vec![]).await;
-        self.holds("!document.left && document.readyState === 'complete'")
+        self.run_script(&send, vec![]).await;
+        self.assert_js("!document.left && document.readyState === 'complete'")
             .await;
     }
 
-    /// The status that the page came with.
+    /// The HTTP status of the current page.
     pub async fn status(&self) -> Value {
         let script = "return performance.getEntriesByType('navigation')[0].responseStatus";
-        self.ask(script, vec![]).await
+        self.run_script(script, vec![]).await
     }
 
-    /// All of the page, however high, as a PNG.
-    pub async fn picture(&self) -> Vec<u8> {
-        let size = self.tell("Page.getLayoutMetrics", json!({})).await;
+    /// A screenshot of the whole page, as a PNG.
+    pub async fn screenshot(&self) -> Vec<u8> {
+        let size = self.devtools("Page.getLayoutMetrics", json!({})).await;
         let mut clip = size["cssContentSize"].clone();
         clip["scale"] = json!(1);
-        let how = json!({"captureBeyondViewport": true, "clip": clip});
-        let picture = self.tell("Page.captureScreenshot", how).await;
+        self.capture(json!({"captureBeyondViewport": true, "clip": clip}))
+            .await
+    }
+
+    /// A screenshot of what the window shows, as WebP: half the size of a PNG.
+    pub async fn window_screenshot(&self) -> Vec<u8> {
+        self.capture(json!({"format": "webp", "quality": 90})).await
+    }
+
+    async fn capture(&self, parameters: Value) -> Vec<u8> {
+        let picture = self.devtools("Page.captureScreenshot", parameters).await;
         base64_decode(picture["data"].as_str().unwrap()).unwrap()
     }
 
-    /// What was complained about since the last time: errors and warnings of scripts, what the
-    /// Content-Security-Policy kept out, what could not be loaded. That the page itself, or the answer to a question
-    /// in a dialog, came with this status is no complaint.
-    pub async fn complaints(&self, status: u16) -> Vec<String> {
+    /// Warnings and errors in the browser's log since the last call: scripts, violations of the
+    /// Content-Security-Policy, failed requests. Responses of this server with `status` are expected and left out.
+    pub async fn console_errors(&self, status: u16) -> Vec<String> {
         let own =
             format!("Failed to load resource: the server responded with a status of {status} (");
-        let is_own = |said: &String| {
-            let part = said
+        let is_own = |message: &String| {
+            let part = message
                 .strip_prefix(&self.origin)
-                .and_then(|said| said.split_once(" - "));
-            part.is_some_and(|(_, said)| said.starts_with(&own))
+                .and_then(|message| message.split_once(" - "));
+            part.is_some_and(|(_, message)| message.starts_with(&own))
         };
         let entries = self.page.browser_log().await.unwrap();
-        let grave = entries
+        let severe = entries
             .into_iter()
             .filter(|entry| !["INFO", "DEBUG", "FINE"].contains(&entry.level.as_str()));
-        let messages = grave.map(|entry| entry.message);
-        messages.filter(|said| !is_own(said)).collect()
+        let messages = severe.map(|entry| entry.message);
+        messages.filter(|message| !is_own(message)).collect()
     }
 
-    /// Nothing was complained about since the last time.
-    pub async fn is_quiet(&self, status: u16) {
-        assert_eq!(self.complaints(status).await, [""; 0]);
+    pub async fn assert_no_errors(&self, status: u16) {
+        assert_eq!(self.console_errors(status).await, [""; 0]);
     }
 }

@@ -1,8 +1,9 @@
-//! An admin's visit: a server with users, and a browser with scripts on or off.
+//! The environment of a browser test: a server, its mailbox, and a browser with scripts on or off.
 
 use thirtyfour::WebDriver;
 
 use super::driver::Driver;
+use super::mail::Mailbox;
 use super::tab::Tab;
 use crate::support::PASSWORD;
 use crate::support::postgres::Postgres;
@@ -11,30 +12,31 @@ use crate::support::server::{Server, sqlite};
 pub struct Visit {
     pub tab: Tab,
     pub server: Server,
+    pub mailbox: Mailbox,
     /// Whether scripts run.
     pub script: bool,
 }
 
-/// Runs `journey` with scripts and without, on SQLite and on PostgreSQL, each time from the beginning:
-/// there is an admin, `root`, who is signed out.
+/// Runs `journey` with and without scripts, on SQLite and on PostgreSQL. Each run has a fresh server with an admin,
+/// `root`, who is signed out.
 pub fn everywhere(journey: impl AsyncFn(&Visit)) {
-    visit(Postgres::get(), true, journey);
+    run(Postgres::get(), true, journey);
 }
 
-/// The same on SQLite only, for what the database has no part in.
+/// The same on SQLite only, for tests that do not depend on the database.
 pub fn on_sqlite(journey: impl AsyncFn(&Visit)) {
-    visit(None, true, journey);
+    run(None, true, journey);
 }
 
-/// As [`everywhere`], but nobody has set anything up.
+/// As [`everywhere`], without an admin.
 pub fn before_set_up(journey: impl AsyncFn(&Visit)) {
-    visit(Postgres::get(), false, journey);
+    run(Postgres::get(), false, journey);
 }
 
-fn visit(postgres: Option<Postgres>, set_up: bool, journey: impl AsyncFn(&Visit)) {
+fn run(postgres: Option<Postgres>, set_up: bool, journey: impl AsyncFn(&Visit)) {
     let journey = async |visit: &Visit| {
         if set_up {
-            visit.make(&["root", "--admin"]);
+            visit.create_user(&["root", "--admin"]);
         }
         journey(visit).await;
     };
@@ -46,37 +48,40 @@ fn visit(postgres: Option<Postgres>, set_up: bool, journey: impl AsyncFn(&Visit)
             let words = if script { "with" } else { "without" };
             eprintln!("on SQLite, {words} scripts");
             let folder = tempfile::tempdir().unwrap();
-            once(page, &sqlite(folder.path()), script, &journey).await;
+            run_once(page, &sqlite(folder.path()), script, &journey).await;
             if let Some(postgres) = &postgres {
                 eprintln!("on PostgreSQL, {words} scripts");
-                once(page, &postgres.database().await, script, &journey).await;
+                run_once(page, &postgres.database().await, script, &journey).await;
             }
         }
     }));
 }
 
-async fn once(page: &WebDriver, url: &str, script: bool, journey: &impl AsyncFn(&Visit)) {
-    let server = Server::start(url).await;
-    let tab = Tab::fresh(page, &server.origin).await;
-    tab.set_script(script).await;
+async fn run_once(page: &WebDriver, url: &str, script: bool, journey: &impl AsyncFn(&Visit)) {
+    let mailbox = Mailbox::new();
+    let settings = mailbox.settings();
+    let server = Server::start_with(url, &[("ROCKET_APP", &settings)]).await;
+    let tab = Tab::new(page, &server.origin).await;
+    tab.enable_scripts(script).await;
     journey(&Visit {
         tab,
         server,
+        mailbox,
         script,
     })
     .await;
 }
 
 impl Visit {
-    fn make(&self, who: &[&str]) {
-        let make = [&["user", "create", "--password-stdin"], who].concat();
+    fn create_user(&self, args: &[&str]) {
+        let make = [&["user", "create", "--password-stdin"], args].concat();
         let made = self.server.run(&make, PASSWORD);
         assert_eq!(made.status.code(), Some(0), "{made:?}");
     }
 
-    /// A user who is signed in with these clients, and the tokens.
+    /// Creates a user with a token for each client, and returns the tokens.
     pub async fn user<const N: usize>(&self, name: &str, clients: [&str; N]) -> [String; N] {
-        self.make(&[name]);
+        self.create_user(&[name]);
         let mut tokens = clients.map(str::to_owned);
         for token in &mut tokens {
             *token = self.server.login(name, token).await;
@@ -84,8 +89,8 @@ impl Visit {
         tokens
     }
 
-    /// Whether each of the tokens is let in.
-    pub async fn let_in<const N: usize>(&self, tokens: [&String; N]) -> [bool; N] {
+    /// Whether each of the tokens is accepted.
+    pub async fn are_valid<const N: usize>(&self, tokens: [&String; N]) -> [bool; N] {
         let mut answers = [false; N];
         for (answer, token) in answers.iter_mut().zip(tokens) {
             *answer = self.server.me(token).await == 200;
@@ -93,11 +98,28 @@ impl Visit {
         answers
     }
 
-    /// Fills in the sign-in form and sends it.
-    pub async fn enter(&self, name: &str, password: &str) {
-        self.tab.write("#username", name).await;
-        self.tab.write("#password", password).await;
-        self.tab.click("main form button[type=submit]").await;
+    /// Another browser on the same server.
+    pub async fn on_another_device(&self, journey: impl AsyncFnOnce(&Tab)) {
+        let driver = Driver::get().unwrap();
+        let other = driver.browse(async |page| {
+            let tab = Tab::new(page, &self.server.origin).await;
+            tab.enable_scripts(self.script).await;
+            journey(&tab).await;
+        });
+        other.await;
+    }
+
+    /// Signs a user in on the account pages, without the form.
+    pub async fn sign_in_user(&self, name: &str) {
+        let cookie = self.server.account_cookie(name).await;
+        self.tab.add_cookies(&cookie).await;
+        self.tab.open("/account/").await;
+        self.tab.assert_text("h1", "Your devices").await;
+    }
+
+    /// Fills in the sign-in form and submits it.
+    pub async fn submit_credentials(&self, name: &str, password: &str) {
+        self.tab.submit_credentials(name, password).await;
     }
 
     /// Signs `root` in, without the form.
@@ -105,33 +127,33 @@ impl Visit {
         let cookie = self.server.admin_cookie("root").await;
         self.tab.add_cookies(&cookie).await;
         self.tab.open("/admin/").await;
-        self.tab.reads("h1", "Dashboard").await;
+        self.tab.assert_text("h1", "Dashboard").await;
     }
 
-    /// Opens a user's page by way of the list.
+    /// Opens a user's page from the list.
     pub async fn open_user(&self, name: &str) {
         self.tab.open(&format!("/admin/users?q={name}")).await;
         self.tab.click_text("tbody th", name).await;
-        self.tab.reads("h1", name).await;
+        self.tab.assert_text("h1", name).await;
     }
 
-    /// Asks for all tokens that match: by that button below the table, or where scripts run by the one that comes
-    /// once the whole page is selected.
+    /// Starts revoking all tokens that match. Without scripts, this button is below the table. With scripts, it
+    /// appears once the whole page is selected.
     pub async fn revoke_all(&self, button: &str) {
         if !self.script {
             return self.tab.click_text(".every", button).await;
         }
-        self.tab.has(1, ".every[hidden]").await;
+        self.tab.assert_count(1, ".every[hidden]").await;
         self.tab.click(".bulk input").await;
         self.tab.click_text(".bulk", "Select all").await;
         self.tab
-            .reads("[data-selected]", "that match are selected")
+            .assert_text("[data-selected]", "All matching tokens are selected")
             .await;
         self.tab.click(".bulk .btn").await;
     }
 
-    /// Where questions are: in a dialog on the page that one is on, or on a page of their own.
-    pub fn question(&self) -> &'static str {
+    /// The confirmation: a dialog if scripts run, otherwise a page.
+    pub fn confirmation(&self) -> &'static str {
         if self.script {
             "dialog:modal section.confirm"
         } else {
@@ -139,62 +161,64 @@ impl Visit {
         }
     }
 
-    /// Waits for a question that says that.
-    pub async fn asks(&self, part: &str) {
-        self.tab.reads(self.question(), part).await;
-        self.tab.has(usize::from(self.script), "dialog").await;
+    /// Waits for a confirmation that contains `part`.
+    pub async fn assert_asks(&self, part: &str) {
+        self.tab.assert_text(self.confirmation(), part).await;
+        self.tab
+            .assert_count(usize::from(self.script), "dialog")
+            .await;
     }
 
-    /// Answers a question with yes.
     pub async fn confirm(&self) {
-        let css = format!("{} button[type=submit]", self.question());
+        let css = format!("{} button[type=submit]", self.confirmation());
         self.tab.click(&css).await;
     }
 
-    /// Answers it with no, which leaves one on the page that one was on; where scripts run, without
-    /// loading it again.
+    /// Cancels the confirmation and returns to the page before it. With scripts, that page is not reloaded.
     pub async fn cancel(&self) {
-        self.tab.ask("document.asked = true", vec![]).await;
-        let css = format!("{} .actions a", self.question());
+        self.tab.run_script("document.asked = true", vec![]).await;
+        let css = format!("{} .actions a", self.confirmation());
         self.tab.click(&css).await;
-        self.tab.has(0, "section.confirm").await;
+        self.tab.assert_count(0, "section.confirm").await;
         let stays = format!("Boolean(document.asked) === {}", self.script);
-        self.tab.holds(&stays).await;
+        self.tab.assert_js(&stays).await;
     }
 
-    /// Waits for the page that says what has become of it.
-    pub async fn tells(&self, part: &str) {
-        self.tab.reads("main > [role=status] .alert", part).await;
+    /// Waits for the flash message.
+    pub async fn assert_flash(&self, part: &str) {
+        self.tab
+            .assert_text("main > [role=status] .alert", part)
+            .await;
         if self.script {
             self.tab
-                .holds("document.activeElement.matches('[data-flash]')")
+                .assert_js("document.activeElement.matches('[data-flash]')")
                 .await;
         }
-        self.tab.has(0, "section.confirm").await;
+        self.tab.assert_count(0, "section.confirm").await;
     }
 
-    /// Waits for the question again with what was wrong with the answer; in a dialog, the field says so too and
-    /// has the focus.
-    pub async fn asks_again(&self, part: &str) {
-        let alert = format!("{} [role=alert]", self.question());
-        self.tab.reads(&alert, part).await;
+    /// Waits until the confirmation is shown again with an error. In a dialog, the invalid field also refers to the
+    /// error and has the focus.
+    pub async fn assert_asks_again(&self, part: &str) {
+        let alert = format!("{} [role=alert]", self.confirmation());
+        self.tab.assert_text(&alert, part).await;
         if self.script {
             let field = "document.activeElement";
             self.tab
-                .holds(&format!("{field}.matches('dialog [aria-invalid=true]')"))
+                .assert_js(&format!("{field}.matches('dialog [aria-invalid=true]')"))
                 .await;
-            self.tab.holds(&format!("document.getElementById({field}.getAttribute('aria-describedby').split(' ')[0]).closest('[role=alert]')")).await;
+            self.tab.assert_js(&format!("document.getElementById({field}.getAttribute('aria-describedby').split(' ')[0]).closest('[role=alert]')")).await;
         }
     }
 
-    /// Types into the box on every page and sends it.
+    /// Enters text into the search box of the navigation bar.
     pub async fn find(&self, what: &str) {
-        self.tab.write("#find", what).await;
+        self.tab.fill("#find", what).await;
         self.tab.press(thirtyfour::Key::Enter).await;
     }
 
-    /// Has all admins have given their passwords over a quarter of an hour ago.
-    pub async fn let_time_pass(&self) {
+    /// Makes the last password confirmation of all admins older than 15 minutes.
+    pub async fn expire_confirmation(&self) {
         self.server
             .execute(
                 "UPDATE tokens SET created_at = created_at - 901, confirmed_at = NULL
@@ -203,10 +227,10 @@ impl Visit {
             .await;
     }
 
-    /// Opens the menu and signs out.
+    /// Signs out with the menu.
     pub async fn sign_out(&self) {
         self.tab.click(".menu summary").await;
         self.tab.click(".sign-out").await;
-        self.tab.arrives_at("/admin/login").await;
+        self.tab.assert_at("/admin/login").await;
     }
 }

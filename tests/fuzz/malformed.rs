@@ -1,4 +1,4 @@
-//! Random bytes that are no request, or seem to be one for a while.
+//! Malformed requests, some of which start well.
 
 use rand::RngExt;
 
@@ -21,15 +21,15 @@ const CHUNKS: &str = "zz\r\n|-1\r\n|5\r\nab|5\r\nabcdefg\r\n0\r\n\r\n|FFFFFFFFFF
     2\n{}\n0\n\n|0x2\r\n{}\r\n0\r\n\r\n|2\r\n{}0\r\n\r\n|ffffffffffffffff\r\n{}";
 
 impl Generator {
-    /// A request with something wrong in how it is written.
+    /// A request with a syntax error.
     pub fn malformed(&mut self) -> Vec<u8> {
         let mut bytes = self.well_formed().bytes;
         let line_end = bytes.iter().position(|&byte| byte == b'\r').unwrap();
         let size = self.rng.random_range(10_000..100_000);
         match self.rng.random_range(0..14) {
-            0 | 1 => self.spoil(&mut bytes),
+            0 | 1 => self.corrupt(&mut bytes),
             2 | 3 => bytes.truncate(self.rng.random_range(0..bytes.len())),
-            // Without the last bytes of its body.
+            // Truncates the body.
             4 => bytes.truncate(bytes.len() - self.rng.random_range(1..20)),
             5 => insert(&mut bytes, 0..line_end, self.one_of(LINES)),
             6 => bytes.retain(|&byte| byte != b'\r'),

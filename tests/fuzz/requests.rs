@@ -1,12 +1,15 @@
-//! Random requests that end where they say that they do, whatever they hold.
+//! Random requests that are complete, whatever they contain.
+
+use std::sync::LazyLock;
 
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
+use crate::resources::{RESOURCES, Resource};
 use crate::support::PASSWORD;
 
-/// Method, path, and how often in ten it is asked for with credentials: seldom what ends them.
+/// Method, path, and in how many of ten requests credentials are sent: rarely where that would revoke them.
 const ROUTES: &[(&str, &str, u32)] = &[
     ("GET", "/healthz", 1),
     ("GET", "/readyz", 1),
@@ -25,10 +28,33 @@ const ROUTES: &[(&str, &str, u32)] = &[
     ("GET", "/auth/tokens/", 9),
     ("DELETE", "/auth/tokens/{id}/", 5),
     ("POST", "/auth/password/", 5),
-    ("GET", "/notes/", 9),         // example: notes
-    ("POST", "/notes/", 9),        // example: notes
-    ("PUT", "/notes/{id}/", 9),    // example: notes
-    ("DELETE", "/notes/{id}/", 9), // example: notes
+    ("POST", "/auth/sign-up/", 1),
+    ("POST", "/auth/email/", 5),
+    ("POST", "/auth/email/confirm/", 1),
+    ("POST", "/auth/reset/", 1),
+    ("POST", "/auth/reset/confirm/", 1),
+    ("DELETE", "/auth/me/", 1),
+    ("GET", "/account/", 9),
+    ("GET", "/account/login", 1),
+    ("POST", "/account/login", 1),
+    ("POST", "/account/logout", 1),
+    ("GET", "/account/sign-up", 1),
+    ("POST", "/account/sign-up", 1),
+    ("GET", "/account/password", 9),
+    ("POST", "/account/password", 1),
+    ("GET", "/account/email", 9),
+    ("POST", "/account/email", 4),
+    ("POST", "/account/notices", 4),
+    ("GET", "/account/verify", 1),
+    ("POST", "/account/verify", 1),
+    ("POST", "/account/forgot", 1),
+    ("GET", "/account/set-password", 1),
+    ("POST", "/account/set-password", 1),
+    ("POST", "/account/tokens/{id}/revoke", 4),
+    ("POST", "/account/tokens/revoke-others", 1),
+    ("POST", "/account/delete", 1),
+    ("GET", "/account/nothing/here", 9),
+    ("GET", "/dev/mail", 1),
     ("GET", "/admin/", 9),
     ("GET", "/admin/login", 1),
     ("POST", "/admin/login", 1),
@@ -44,23 +70,57 @@ const ROUTES: &[(&str, &str, u32)] = &[
     ("GET", "/admin/users/{id}", 9),
     ("GET", "/admin/users/{id}/{action}", 9),
     ("POST", "/admin/users/{id}/{action}", 4),
+    ("GET", "/admin/tokens/revoke", 9),
     ("GET", "/admin/tokens/{id}/revoke", 9),
     ("POST", "/admin/tokens/{id}/revoke", 4),
-    ("GET", "/admin/notes", 9),      // example: notes
-    ("POST", "/admin/notes/new", 4), // example: notes
     ("GET", "/admin/nothing/here", 9),
 ];
+
+/// The routes of the engine and of resources.
+fn routes() -> &'static [(&'static str, String, u32)] {
+    static ALL: LazyLock<Vec<(&str, String, u32)>> = LazyLock::new(|| {
+        let engines = ROUTES
+            .iter()
+            .map(|(method, path, odds)| (*method, (*path).to_owned(), *odds));
+        let of = |resource: &Resource| {
+            let (path, admin) = (resource.path(), resource.admin());
+            [
+                ("GET", path.clone(), 9),
+                ("POST", path.clone(), 9),
+                ("PUT", format!("{path}{{id}}/"), 9),
+                ("DELETE", format!("{path}{{id}}/"), 9),
+                ("GET", admin.clone(), 9),
+                ("POST", format!("{admin}/new"), 4),
+            ]
+        };
+        engines.chain(RESOURCES.iter().flat_map(of)).collect()
+    });
+    &ALL
+}
+
+/// The fields of every body.
+fn all_fields() -> &'static [String] {
+    static ALL: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let engines = FIELDS.split('|').map(str::to_owned);
+        engines
+            .chain(RESOURCES.iter().flat_map(Resource::fields))
+            .collect()
+    });
+    &ALL
+}
+
 const METHODS: &str = "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|CONNECT|BREW|get";
 const ACTIONS: &str = "disable|enable|promote|demote|password|revoke-tokens|delete";
-const FIELDS: &str = "username|password|client|current_password|new_password|confirm|text|_method";
-const QUERIES: &str = "q|user|client|address|device|status|sort|token|reason|from|tz|last|after|before|next|key|_method";
+const FIELDS: &str = "username|password|client|current_password|new_password|confirm|email|key|invite|\
+    notices|_method";
+const QUERIES: &str = "q|user|client|address|device|status|sort|token|reason|from|tz|last|after|before|next|key|invite|_method";
 const HEADERS: &str = "Accept|Accept-Encoding|Access-Control-Request-Method|Authorization|\
     Connection|Content-Encoding|Content-Type|Cookie|Expect|Forwarded|Host|If-Modified-Since|\
     If-None-Match|Origin|Range|Referer|Sec-Fetch-Site|TE|Upgrade|User-Agent|X-Forwarded-For|\
     X-HTTP-Method-Override|X-Real-IP|X-Request-Id";
 const TYPES: &str = "application/json; charset=utf-16|application/json ;|multipart/form-data; boundary=\"a|multipart/form-data; boundary=a|\
     multipart/form-data|text/plain|*/*|json|\u{e9}|application/json, text/html";
-/// What may stand anywhere: in a path, a header, a field.
+/// Text that may appear in a path, a header or a field.
 const TEXTS: &str = "| |%00|%ff|%|%2|%zz|%2e%2e%2f|%0d%0aX:%20y|..|.|//|\\|;|?|#|&|=|[]|\0|\t|\u{7f}|\
     \u{85}|\u{202e}|\u{feff}|\u{ffff}|é|💥|ﷺ|İ|\u{1d165}|-1|0|1|2|501|9223372036854775808|1e9|NaN|\
     null|<script>|{{7*7}}|{% raw %}|' OR 1=1 --|_|yes|head|delete|/admin/users?q=a|//evil.example|\
@@ -73,11 +133,11 @@ pub struct Request {
     pub is_head: bool,
 }
 
-/// What lets one in, and ids of what there is.
+/// Valid credentials and existing ids.
 #[derive(Default)]
-pub struct Known {
+pub struct KnownState {
     pub token: String,
-    /// The session's, from the port in its name on.
+    /// The session cookie, starting at the port in its name.
     pub cookie: String,
     pub user: String,
     pub ids: Vec<String>,
@@ -85,10 +145,10 @@ pub struct Known {
 
 pub struct Generator {
     pub rng: StdRng,
-    pub known: Known,
+    pub known: KnownState,
 }
 
-/// What a program or a page of ours sends.
+/// A request as a client or one of our pages sends it.
 pub fn post(path: &str, kind: &str, body: &str) -> Request {
     let length = body.len();
     let text = format!(
@@ -101,8 +161,8 @@ pub fn post(path: &str, kind: &str, body: &str) -> Request {
     }
 }
 
-impl Known {
-    /// A simple request with all credentials.
+impl KnownState {
+    /// A GET request with all credentials.
     pub fn get(&self, path: &str) -> Request {
         let credentials = self.credentials();
         Request {
@@ -118,9 +178,9 @@ impl Known {
 }
 
 impl Generator {
-    /// A request that ends where it says that it does; its parts may be nonsense.
+    /// A complete request. Its parts may be nonsense.
     pub fn well_formed(&mut self) -> Request {
-        let &(usual, path, odds) = ROUTES.choose(&mut self.rng).unwrap();
+        let (usual, path, odds) = routes().choose(&mut self.rng).unwrap().clone();
         let method = if self.one_in(8) {
             self.one_of(METHODS)
         } else {
@@ -128,7 +188,7 @@ impl Generator {
         };
         let minor = u8::from(!self.one_in(30));
         let mut bytes = format!("{method} ").into_bytes();
-        bytes.extend(one_line(self.target(path)));
+        bytes.extend(without_line_breaks(self.target(&path)));
         bytes.extend(format!(" HTTP/1.{minor}\r\n").bytes());
         if !self.one_in(30) {
             bytes.extend(b"Host: a\r\n");
@@ -141,15 +201,15 @@ impl Generator {
         }
         for _ in 0..self.rng.random_range(0..4) {
             bytes.extend(format!("{}: ", self.one_of(HEADERS)).bytes());
-            let mut value = one_line(self.text());
+            let mut value = without_line_breaks(self.text());
             if !self.one_in(10) {
-                // These would be refused before anything is done.
+                // Rocket would reject control characters before any handler runs.
                 value.retain(|byte| !byte.is_ascii_control());
             }
             bytes.extend(value);
             bytes.extend(b"\r\n");
         }
-        if ["POST", "PUT"].contains(&usual) || self.one_in(8) {
+        if ["POST", "PUT", "DELETE"].contains(&usual) || self.one_in(8) {
             self.add_body(&mut bytes);
         } else {
             bytes.extend(b"\r\n");
@@ -160,7 +220,7 @@ impl Generator {
         }
     }
 
-    /// The path with its parameters filled in, a query, and now and then something else in it.
+    /// The path with its parameters filled in, sometimes with a query or other text.
     fn target(&mut self, path: &str) -> Vec<u8> {
         let nobody = "01980000-0000-7000-8000-000000000000";
         let id = self.known.ids.choose(&mut self.rng);
@@ -179,7 +239,7 @@ impl Generator {
         if self.one_in(10) {
             target
         } else {
-            encoded(&target)
+            percent_encoded(&target)
         }
     }
 
@@ -192,7 +252,7 @@ impl Generator {
             _ => ("application/json", self.noise(20_000)),
         };
         if self.one_in(8) {
-            self.spoil(&mut body);
+            self.corrupt(&mut body);
         }
         let kind = if self.one_in(12) {
             self.one_of(TYPES)
@@ -230,7 +290,7 @@ impl Generator {
         let mut fields = vec![];
         for name in self.fields() {
             let value = self.value_of(name);
-            // Percent signs as they stand in the text are part of the fun.
+            // Percent signs are sent unencoded on purpose.
             fields.push(format!("{name}={}", value.replace(' ', "+")));
         }
         fields.join("&").into_bytes()
@@ -259,9 +319,10 @@ impl Generator {
 
     /// Names of fields: all, some, or some twice.
     fn fields(&mut self) -> Vec<&'static str> {
-        let mut names: Vec<_> = FIELDS.split('|').filter(|_| !self.one_in(8)).collect();
+        let all = all_fields().iter().map(String::as_str);
+        let mut names: Vec<_> = all.filter(|_| !self.one_in(8)).collect();
         while self.one_in(3) {
-            names.insert(0, self.one_of(FIELDS));
+            names.insert(0, all_fields().choose(&mut self.rng).unwrap());
         }
         names
     }
@@ -273,9 +334,14 @@ impl Generator {
         match field {
             "username" => self.known.user.clone(),
             "client" => "laptop".into(),
+            "email" => format!("{}@example.com", self.known.user),
             "confirm" => ["yes", "no", "no", "no"][self.rng.random_range(0..4)].into(),
             "_method" => self.one_of(METHODS).to_lowercase(),
-            _ => PASSWORD.into(),
+            _ => {
+                let examples = RESOURCES.iter().flat_map(Resource::form);
+                let example = examples.into_iter().find(|(name, _)| name == field);
+                example.map_or_else(|| PASSWORD.into(), |(_, text)| text)
+            }
         }
     }
 
@@ -289,20 +355,20 @@ impl Generator {
             10 => self.known.user.clone().into(),
             _ => {
                 let mut token = self.known.token.clone().into();
-                self.spoil(&mut token);
+                self.corrupt(&mut token);
                 token
             }
         }
     }
 
-    pub fn noise(&mut self, most: usize) -> Vec<u8> {
-        let mut bytes = vec![0; self.rng.random_range(1..most)];
+    pub fn noise(&mut self, max: usize) -> Vec<u8> {
+        let mut bytes = vec![0; self.rng.random_range(1..max)];
         self.rng.fill(&mut bytes[..]);
         bytes
     }
 
-    /// Changes, takes out or puts in some bytes.
-    pub fn spoil(&mut self, bytes: &mut Vec<u8>) {
+    /// Changes, removes or inserts some bytes.
+    pub fn corrupt(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..self.rng.random_range(1..8) {
             let at = self.rng.random_range(0..=bytes.len());
             let end = (at + self.rng.random_range(0..3)).min(bytes.len());
@@ -326,8 +392,8 @@ pub fn insert(bytes: &mut Vec<u8>, at: std::ops::Range<usize>, new: impl AsRef<[
     bytes.splice(at, new.as_ref().iter().copied());
 }
 
-/// With percent signs for what must not stand in a target as it is; those in it stay.
-fn encoded(target: &[u8]) -> Vec<u8> {
+/// Percent-encodes bytes that a target may not contain. Percent signs stay.
+fn percent_encoded(target: &[u8]) -> Vec<u8> {
     let mut encoded = vec![];
     for &byte in target {
         if byte.is_ascii_graphic() && !b"<>\\\"^`#".contains(&byte) {
@@ -339,8 +405,7 @@ fn encoded(target: &[u8]) -> Vec<u8> {
     encoded
 }
 
-/// Without what would end a line.
-fn one_line(mut text: Vec<u8>) -> Vec<u8> {
+fn without_line_breaks(mut text: Vec<u8>) -> Vec<u8> {
     text.retain(|byte| !b"\r\n".contains(byte));
     text
 }

@@ -1,4 +1,4 @@
-//! What goes over the socket and comes back.
+//! Requests and responses on a raw socket.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::TcpStream;
@@ -7,17 +7,17 @@ use std::time::Duration;
 use super::requests::Request;
 use crate::support::server::Server;
 
-/// Who has heard nothing for so long was forgotten.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// A client that hears nothing for this long was forgotten.
+pub const TIMEOUT: Duration = Duration::from_mins(1);
 
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub head: String,
     pub body: String,
 }
 
-/// The answer to `request`; none where the connection ended before it.
-pub fn answer(connection: &mut BufReader<TcpStream>, request: &Request) -> Option<Answer> {
+/// The response to `request`, or `None` if the connection was closed before it.
+pub fn read_response(connection: &mut BufReader<TcpStream>, request: &Request) -> Option<Response> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         let start = head.len();
@@ -26,11 +26,15 @@ pub fn answer(connection: &mut BufReader<TcpStream>, request: &Request) -> Optio
             Ok(_) => {}
             Err(error) => {
                 let forgotten = error.kind() == ErrorKind::WouldBlock;
-                assert!(!forgotten, "no answer in time to {}", shown(&request.bytes));
+                assert!(
+                    !forgotten,
+                    "no answer in time to {}",
+                    excerpt(&request.bytes)
+                );
                 return None;
             }
         }
-        // "100 Continue" announces nothing.
+        // Skips "100 Continue".
         if &head[start..] == "\r\n" && head.starts_with("HTTP/1.1 1") {
             head.clear();
         }
@@ -45,16 +49,19 @@ pub fn answer(connection: &mut BufReader<TcpStream>, request: &Request) -> Optio
     let mut body = vec![0; if bare { 0 } else { length.parse().unwrap() }];
     match connection.read_exact(&mut body) {
         Ok(()) => {}
-        // Who answers before it has read all of a body and closes then has the system throw away what is
-        // on its way.
+        // If the server closes a connection before it has read the whole body, the kernel resets the connection and
+        // drops the response.
         Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
-        Err(error) => panic!("half an answer ({error}) to {}", shown(&request.bytes)),
+        Err(error) => panic!(
+            "incomplete response ({error}) to {}",
+            excerpt(&request.bytes)
+        ),
     }
     let body = String::from_utf8_lossy(&body).into_owned();
-    Some(Answer { status, head, body })
+    Some(Response { status, head, body })
 }
 
-/// The statuses of the answers in `bytes`. No request holds what looks like the start of one.
+/// The statuses of the responses in `bytes`. No request contains text that looks like a status line.
 pub fn statuses(bytes: &[u8]) -> Vec<u16> {
     let starts = bytes
         .windows(12)
@@ -65,14 +72,14 @@ pub fn statuses(bytes: &[u8]) -> Vec<u16> {
 
 pub fn connect(server: &Server) -> BufReader<TcpStream> {
     let stream = TcpStream::connect(server.origin.trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
     stream.set_nodelay(true).unwrap();
     BufReader::new(stream)
 }
 
-/// As much of a request as one can read.
-pub fn shown(bytes: &[u8]) -> String {
+/// The start of a request in readable form.
+pub fn excerpt(bytes: &[u8]) -> String {
     let start = &bytes[..bytes.len().min(8_000)];
     format!("{} bytes: b\"{}\"", bytes.len(), start.escape_ascii())
 }

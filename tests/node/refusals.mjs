@@ -1,15 +1,15 @@
-// Sends forms that are refused, sixty times each, and prints how many refusals came back.
+// Sends four invalid form requests, sixty times each, and prints how many refusals arrived.
 //
 //     node refusals.mjs ORIGIN TOKEN
 
 const [origin, token] = process.argv.slice(2);
-const known = { Authorization: `Bearer ${token}` };
-const nobody = "01a20b47-0ace-7599-b4a7-bd71f3e71044";
+const withToken = { Authorization: `Bearer ${token}` };
+const unknownId = "01a20b47-0ace-7599-b4a7-bd71f3e71044";
 const cases = [
   ["POST", "/auth/logout/", {}, 401],
-  ["DELETE", `/auth/tokens/${nobody}/`, known, 404],
-  ["POST", "/auth/nothing/", known, 404],
-  ["PUT", "/auth/me/", known, 405],
+  ["DELETE", `/auth/tokens/${unknownId}/`, withToken, 404],
+  ["POST", "/auth/nothing/", withToken, 404],
+  ["PUT", "/auth/me/", withToken, 405],
 ];
 
 let answered = 0;

@@ -1,20 +1,20 @@
-//! What both databases' plans are read into.
+//! Statements and faults, as both databases' plans report them.
 
 use std::fmt;
 
 /// A statement that the application sent.
 #[derive(Clone)]
-pub struct Sent {
-    /// Its text, in one line.
+pub struct SentStatement {
+    /// Its SQL in one line.
     pub statement: String,
-    /// What was asked for when it was sent.
+    /// The request that sent it.
     pub step: String,
 }
 
 /// A statement that reads too much.
 pub struct Fault {
-    pub sent: Sent,
-    /// Which part of its plan does.
+    pub sent: SentStatement,
+    /// The node of its plan that does.
     pub why: String,
     pub plan: String,
 }
@@ -22,12 +22,12 @@ pub struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { sent, why, plan } = self;
-        let Sent { statement, step } = sent;
+        let SentStatement { statement, step } = sent;
         write!(f, "{why}\n  at: {step}\n  in: {statement}\n{plan}")
     }
 }
 
-/// A text in one line, however it was laid out.
+/// The text with each run of whitespace replaced by one space.
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

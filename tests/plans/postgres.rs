@@ -9,13 +9,13 @@ use rocket::tokio::time::sleep;
 use serde_json::Value;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
 
-use super::plan::{Fault, Sent, one_line};
-use super::{LARGE, tour};
+use super::plan::{Fault, SentStatement, one_line};
+use super::{LARGE_TABLES, tour};
 
-/// A line of JSON for each message of the log, and what ran is explained with what it visited. From when
-/// on, each database says.
+/// Logs each message as a line of JSON, and each plan with the rows that it visited. `enable_auto_explain` turns
+/// this on for a database.
 pub const SETTINGS: [(&str, &str); 10] = [
-    // As for a disk without moving parts: a table of this size is else read whole for a page of 5,000 rows.
+    // The cost on an SSD. With the default, PostgreSQL reads a table of this size whole for a list of 5,000 rows.
     ("random_page_cost", "1.1"),
     ("logging_collector", "on"),
     ("log_destination", "jsonlog"),
@@ -25,17 +25,17 @@ pub const SETTINGS: [(&str, &str); 10] = [
     ("auto_explain.log_analyze", "on"),
     ("auto_explain.log_buffers", "on"),
     ("auto_explain.log_timing", "off"),
-    // What foreign keys do of themselves.
+    // Includes the statements of foreign keys.
     ("auto_explain.log_nested_statements", "on"),
 ];
-/// Rows of a table that may be read at once.
-const SMALL: f64 = 10_000.0;
-/// Pages of an index that 5,000 rows stand on, and some more.
-const MOST_PAGES: f64 = 200.0;
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Smaller tables may be read whole.
+const SMALL_TABLE_ROWS: f64 = 10_000.0;
+/// Enough index pages for 5,000 rows.
+const MAX_PAGES: f64 = 200.0;
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Has everything explained that is sent by whoever connects from now on.
-pub async fn begin_to_explain(url: &str) {
+/// Explains every statement of connections that are opened from now on.
+pub async fn enable_auto_explain(url: &str) {
     let (mut db, name) = (connect(url).await, url.rsplit('/').next().unwrap());
     let sql = format!("ALTER DATABASE {name} SET auto_explain.log_min_duration = 0");
     sqlx::query(AssertSqlSafe(sql))
@@ -49,40 +49,43 @@ async fn connect(url: &str) -> AnyConnection {
     AnyConnection::connect(url).await.unwrap()
 }
 
-/// Statements and their plans.
-pub struct Log(Vec<(Sent, Value)>);
+/// Statements with their plans.
+pub struct Log(Vec<(SentStatement, Value)>);
 
 impl Log {
-    /// Reads the log in the server's folder, up to where the last step begins.
+    /// Reads the log in the server's folder, up to the last step.
     pub async fn read(folder: &Path) -> Self {
         let (start, folder) = (Instant::now(), &folder.join("log"));
-        while !files(folder).contains(tour::END) {
-            assert!(start.elapsed() < PATIENCE, "the log has no end");
+        while !log_text(folder).contains(tour::LAST_STEP) {
+            assert!(
+                start.elapsed() < TIMEOUT,
+                "the log does not contain the last step"
+            );
             sleep(Duration::from_millis(100)).await;
         }
         let mut step = String::new();
         let mut found = vec![];
-        for (statement, plan) in files(folder).lines().filter_map(explained) {
+        for (statement, plan) in log_text(folder).lines().filter_map(parse_plan) {
             match tour::step(&statement) {
-                Some(tour::END) => break,
+                Some(tour::LAST_STEP) => break,
                 Some(begun) => begun.clone_into(&mut step),
                 None => {
                     let step = step.clone();
-                    found.push((Sent { statement, step }, plan));
+                    found.push((SentStatement { statement, step }, plan));
                 }
             }
         }
         Self(found)
     }
 
-    pub fn sent(&self) -> Vec<Sent> {
+    pub fn sent(&self) -> Vec<SentStatement> {
         self.0.iter().map(|(sent, _)| sent.clone()).collect()
     }
 
-    /// Statements that visit too much.
+    /// Statements that read too much.
     pub async fn faults(&self, url: &str) -> Vec<Fault> {
         let schema = Schema::read(url).await;
-        let fault = |(sent, plan): &(Sent, Value)| {
+        let fault = |(sent, plan): &(SentStatement, Value)| {
             let why = schema.fault(plan)?;
             let (sent, plan) = (sent.clone(), format!("{plan:#}"));
             Some(Fault { sent, why, plan })
@@ -91,7 +94,7 @@ impl Log {
     }
 }
 
-fn files(folder: &Path) -> String {
+fn log_text(folder: &Path) -> String {
     let files = fs::read_dir(folder)
         .unwrap()
         .map(|file| file.unwrap().path());
@@ -103,7 +106,7 @@ fn files(folder: &Path) -> String {
     texts.collect()
 }
 
-fn explained(line: &str) -> Option<(String, Value)> {
+fn parse_plan(line: &str) -> Option<(String, Value)> {
     let line: Value = serde_json::from_str(line).ok()?;
     let (_, plan) = line["message"].as_str()?.split_once("plan:\n")?;
     let mut plan: Value = serde_json::from_str(plan).ok()?;
@@ -111,19 +114,23 @@ fn explained(line: &str) -> Option<(String, Value)> {
     Some((statement, plan["Plan"].take()))
 }
 
-/// How large tables and indexes are.
+/// The sizes of tables and indexes.
 struct Schema {
-    /// Rows of a large table.
+    /// Rows, by table.
     rows: HashMap<String, f64>,
-    /// Pages of an index of one.
+    /// Pages, by index.
     pages: HashMap<String, f64>,
 }
 
 impl Schema {
     async fn read(url: &str) -> Self {
         let mut db = connect(url).await;
-        let each =
-            |sql: fn(&str) -> String| LARGE.iter().map(|table| sql(table)).collect::<Vec<_>>();
+        let each = |sql: fn(&str) -> String| {
+            LARGE_TABLES
+                .iter()
+                .map(|table| sql(table))
+                .collect::<Vec<_>>()
+        };
         let names = each(|table| format!("'{table}'")).join(", ");
         let counts = each(|table| format!("SELECT '{table}', COUNT(*) FROM {table}"));
         let pages = format!(
@@ -138,27 +145,32 @@ impl Schema {
         }
     }
 
-    /// Why a plan is at fault, if it is.
+    /// Why the plan is at fault, if it is.
     fn fault(&self, node: &Value) -> Option<String> {
         let mut below = node["Plans"].as_array().into_iter().flatten();
-        self.visits_too_much(node)
-            .or_else(|| self.skips_too_much(node))
+        self.visits_too_many_rows(node)
+            .or_else(|| self.reads_too_many_pages(node))
             .or_else(|| below.find_map(|node| self.fault(node)))
     }
 
-    /// More than half of a large table; of a small one nobody knows what would be done if it were large.
-    fn visits_too_much(&self, node: &Value) -> Option<String> {
+    /// Whether a node visits more than half of a large table. A small table does not show what a large one would
+    /// cost.
+    fn visits_too_many_rows(&self, node: &Value) -> Option<String> {
         let table = node["Relation Name"].as_str()?;
-        let rows = *self.rows.get(table).filter(|rows| **rows > SMALL)?;
+        let rows = *self
+            .rows
+            .get(table)
+            .filter(|rows| **rows > SMALL_TABLE_ROWS)?;
         let (kind, visited) = (&node["Node Type"], visited(node));
         (visited > rows / 2.0).then(|| format!("{kind}: {visited} of {rows} rows of {table}"))
     }
 
-    /// More than half of an index, or than a list needs. Rows that it leaves out by what it holds are not counted, so
-    /// its pages are; not those of the table, one for each row at most.
-    fn skips_too_much(&self, node: &Value) -> Option<String> {
+    /// Whether a node reads more than half of an index, or more than a list needs. PostgreSQL does not count the rows
+    /// that an index condition skips, so this counts pages. The table's own pages, at most one per row, are
+    /// subtracted.
+    fn reads_too_many_pages(&self, node: &Value) -> Option<String> {
         let condition = &node["Index Cond"];
-        // Several values are looked up one by one: many pages, and the same ones again and again.
+        // A list of values is looked up one by one, which touches the same pages repeatedly.
         let list = condition.as_str()?.split_once("= ANY (");
         let list = list.and_then(|(_, list)| list.split(')').next());
         if list.is_some_and(|list| list.contains(',') || list.starts_with('$')) {
@@ -168,15 +180,15 @@ impl Schema {
         let pages = *self
             .pages
             .get(index)
-            .filter(|pages| **pages > SMALL / 100.0)?;
+            .filter(|pages| **pages > SMALL_TABLE_ROWS / 100.0)?;
         let touched = number(node, "Shared Hit Blocks") + number(node, "Shared Read Blocks");
         let touched = (touched - visited(node)) / number(node, "Actual Loops").max(1.0);
         let what = || format!("{touched} of {pages} pages of {index} for {condition}");
-        (touched > (pages / 2.0).min(MOST_PAGES)).then(what)
+        (touched > (pages / 2.0).min(MAX_PAGES)).then(what)
     }
 }
 
-/// Rows that a step looked at.
+/// The rows that a node visited.
 fn visited(node: &Value) -> f64 {
     let each = number(node, "Actual Rows")
         + number(node, "Rows Removed by Filter")

@@ -1,11 +1,11 @@
-//! Plans as SQLite explains them. It does not say how many rows a step visits: what counts is how it comes
-//! to them.
+//! Plans as SQLite explains them. SQLite does not report how many rows a node visits, so what counts is how the node
+//! finds them.
 //!
-//! * `SEARCH` finds them by an index. Without a value that something has to be equal to, it reads from
-//!   there to the end: that has to be cut short by a `LIMIT`.
-//! * `SCAN … USING INDEX` walks an index from one end. That is how a list has an order, and a `LIMIT` ends
-//!   it, if what is left out on the way is rare. An index that holds few rows alone may be walked.
-//! * `SCAN` without an index, and an `AUTOMATIC` one, which is made for the moment, read it all.
+//! * `SEARCH` uses an index. Without an equality, it reads from one value to the end of the index and needs a
+//!   `LIMIT`.
+//! * `SCAN … USING INDEX` reads an index from one end, which gives a list its order. A `LIMIT` ends the scan, if the
+//!   filter leaves out few rows. A partial index with few rows may be scanned.
+//! * `SCAN` without an index, and `AUTOMATIC`, an index built for one statement, read everything.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -17,52 +17,52 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::plan::{Fault, Sent, one_line};
-use super::{LARGE, tour};
+use super::plan::{Fault, SentStatement, one_line};
+use super::{LARGE_TABLES, tour};
 
-/// What nearly every row meets.
+/// Conditions that almost every row satisfies.
 const COMMON: [&str; 3] = ["1 = 1", "disabled_at IS NULL", "role = 'user'"];
 
-static SENT: Mutex<Vec<String>> = Mutex::new(vec![]);
+static RECORDED: Mutex<Vec<String>> = Mutex::new(vec![]);
 
-/// Begins to note every statement that this process sends.
-pub fn listen() {
-    tracing_subscriber::registry().with(Listener).init();
+/// Starts to record every statement of this process.
+pub fn record_statements() {
+    tracing_subscriber::registry().with(Recorder).init();
 }
 
-/// The statements so far, each once.
-pub fn sent() -> Vec<Sent> {
+/// The distinct statements so far.
+pub fn sent() -> Vec<SentStatement> {
     let (mut step, mut seen) = (String::new(), HashSet::new());
     let mut sent = vec![];
-    for statement in std::mem::take(&mut *SENT.lock().unwrap()) {
+    for statement in std::mem::take(&mut *RECORDED.lock().unwrap()) {
         if let Some(begun) = tour::step(&statement) {
             begun.clone_into(&mut step);
         } else if seen.insert(statement.clone()) {
             let step = step.clone();
-            sent.push(Sent { statement, step });
+            sent.push(SentStatement { statement, step });
         }
     }
     sent
 }
 
-struct Listener;
+struct Recorder;
 
-impl<S: Subscriber> Layer<S> for Listener {
+impl<S: Subscriber> Layer<S> for Recorder {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if event.metadata().target() == "sqlx::query" {
             let mut statement = Statement::default();
             event.record(&mut statement);
-            SENT.lock().unwrap().push(statement.text());
+            RECORDED.lock().unwrap().push(statement.text());
         }
     }
 }
 
-/// A statement as sqlx tells of it.
+/// The fields that sqlx logs of a statement.
 #[derive(Default)]
 struct Statement {
-    /// Its first words.
+    /// The first words of the SQL.
     summary: String,
-    /// All of it; nothing if that is no more.
+    /// All of the SQL, or empty if the summary is complete.
     whole: String,
 }
 
@@ -88,14 +88,14 @@ impl Visit for Statement {
     fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 }
 
-/// Those of the statements that read too much.
-pub async fn faults(url: &str, sent: &[Sent]) -> Vec<Fault> {
+/// The statements that read too much.
+pub async fn faults(url: &str, sent: &[SentStatement]) -> Vec<Fault> {
     let options: AnyConnectOptions = url.parse().unwrap();
     let mut db = options.disable_statement_logging().connect().await.unwrap();
     let few = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '% WHERE %'";
     let few: Vec<String> = sqlx::query_scalar(few).fetch_all(&mut db).await.unwrap();
     let mut faults = vec![];
-    for sent in sent.iter().filter(|sent| reads(&sent.statement)) {
+    for sent in sent.iter().filter(|sent| has_plan(&sent.statement)) {
         let plan = Plan::of(&mut db, &sent.statement).await;
         if let Some(why) = plan.fault(&few) {
             let (sent, plan) = (sent.clone(), plan.text());
@@ -105,33 +105,33 @@ pub async fn faults(url: &str, sent: &[Sent]) -> Vec<Fault> {
     faults
 }
 
-/// Whether a statement is one that has a plan.
-fn reads(statement: &str) -> bool {
+/// Whether the statement has a plan.
+fn has_plan(statement: &str) -> bool {
     let word = statement.split(' ').next();
     word.is_some_and(|word| ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"].contains(&word))
 }
 
 /// A line of a plan.
-struct Line {
+struct PlanLine {
     id: i64,
-    /// The line that it is a part of.
+    /// The id of the parent line.
     parent: i64,
-    /// `SCAN t USING …` and the like.
+    /// Such as `SCAN t USING …`.
     detail: String,
 }
 
 struct Plan {
-    lines: Vec<Line>,
-    /// Where the statement names large tables.
-    uses: Vec<Use>,
+    lines: Vec<PlanLine>,
+    /// The references to large tables in the statement.
+    references: Vec<TableReference>,
 }
 
 impl Plan {
-    /// Values are not bound: a plan for any.
+    /// Explains the statement with unbound parameters, so the plan holds for any value.
     async fn of(db: &mut AnyConnection, statement: &str) -> Self {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
         let rows = sqlx::query(explain).persistent(false).fetch_all(db).await;
-        let line = |row: &AnyRow| Line {
+        let line = |row: &AnyRow| PlanLine {
             id: row.get(0),
             parent: row.get(1),
             detail: row.get(3),
@@ -139,38 +139,38 @@ impl Plan {
         let rows = rows.unwrap_or_else(|error| panic!("{error}: {statement}"));
         Self {
             lines: rows.iter().map(line).collect(),
-            uses: uses(statement),
+            references: references(statement),
         }
     }
 
-    /// Why it is at fault, if it is.
+    /// Why the plan is at fault, if it is.
     fn fault(&self, few: &[String]) -> Option<String> {
         let mut lines = self.lines.iter();
         let line = lines.find(|line| self.reads_too_much(line, few))?;
         Some(line.detail.clone())
     }
 
-    fn reads_too_much(&self, line: &Line, few: &[String]) -> bool {
+    fn reads_too_much(&self, line: &PlanLine, few: &[String]) -> bool {
         let words: Vec<&str> = line.detail.split(' ').collect();
         let ["SCAN" | "SEARCH", name, way @ ..] = &words[..] else {
             return false;
         };
-        let uses = self.uses_in(line, name);
-        let is_cut_short = uses.iter().all(|one| one.is_cut_short);
-        let takes_all = uses.iter().all(|one| one.takes_all);
-        if uses.is_empty() || few.iter().any(|index| way.contains(&index.as_str())) {
+        let references = self.references_in(line, name);
+        let has_limit = references.iter().all(|one| one.has_limit);
+        let filters_little = references.iter().all(|one| one.filters_little);
+        if references.is_empty() || few.iter().any(|index| way.contains(&index.as_str())) {
             return false;
         }
         match words[0] {
             _ if way.contains(&"AUTOMATIC") => true,
-            "SEARCH" => !line.detail.contains("=?") && !is_cut_short,
-            _ => way.is_empty() || !is_cut_short || !takes_all,
+            "SEARCH" => !line.detail.contains("=?") && !has_limit,
+            _ => way.is_empty() || !has_limit || !filters_little,
         }
     }
 
-    /// The places in the statement that a line may be about: none if it is about what another part of the
-    /// plan has made. What stands alone is not in brackets.
-    fn uses_in(&self, line: &Line, name: &str) -> Vec<&Use> {
+    /// The references that a line may be about. Empty if the line reads the result of another part of the plan. A
+    /// top-level line matches references outside of parentheses.
+    fn references_in(&self, line: &PlanLine, name: &str) -> Vec<&TableReference> {
         let made = [format!("CO-ROUTINE {name}"), format!("MATERIALIZE {name}")];
         let mut beside = self
             .lines
@@ -179,7 +179,7 @@ impl Plan {
         if beside.any(|other| made.contains(&other.detail)) {
             return vec![];
         }
-        let of_name = self.uses.iter().filter(|one| one.name == name);
+        let of_name = self.references.iter().filter(|one| one.name == name);
         let (outer, inner): (Vec<_>, Vec<_>) = of_name.partition(|one| one.depth == 0);
         match (line.parent, outer.is_empty(), inner.is_empty()) {
             (0, false, _) | (_, _, true) => outer,
@@ -188,30 +188,33 @@ impl Plan {
     }
 
     fn text(&self) -> String {
-        let text = |line: &Line| format!("  {} {} {}", line.id, line.parent, line.detail);
+        let text = |line: &PlanLine| format!("  {} {} {}", line.id, line.parent, line.detail);
         self.lines.iter().map(text).collect::<Vec<_>>().join("\n")
     }
 }
 
-/// A place in a statement that names a large table.
-struct Use {
-    /// What it goes by there.
+/// A reference to a large table in a statement.
+struct TableReference {
+    /// The table's alias, or its name.
     name: String,
-    /// How many brackets are around it.
+    /// The number of parentheses around it.
     depth: usize,
-    /// Whether a `LIMIT` stands with it.
-    is_cut_short: bool,
-    /// Whether nothing is left out there, or little.
-    takes_all: bool,
+    /// Whether its query has a `LIMIT`.
+    has_limit: bool,
+    /// Whether its filter leaves out few rows or none.
+    filters_little: bool,
 }
 
-fn uses(statement: &str) -> Vec<Use> {
-    let of = |(depth, text): (usize, String)| uses_in_brackets(depth, &text);
-    brackets(statement).into_iter().flat_map(of).collect()
+fn references(statement: &str) -> Vec<TableReference> {
+    let of = |(depth, text): (usize, String)| references_in_text(depth, &text);
+    split_parentheses(statement)
+        .into_iter()
+        .flat_map(of)
+        .collect()
 }
 
-/// The statement, and what stands in brackets in it, each without the brackets in it.
-fn brackets(statement: &str) -> Vec<(usize, String)> {
+/// The statement and each text in parentheses, without nested parentheses, with their depth.
+fn split_parentheses(statement: &str) -> Vec<(usize, String)> {
     let (mut done, mut open) = (vec![], vec![String::new()]);
     for char in statement.chars() {
         match char {
@@ -227,9 +230,9 @@ fn brackets(statement: &str) -> Vec<(usize, String)> {
     done
 }
 
-fn uses_in_brackets(depth: usize, text: &str) -> Vec<Use> {
+fn references_in_text(depth: usize, text: &str) -> Vec<TableReference> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let is_cut_short = words.contains(&"LIMIT");
+    let has_limit = words.contains(&"LIMIT");
     let filter = text
         .split_once(" WHERE ")
         .map_or(COMMON[0], |(_, rest)| rest);
@@ -238,14 +241,14 @@ fn uses_in_brackets(depth: usize, text: &str) -> Vec<Use> {
     let filter = filter
         .get(..end.unwrap_or(filter.len()))
         .unwrap_or_default();
-    let takes_all = filter
+    let filters_little = filter
         .split(" AND ")
         .all(|part| COMMON.contains(&part.trim()));
-    let mut uses = vec![];
+    let mut references = vec![];
     for (place, table) in words.iter().enumerate() {
         let table = table.trim_end_matches(',');
         let begins = |word: &&str| ["FROM", "JOIN", "UPDATE", "INTO"].contains(word);
-        if !LARGE.contains(&table) || !words[..place].last().is_some_and(begins) {
+        if !LARGE_TABLES.contains(&table) || !words[..place].last().is_some_and(begins) {
             continue;
         }
         let name = match words.get(place + 1..).unwrap_or_default() {
@@ -253,12 +256,12 @@ fn uses_in_brackets(depth: usize, text: &str) -> Vec<Use> {
             [name, ..] if name.chars().all(|char| char.is_ascii_lowercase()) => name,
             _ => table,
         };
-        uses.push(Use {
+        references.push(TableReference {
             name: name.to_owned(),
             depth,
-            is_cut_short,
-            takes_all,
+            has_limit,
+            filters_little,
         });
     }
-    uses
+    references
 }

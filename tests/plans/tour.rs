@@ -1,4 +1,4 @@
-//! Every route that asks the database for something, in each way that makes it ask for something else.
+//! Requests to every route that uses the database, with every parameter that changes its statements.
 
 use std::collections::HashSet;
 
@@ -7,33 +7,33 @@ use serde_json::{Value, json};
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions};
 
-use crate::lists::link;
 use crate::routes::ACTIONS;
-use crate::support::app::{Answer, form};
+use crate::support::admin::link;
+use crate::support::app::{Response, form};
 use crate::support::{App, PASSWORD};
-pub mod notes; // example: notes
+pub mod account;
+pub mod resources;
 
-/// Tokens that a user may have in the applications that are toured.
 pub const TOKENS_PER_USER: usize = 5;
-/// Stands before the name of a step in the statement that announces it.
-const STEP: &str = "SELECT 'step: ";
+/// The prefix of a statement that announces a step.
+const STEP_PREFIX: &str = "SELECT 'step: ";
 
-/// What is there before the tour, of which it takes one after another.
-pub struct Cast {
+/// Existing users and tokens, each used once.
+pub struct Fixtures {
     /// Ids and names of active users.
     users: Vec<(String, String)>,
-    /// Ids of tokens of other users.
+    /// Ids of other users' tokens.
     tokens: Vec<String>,
     /// A client that few users have.
     client: String,
 }
 
-impl Cast {
-    /// Looks for them in the database at `url`.
-    pub async fn of(url: &str) -> Self {
+impl Fixtures {
+    /// Selects them from the database at `url`.
+    pub async fn select(url: &str) -> Self {
         sqlx::any::install_default_drivers();
         let options: AnyConnectOptions = url.parse().unwrap();
-        // What is asked for here is not the application's.
+        // These statements are not the application's.
         let mut db = options.disable_statement_logging().connect().await.unwrap();
         let users = "SELECT id, username FROM users
                      WHERE role = 'user' AND disabled_at IS NULL
@@ -50,11 +50,11 @@ impl Cast {
     }
 
     fn user(&mut self) -> (String, String) {
-        self.users.pop().expect("users enough")
+        self.users.pop().expect("enough users")
     }
 
     fn token(&mut self) -> String {
-        self.tokens.pop().expect("tokens enough")
+        self.tokens.pop().expect("enough tokens")
     }
 }
 
@@ -62,18 +62,21 @@ async fn pairs(db: &mut AnyConnection, sql: &'static str) -> Vec<(String, String
     sqlx::query_as(sql).fetch_all(db).await.unwrap()
 }
 
-/// The step that a statement announces, if it is one of those.
+/// The step that a statement announces, if it does.
 pub fn step(statement: &str) -> Option<&str> {
-    statement.trim().strip_prefix(STEP)?.strip_suffix('\'')
+    statement
+        .trim()
+        .strip_prefix(STEP_PREFIX)?
+        .strip_suffix('\'')
 }
 
-/// The step that nothing comes after.
-pub const END: &str = "nothing comes after this";
+/// The last step.
+pub const LAST_STEP: &str = "nothing comes after this";
 
-/// Announces a step, through the application's own pool: what the database was asked for after it was
-/// asked for by that step, or by the upkeep meanwhile.
+/// Announces a step by a statement in the application's own pool. The statements after it belong to that step, or to
+/// the upkeep.
 pub async fn announce(app: &App, step: &str) {
-    let statement = format!("{STEP}{}'", step.replace('\'', " "));
+    let statement = format!("{STEP_PREFIX}{}'", step.replace('\'', " "));
     let mut db = app.auth().pool().read().await.unwrap();
     let query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
     query.execute(&mut db).await.unwrap();
@@ -81,29 +84,30 @@ pub async fn announce(app: &App, step: &str) {
 
 pub struct Tour<'a> {
     app: &'a App,
-    cast: &'a mut Cast,
+    fixtures: &'a mut Fixtures,
     cookie: String,
-    asked: HashSet<(Method, String)>,
+    requested: HashSet<(Method, String)>,
 }
 
 impl<'a> Tour<'a> {
-    /// Asks for everything.
-    pub async fn of(app: &'a App, cast: &'a mut Cast) {
+    /// Sends all requests.
+    pub async fn run(app: &'a App, fixtures: &'a mut Fixtures) {
         let mut tour = Self {
             app,
-            cast,
+            fixtures,
             cookie: String::new(),
-            asked: HashSet::new(),
+            requested: HashSet::new(),
         };
         tour.sign_in().await;
         tour.own_tokens().await;
+        tour.account().await;
         tour.admin().await;
         tour.lists().await;
-        tour.pages_of_one().await;
-        tour.many_at_once().await;
-        tour.notes().await; // example: notes
+        tour.user_and_token_pages().await;
+        tour.bulk_actions().await;
+        tour.resources().await;
         tour.form("/admin/logout", &[]).await;
-        tour.leaves_no_route_out();
+        tour.assert_every_route_requested();
     }
 
     async fn send(
@@ -113,10 +117,10 @@ impl<'a> Tour<'a> {
         header: (&str, &str),
         kind: &str,
         body: &str,
-    ) -> Answer {
+    ) -> Response {
         announce(self.app, &format!("{method} {path} {body}")).await;
         let route = path.split('?').next().unwrap().trim_end_matches('/');
-        self.asked.insert((method, route.to_owned()));
+        self.requested.insert((method, route.to_owned()));
         let headers = [
             header,
             ("Content-Type", kind),
@@ -127,23 +131,23 @@ impl<'a> Tour<'a> {
         answer
     }
 
-    async fn api(&mut self, method: Method, path: &str, token: &str, body: &str) -> Answer {
+    async fn send_json(&mut self, method: Method, path: &str, token: &str, body: &str) -> Response {
         let bearer = format!("Bearer {token}");
         let header = ("Authorization", bearer.as_str());
         self.send(method, path, header, "application/json", body)
             .await
     }
 
-    /// A request that has to be answered well.
-    async fn ask(&mut self, method: Method, path: &str, token: &str, body: &str) -> Answer {
-        let answer = self.api(method, path, token, body).await;
+    /// Sends a request that must succeed.
+    async fn request(&mut self, method: Method, path: &str, token: &str, body: &str) -> Response {
+        let answer = self.send_json(method, path, token, body).await;
         assert!(answer.status.code < 400, "{path}: {}", answer.text);
         answer
     }
 
-    async fn try_login(&mut self, name: &str, password: &str, client: &str) -> Answer {
+    async fn try_login(&mut self, name: &str, password: &str, client: &str) -> Response {
         let body = json!({ "username": name, "password": password, "client": client });
-        self.api(Method::Post, "/auth/login/", "", &body.to_string())
+        self.send_json(Method::Post, "/auth/login/", "", &body.to_string())
             .await
     }
 
@@ -161,7 +165,7 @@ impl<'a> Tour<'a> {
         answer.text
     }
 
-    async fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    async fn form(&mut self, path: &str, fields: &[(&str, &str)]) -> Response {
         let (cookie, body) = (self.cookie.clone(), form(fields));
         let (header, kind) = (
             ("Cookie", cookie.as_str()),
@@ -170,14 +174,14 @@ impl<'a> Tour<'a> {
         self.send(Method::Post, path, header, kind, &body).await
     }
 
-    /// A form that changes something.
+    /// Submits a form that must succeed.
     async fn change(&mut self, path: &str, fields: &[(&str, &str)]) {
         let answer = self.form(path, fields).await;
         assert_eq!(answer.status.code, 303, "{path}: {}", answer.text);
     }
 
     async fn sign_in(&mut self) {
-        let (_, name) = self.cast.user();
+        let (_, name) = self.fixtures.user();
         for _ in 0..2 {
             self.login(&name, "laptop").await;
         }
@@ -191,41 +195,42 @@ impl<'a> Tour<'a> {
     }
 
     async fn own_tokens(&mut self) {
-        let (_, name) = self.cast.user();
+        let (_, name) = self.fixtures.user();
         let token = self.login(&name, "laptop").await;
-        // From the database, and then from memory.
+        // The first request reads the token from the database, the second from the cache.
         for _ in 0..2 {
-            self.ask(Method::Get, "/auth/me/", &token, "").await;
+            self.request(Method::Get, "/auth/me/", &token, "").await;
         }
         let other = self.login(&name, "phone").await;
-        let own = self.ask(Method::Get, "/auth/tokens/", &other, "").await;
+        let own = self.request(Method::Get, "/auth/tokens/", &other, "").await;
         let own = own.json();
         let id = own["results"][0]["id"].as_str().unwrap();
         let path = format!("/auth/tokens/{id}/");
-        self.api(Method::Delete, &path, &other, "").await;
+        self.send_json(Method::Delete, &path, &other, "").await;
         let token = self.login(&name, "tablet").await;
-        self.ask(Method::Post, "/auth/logout/others/", &token, "")
+        self.request(Method::Post, "/auth/logout/others/", &token, "")
             .await;
         let change =
             json!({ "current_password": PASSWORD, "new_password": "another fine battery" });
         let change = Value::to_string(&change);
-        self.ask(Method::Post, "/auth/password/", &token, &change)
+        self.request(Method::Post, "/auth/password/", &token, &change)
             .await;
-        self.ask(Method::Post, "/auth/logout/", &token, "").await;
-        let (_, name) = self.cast.user();
+        self.request(Method::Post, "/auth/logout/", &token, "")
+            .await;
+        let (_, name) = self.fixtures.user();
         let token = self.login(&name, "laptop").await;
-        self.ask(Method::Post, "/auth/logout/all/", &token, "")
+        self.request(Method::Post, "/auth/logout/all/", &token, "")
             .await;
-        let gone = self.api(Method::Get, "/auth/me/", &token, "").await;
+        let gone = self.send_json(Method::Get, "/auth/me/", &token, "").await;
         assert_eq!(gone.status.code, 401);
         let body = json!({ "username": name, "password": PASSWORD, "client": "laptop" });
         let body = body.to_string();
         let issued = self
-            .ask(Method::Post, "/auth/obtain-token/", "", &body)
+            .request(Method::Post, "/auth/obtain-token/", "", &body)
             .await;
         let issued = issued.json();
         let token = issued["auth_token"].as_str().unwrap();
-        self.ask(Method::Post, "/auth/invalidate-token/", token, "")
+        self.request(Method::Post, "/auth/invalidate-token/", token, "")
             .await;
         self.send(Method::Get, "/readyz", ("Accept", "*/*"), "", "")
             .await;
@@ -249,7 +254,7 @@ impl<'a> Tour<'a> {
     }
 
     async fn lists(&mut self) {
-        let user = self.cast.users[0].1.clone();
+        let user = self.fixtures.users[0].1.clone();
         let sorts = ["name", "created", "last_seen"];
         let filters = [
             "q=ma",
@@ -258,6 +263,7 @@ impl<'a> Tour<'a> {
             "role=admin",
             "role=user",
             "status=locked",
+            "status=invited",
             "q=ma&status=active",
             "q=a&role=admin",
             "status=disabled&role=user",
@@ -265,7 +271,7 @@ impl<'a> Tour<'a> {
         ];
         self.list("/admin/users", &filters, &sorts).await;
         let of_user = form(&[("user", &user)]);
-        let client = form(&[("client", &self.cast.client)]);
+        let client = form(&[("client", &self.fixtures.client)]);
         let of_client = |filter: &str| format!("{client}&{filter}");
         let (live, unused) = (of_client("status=live"), of_client("unused=25"));
         let filters = [
@@ -292,10 +298,10 @@ impl<'a> Tour<'a> {
         ];
         let sorts = ["created", "last_used", "expires"];
         self.list("/admin/tokens", &filters, &sorts).await;
-        self.trail().await;
+        self.audit_log().await;
     }
 
-    /// A list with all filters and none, each in all orders.
+    /// Requests a list with each filter and without, in every order.
     async fn list(&mut self, path: &str, filters: &[&str], sorts: &[&str]) {
         for filter in [&[""], filters].concat() {
             for sort in sorts {
@@ -307,7 +313,7 @@ impl<'a> Tour<'a> {
         }
     }
 
-    /// The first page and the second, and the second again from behind.
+    /// Requests the first three pages, and the second again from the third.
     async fn turn_pages(&mut self, path: &str) {
         let first = self.page(path).await;
         let Some(second) = link(&first, path, "next") else {
@@ -322,16 +328,16 @@ impl<'a> Tour<'a> {
         self.page(&back).await;
     }
 
-    async fn trail(&mut self) {
-        let actor = form(&[("actor", &self.cast.users[0].1)]);
+    async fn audit_log(&mut self) {
+        let actor = form(&[("actor", &self.fixtures.users[0].1)]);
         let today = time::OffsetDateTime::now_utc().date();
         let then = today - time::Duration::days(60);
         let (from, to) = (format!("from={then}"), format!("to={then}"));
-        // Nearly all events are older.
+        // Almost all events are older.
         let lately = today - time::Duration::days(2);
         let subject = actor.replace("actor", "subject");
-        let client = form(&[("client", &self.cast.client)]);
-        let token = format!("token={}", self.cast.tokens[0]);
+        let client = form(&[("client", &self.fixtures.client)]);
+        let token = format!("token={}", self.fixtures.tokens[0]);
         for filter in [
             "",
             "subject=nobody+has+that+name",
@@ -378,7 +384,10 @@ impl<'a> Tour<'a> {
         for address in ["203.0.113.9", "203.0.113.0/24", "2001:db8::/32"] {
             self.page(&format!("/admin/addresses/{address}")).await;
         }
-        let (user, token) = (self.cast.users[0].clone(), self.cast.tokens[0].clone());
+        let (user, token) = (
+            self.fixtures.users[0].clone(),
+            self.fixtures.tokens[0].clone(),
+        );
         for typed in [
             &user.0,
             &user.1,
@@ -387,14 +396,15 @@ impl<'a> Tour<'a> {
             "ABcd",
             "ma",
             "nobody has that name",
+            "nobody@example.com",
             "203.0.113.9",
         ] {
             self.form("/admin/find", &[("q", typed)]).await;
         }
     }
 
-    async fn pages_of_one(&mut self) {
-        let (id, _) = self.cast.user();
+    async fn user_and_token_pages(&mut self) {
+        let (id, _) = self.fixtures.user();
         self.page(&format!("/admin/users/{id}")).await;
         let password = [("password", "yet another battery")];
         for action in ACTIONS {
@@ -404,31 +414,34 @@ impl<'a> Tour<'a> {
             self.change(&path, &fields).await;
         }
         self.page("/admin/users/new").await;
+        let invited = [("username", "invited"), ("email", "invited@example.com")];
+        self.form("/admin/users/invite", &invited).await;
         let new = [("username", "somebody-new"), ("password", PASSWORD)];
         self.change(
             "/admin/users/new",
             &[&new[..], &[("role", "user")]].concat(),
         )
         .await;
-        let path = format!("/admin/tokens/{}/revoke", self.cast.token());
+        let path = format!("/admin/tokens/{}/revoke", self.fixtures.token());
         self.page(&path).await;
         self.change(&path, &[("confirm", "yes")]).await;
     }
 
-    async fn many_at_once(&mut self) {
+    async fn bulk_actions(&mut self) {
         let yes = ("confirm", "yes");
         for path in ["/admin/users/revoke-tokens", "/admin/users/disable"] {
-            let (first, second) = (self.cast.user().0, self.cast.user().0);
+            let (first, second) = (self.fixtures.user().0, self.fixtures.user().0);
             let ids = [("id", first.as_str()), ("id", second.as_str())];
             self.form(path, &ids).await;
             self.change(path, &[&ids[..], &[yes]].concat()).await;
         }
         let path = "/admin/tokens/revoke";
-        let (first, second) = (self.cast.token(), self.cast.token());
+        let (first, second) = (self.fixtures.token(), self.fixtures.token());
         let ids = [("id", first.as_str()), ("id", second.as_str())];
-        let client = self.cast.client.clone();
+        let client = self.fixtures.client.clone();
         let matching = [("all", "1"), ("client", client.as_str())];
         for meant in [&ids[..], &matching] {
+            self.page(&format!("{path}?{}", form(meant))).await;
             self.form(path, meant).await;
             let typed = [yes, ("typed", "revoke")];
             self.change(path, &[meant, &typed].concat()).await;
@@ -438,8 +451,8 @@ impl<'a> Tour<'a> {
         }
     }
 
-    /// A route that is added later has to be toured too, unless it asks nothing of the database.
-    fn leaves_no_route_out(&self) {
+    /// Asserts that every route was requested, except those that do not use the database.
+    fn assert_every_route_requested(&self) {
         let quiet = [
             "/healthz",
             "/favicon.ico",
@@ -448,27 +461,32 @@ impl<'a> Tour<'a> {
             "/docs",
             "/static/<path..>",
             "/admin/<_path..>",
+            "/account/<_path..>",
+            "/dev/mail",
+            "/.well-known/change-password",
+            "/",
         ];
         for route in self.app.client.rocket().routes().filter(|r| r.rank < 1000) {
             let path = route.uri.path();
-            let toured =
-                |(method, asked): &(Method, String)| *method == route.method && fits(path, asked);
+            let toured = |(method, requested): &(Method, String)| {
+                *method == route.method && matches_route(path, requested)
+            };
             assert!(
-                quiet.contains(&path) || self.asked.iter().any(toured),
+                quiet.contains(&path) || self.requested.iter().any(toured),
                 "{route} is not toured"
             );
         }
     }
 }
 
-/// Whether a path that was asked for is one of a route's.
-fn fits(route: &str, asked: &str) -> bool {
+/// Whether a path matches a route's pattern.
+fn matches_route(route: &str, requested: &str) -> bool {
     let segments = |path: &str| path.trim_matches('/').split('/').count();
     if let Some((folder, _)) = route.split_once("/<path..>") {
-        return asked.starts_with(&format!("{folder}/"));
+        return requested.starts_with(&format!("{folder}/"));
     }
     let pairs = route.trim_matches('/').split('/');
-    let mut pairs = pairs.zip(asked.trim_matches('/').split('/'));
-    segments(route) == segments(asked)
+    let mut pairs = pairs.zip(requested.trim_matches('/').split('/'));
+    segments(route) == segments(requested)
         && pairs.all(|(wanted, given)| wanted.starts_with('<') || wanted == given)
 }

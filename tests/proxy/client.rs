@@ -1,4 +1,4 @@
-//! A client of the proxy's: over TLS, from an address of its choice, byte by byte if it likes.
+//! A client of the proxy: over TLS, from any loopback address, byte by byte if needed.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,19 +11,19 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// Where clients come from, unless they say otherwise; the proxy calls the application from 127.0.0.1.
+/// The clients' default address. The proxy connects to the application from 127.0.0.1.
 pub const CLIENT: &str = "127.0.0.2";
-/// Who has heard nothing for so long was forgotten.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// A client that hears nothing for this long was forgotten.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-pub struct Answer {
+pub struct Response {
     pub status: u16,
-    /// Names in lower case.
+    /// Names are in lower case.
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
-impl Answer {
+impl Response {
     fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
@@ -41,22 +41,22 @@ impl Answer {
     }
 
     /// Every value of a header.
-    pub fn all(&self, name: &str) -> Vec<&str> {
+    pub fn header_values(&self, name: &str) -> Vec<&str> {
         let named = self.headers.iter().filter(|(other, _)| other == name);
         named.map(|(_, value)| value.as_str()).collect()
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.all(name).first().copied()
+        self.header_values(name).first().copied()
     }
 
-    /// Whether the application made it, and not the proxy.
-    pub fn is_of_application(&self) -> bool {
+    /// Whether the application made the response, not the proxy.
+    pub fn is_from_application(&self) -> bool {
         self.header("x-request-id").is_some()
     }
 }
 
-/// A connection to a port of this machine.
+/// Connects to a port of this machine from the address `from`.
 pub async fn connect(from: &str, port: u16) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket
@@ -65,14 +65,14 @@ pub async fn connect(from: &str, port: u16) -> TcpStream {
     let to = SocketAddr::new("127.0.0.1".parse().unwrap(), port);
     let stream = socket.connect(to).await.unwrap().into_std().unwrap();
     stream.set_nonblocking(false).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
 
-/// Speaks TLS on it, with whom the authority in the file `root` vouches for.
-pub fn secure(stream: TcpStream, root: &Path) -> StreamOwned<ClientConnection, TcpStream> {
+/// A TLS connection that trusts the authority in the file `root`.
+pub fn start_tls(stream: TcpStream, root: &Path) -> StreamOwned<ClientConnection, TcpStream> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_file(root).unwrap())
@@ -83,14 +83,14 @@ pub fn secure(stream: TcpStream, root: &Path) -> StreamOwned<ClientConnection, T
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    // Offered HTTP/2, it has to decline: what follows is HTTP/1.1.
+    // The client offers HTTP/2, and the proxy must choose HTTP/1.1.
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let name = ServerName::try_from("localhost").unwrap();
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
     StreamOwned::new(connection, stream)
 }
 
-/// A request, whole, after which the connection is to end.
+/// A complete request that closes the connection.
 pub fn request(line: &str, headers: &[(&str, &str)], body: &str) -> String {
     let headers = headers
         .iter()
@@ -106,9 +106,9 @@ pub fn request(line: &str, headers: &[(&str, &str)], body: &str) -> String {
     )
 }
 
-/// Sends bytes and reads what comes until the connection ends.
-pub fn exchange(stream: &mut (impl Read + Write), bytes: &[u8]) -> Answer {
-    // Who is refused early may not be listened to until the end.
+/// Sends bytes and reads until the connection is closed.
+pub fn exchange(stream: &mut (impl Read + Write), bytes: &[u8]) -> Response {
+    // The proxy may refuse a request before it has read all of it.
     let sent = stream.write_all(bytes).and_then(|()| stream.flush());
     let (mut read, mut buffer) = (vec![], [0; 16_384]);
     let ended = loop {
@@ -119,17 +119,17 @@ pub fn exchange(stream: &mut (impl Read + Write), bytes: &[u8]) -> Answer {
         }
     };
     assert!(!read.is_empty(), "no answer: {sent:?}, {ended:?}");
-    Answer::parse(&read)
+    Response::parse(&read)
 }
 
-/// Sends bytes, then `drip` again and again with a second between; gives how long it took until the
-/// other end had enough, and the answer if there was one.
+/// Sends bytes, then `drip` once a second. Returns the time until the other end closed the connection, and its
+/// response if there was one.
 pub fn trickle(
     stream: &mut (impl Read + Write),
     socket: &TcpStream,
     bytes: &[u8],
     drip: &[u8],
-) -> (Duration, Option<Answer>) {
+) -> (Duration, Option<Response>) {
     let start = Instant::now();
     stream
         .write_all(bytes)
@@ -139,7 +139,7 @@ pub fn trickle(
         .set_read_timeout(Some(Duration::from_secs(1)))
         .unwrap();
     let (mut read, mut buffer) = (vec![], [0; 1024]);
-    while start.elapsed() < PATIENCE {
+    while start.elapsed() < TIMEOUT {
         match stream.read(&mut buffer) {
             Ok(0) => break,
             Ok(length) => read.extend(&buffer[..length]),
@@ -155,6 +155,6 @@ pub fn trickle(
             Err(_) => break,
         }
     }
-    let answer = (!read.is_empty()).then(|| Answer::parse(&read));
+    let answer = (!read.is_empty()).then(|| Response::parse(&read));
     (start.elapsed(), answer)
 }

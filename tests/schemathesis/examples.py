@@ -1,4 +1,4 @@
-"""Holds every example of the OpenAPI document on stdin against its own schema; prints how many there are."""
+"""Validates every example of the OpenAPI document on stdin against its schema, and prints their number."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ document = json.load(sys.stdin)
 
 
 def examples(node, path=""):
-    """Each example with its schema: in a schema, or beside one."""
+    """Yields path, schema and value of each example, in a schema or beside one."""
     if isinstance(node, list):
         for number, part in enumerate(node):
             yield from examples(part, f"{path}/{number}")
