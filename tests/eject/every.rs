@@ -13,8 +13,18 @@ use crate::xtask::{cargo, commit, git, is_clone};
 
 /// Modules of the engine's tests that also run against an application.
 const ENGINE_TESTS: [&str; 12] = [
-    "account", "admin", "audit", "bulk", "find", "links", "lists", "login", "mail",
-    "observability", "session", "ui",
+    "account",
+    "admin",
+    "audit",
+    "bulk",
+    "find",
+    "links",
+    "lists",
+    "login",
+    "mail",
+    "observability",
+    "session",
+    "ui",
 ];
 /// The application's tests that check every route, and the source.
 const APPLICATION_TESTS: [&str; 3] = ["house", "openapi", "routes"];
