@@ -20,7 +20,7 @@ use rocket_multitoken::models::token::TokenKind;
 use rocket_multitoken::models::user::Role;
 use rocket_multitoken::password::Password;
 use rocket_multitoken::secret::{Digest, Secret};
-use rocket_multitoken::web::client::Caller;
+use rocket_multitoken::web::caller::Caller;
 
 criterion_group!(token, text_form, digest, cached_token);
 criterion_main!(token);

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection};
 use url::Url;
 
-use crate::page::{blocks, page, shell, stdout_of};
+use crate::doc_page::{blocks, page, shell, stdout_of};
 use crate::support::PASSWORD;
 use crate::support::needs;
 use crate::support::postgres::Postgres;

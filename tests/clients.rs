@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::page::{blocks, page, shell, stdout_of};
+use crate::doc_page::{blocks, page, shell, stdout_of};
 use crate::support::PASSWORD;
 use crate::support::needs;
 use crate::support::server::{Server, on_each_url, sqlite, stderr, stdout};

@@ -10,8 +10,8 @@ use rocket::tokio::time::sleep;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::house;
-use crate::page::stdout_of;
+use crate::architecture;
+use crate::doc_page::stdout_of;
 use crate::support::needs;
 use crate::support::server::{Server, on_each_url};
 
@@ -94,7 +94,7 @@ fn the_build_context_exists_and_is_sufficient() {
     );
     // The source includes no file outside of the context.
     let mut included = 0;
-    for file in house::files("engine/src") {
+    for file in architecture::files("engine/src") {
         let text = fs::read_to_string(&file).unwrap();
         let names = text.split("include_").skip(1);
         let names = names.filter_map(|rest| rest.split_once("!(\"")?.1.split_once('"'));
@@ -516,7 +516,7 @@ fn vendored_files_match_the_versions_that_dependabot_watches() {
     ];
     for path in ["vendor", "static/vendor"]
         .into_iter()
-        .flat_map(house::files)
+        .flat_map(architecture::files)
     {
         let below = path.strip_prefix(root()).unwrap();
         let is_ours = ours

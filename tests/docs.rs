@@ -11,7 +11,7 @@ use rocket::figment::providers::{Format, Toml};
 use rocket_multitoken::config::Settings;
 use rocket_multitoken::db::Pool;
 
-use crate::page::{check_quotations, page};
+use crate::doc_page::{check_quotations, page};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::page::{blocks, page};
+use crate::doc_page::{blocks, page};
 
 #[test]
 fn the_page_quotes_the_whole_example() {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::page::{blocks, page, stdout_of};
+use crate::doc_page::{blocks, page, stdout_of};
 use crate::support::PASSWORD;
 
 const TIMEOUT: Duration = Duration::from_mins(1);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::page::{blocks, page, shell, stdout_of};
+use crate::doc_page::{blocks, page, shell, stdout_of};
 use crate::support::PASSWORD;
 use crate::support::needs;
 use crate::support::server::{Server, free_port, on_each_url, stdout};

@@ -4,22 +4,22 @@
 // A test may panic.
 #![allow(clippy::unwrap_used)]
 
+mod architecture;
 mod backup;
 mod bodies;
 mod browser;
 mod clients;
 mod deploy;
+mod doc_page;
 mod docs;
 mod fuzz;
 #[cfg(target_os = "linux")]
 mod host;
-mod house;
 mod incident;
 mod names;
 mod needs;
 mod notes;
 mod openapi;
-mod page;
 mod plans;
 mod pooler;
 mod prose;

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use rocket::http::Status;
-use rocket_multitoken::auth::upkeep;
+use rocket_multitoken::auth::background_tasks;
 use serde_json::json;
 use tempfile::tempdir;
 
@@ -116,8 +116,10 @@ async fn use_every_route(url: &str, server: Option<Postgres>, mut fixtures: Fixt
         json!({ "tokens_per_user": TOKENS_PER_USER, "events_ttl": "350d", "sign_up": "open" });
     let app = App::start(url, &settings, tempdir().unwrap(), server.clone()).await;
     assert_every_table_listed(&app).await;
-    upkeep::delete_expired(app.auth()).await.unwrap();
-    upkeep::prune_attempts(app.auth().pool()).await.unwrap();
+    background_tasks::delete_expired(app.auth()).await.unwrap();
+    background_tasks::prune_attempts(app.auth().pool())
+        .await
+        .unwrap();
     Tour::run(&app, &mut fixtures).await;
     app.auth().usage.flush().await.unwrap();
     let settings = json!({ "token_cache": false });

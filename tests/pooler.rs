@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rocket::tokio::time::sleep;
 use tempfile::TempDir;
 
-use crate::page::{blocks, page};
+use crate::doc_page::{blocks, page};
 use crate::support::PASSWORD;
 use crate::support::needs;
 use crate::support::postgres::Postgres;

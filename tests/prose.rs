@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use crate::architecture::files;
 use crate::docs::pages;
-use crate::house::files;
 
 /// The maximum number of words in a sentence.
 const MAX_WORDS: usize = 40;

@@ -12,7 +12,7 @@ use sqlx::{AnyConnection, Connection};
 
 use self::caddy::{Site, on_site, token_of};
 use self::client::{CLIENT, Response, connect, exchange, request, start_tls, trickle};
-use crate::page::stdout_of;
+use crate::doc_page::stdout_of;
 use crate::support::PASSWORD;
 use crate::support::app::{address_key, form};
 use crate::support::server::sqlite;

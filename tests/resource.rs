@@ -283,7 +283,7 @@ const RESOURCE_TESTS: [&str; 9] = [
     "resources::",
     "routes::",
     "openapi::",
-    "house::",
+    "architecture::",
     "bodies::",
     "plans::",
     "fuzz::no_request",
@@ -340,7 +340,7 @@ fn resources_with_fields_of_every_kind_pass_all_tests_and_leave_no_trace() {
             "resources::",
             "routes::",
             "openapi::",
-            "house::",
+            "architecture::",
             "bodies::",
         ],
     );

@@ -18,10 +18,10 @@ mod opener;
 mod pool;
 mod server;
 mod settings;
-mod stale;
+mod stale_sessions;
+mod statement_limit;
 mod target;
-mod watch;
-mod write;
+mod write_transaction;
 
 pub use self::conn::Conn;
 pub use self::engine::Engine;
@@ -31,7 +31,7 @@ pub use self::migrator::newest_migration;
 pub use self::pool::Pool;
 pub(crate) use self::server::{Server, can_be_impersonated};
 pub(crate) use self::target::Target;
-pub use self::write::Write;
+pub use self::write_transaction::Write;
 
 /// The application's database, as managed state. Add `&State<Db>` or [`rocket_db_pools::Connection<Db>`] to a handler.
 #[derive(Database)]

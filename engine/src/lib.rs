@@ -28,11 +28,11 @@
 //!
 //! | for | use |
 //! | --- | --- |
-//! | the current user | the guards in [`auth::guard`]; [`auth::session`]; [`web::client::Caller`] |
+//! | the current user | the guards in [`auth::guard`]; [`auth::session`]; [`web::caller::Caller`] |
 //! | bodies | [`web::body::Body`] for JSON or a form, [`web::body::FormInput`] for a page's form, [`field`] for its fields; [`web::drain::IgnoredBody`] |
 //! | errors | [`error::Error`] and [`error::FieldErrors`] |
 //! | the database | [`pool()`](auth::AuthServices::pool) of [`auth::Auth`], [`db::Conn`]; [`id!`] for ids of your own; [`models::event`] for the audit log |
-//! | users and tokens | [`auth::Auth`], as managed state, with a module for each of its parts: [`auth::logins`], [`auth::sessions`], [`auth::accounts`], [`auth::bulk`], [`auth::links`], [`auth::outbox`], [`auth::throttle`], [`auth::usage`], [`auth::readiness`]; [`auth::revocation`] for what ends and why; [`auth::find`]; [`auth::setup`]; [`auth::cookie`]; [`auth::upkeep`] |
+//! | users and tokens | [`auth::Auth`], as managed state, with a module for each of its parts: [`auth::logins`], [`auth::sessions`], [`auth::accounts`], [`auth::bulk_actions`], [`auth::links`], [`auth::outbox`], [`auth::throttle`], [`auth::last_uses`], [`auth::readiness`]; [`auth::revocation`] for what ends and why; [`auth::find`]; [`auth::setup`]; [`auth::cookie`]; [`auth::background_tasks`] |
 //! | reading users and tokens | [`models::user`], [`models::token`], [`models::token::list`], [`models::stats`] |
 //! | names, ids, addresses | [`identity`], [`identity::address`], [`identity::device`], [`identity::email`]; [`password::Password`], [`secret::Secret`] |
 //! | settings | [`config::Settings`], as managed state; [`application()`] |
@@ -66,7 +66,7 @@ use crate::config::Settings;
 use crate::db::{Db, Pool};
 use crate::web::assets::Assets;
 use crate::web::files::Files;
-use crate::web::scope::Scope;
+use crate::web::path_scope::Scope;
 use crate::web::templates::Templates;
 
 pub mod account;
@@ -148,9 +148,9 @@ pub fn stage() -> AdHoc {
                 .attach(account::email::stage())
                 .attach(account::deletion::stage())
                 .attach(account::stage())
-                .attach(admin::greeting::fairing(Scope::OwnPaths))
+                .attach(admin::startup_message::fairing(Scope::OwnPaths))
                 .attach(web::fallbacks::stage_in(Scope::OwnPaths))
-                .attach(auth::upkeep::shutdown_fairing())),
+                .attach(auth::background_tasks::shutdown_fairing())),
             Err(fault) => {
                 // An existing application logs through Rocket.
                 log::error!("{fault}");
@@ -210,7 +210,7 @@ impl Base {
             .attach(web::headers::Headers(scope))
             .attach(web::cors::Cors(scope))
             // The observer comes last, to see the final response.
-            .attach(web::observe::RequestObserver(scope))
+            .attach(web::access_log::RequestObserver(scope))
             .attach(web::catchers::stage(scope))
             .attach(web::assets::stage(self.assets))
             .attach(auth::stage())

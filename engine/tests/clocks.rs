@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rocket::http::Status;
 use rocket::tokio::time::sleep;
-use rocket_multitoken::auth::upkeep;
+use rocket_multitoken::auth::background_tasks;
 use rocket_multitoken::models::user::Role;
 use serde_json::json;
 use sqlx::Connection;
@@ -256,8 +256,10 @@ fn expired_rows_are_deleted_and_live_ones_are_kept() {
         }
         assert_eq!(app.number(REMAINING).await, 4);
         // The server runs these every hour and every minute.
-        upkeep::delete_expired(app.auth()).await.unwrap();
-        upkeep::prune_attempts(app.auth().pool()).await.unwrap();
+        background_tasks::delete_expired(app.auth()).await.unwrap();
+        background_tasks::prune_attempts(app.auth().pool())
+            .await
+            .unwrap();
         assert_eq!(app.number(REMAINING).await, 0);
         assert!(!app.works(&old).await && app.works(&new).await);
         let expired_events = "SELECT COUNT(*) FROM events

@@ -8,8 +8,8 @@ use rocket::futures::future::{join, join_all};
 use rocket::http::Status;
 use rocket::tokio::spawn;
 use rocket::tokio::time::sleep;
+use rocket_multitoken::auth::background_tasks;
 use rocket_multitoken::auth::revocation::{Reason, TokenSelector};
-use rocket_multitoken::auth::upkeep;
 use rocket_multitoken::db::Conn;
 use rocket_multitoken::error::Error;
 use rocket_multitoken::identity::Username;
@@ -189,7 +189,9 @@ fn concurrent_operations_on_one_users_tokens_do_not_deadlock() {
                     .await;
                 app.auth().usage.flush().await.unwrap();
                 app.auth().sessions.prune(actor).await.unwrap();
-                upkeep::prune_attempts(app.auth().pool()).await.unwrap();
+                background_tasks::prune_attempts(app.auth().pool())
+                    .await
+                    .unwrap();
             }
         };
         let admins = async {

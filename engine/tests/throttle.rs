@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rocket::futures::future::{join, join_all};
 use rocket::http::Status;
-use rocket_multitoken::auth::upkeep;
+use rocket_multitoken::auth::background_tasks;
 use rocket_multitoken::models::event::Actor;
 use rocket_multitoken::models::user::Role;
 use serde_json::{Value, json};
@@ -299,21 +299,27 @@ fn counts_end_with_their_window_and_their_rows_are_pruned() {
             guess(&app, &format!("name {number}"), 1).await;
         }
         assert_eq!(app.number(ROWS).await, 22);
-        upkeep::prune_attempts(app.auth().pool()).await.unwrap();
+        background_tasks::prune_attempts(app.auth().pool())
+            .await
+            .unwrap();
         assert_eq!(app.number(ROWS).await, 22, "not before the window is over");
         app.execute("UPDATE attempts SET ends_at = ends_at - 400")
             .await;
         guess(&app, "alice", 10).await;
         let refused = app.try_login("alice", "wrong", "laptop").await;
         assert_eq!(refused.status, Status::TooManyRequests);
-        upkeep::prune_attempts(app.auth().pool()).await.unwrap();
+        background_tasks::prune_attempts(app.auth().pool())
+            .await
+            .unwrap();
         // Names are kept for 30 days because of their failures in a row.
         assert_eq!(app.number(ROWS).await, 22);
         app.execute(
             "UPDATE attempts SET kept_until = kept_until - 2592400 WHERE key LIKE 'name:%'",
         )
         .await;
-        upkeep::prune_attempts(app.auth().pool()).await.unwrap();
+        background_tasks::prune_attempts(app.auth().pool())
+            .await
+            .unwrap();
         assert_eq!(app.number(ROWS).await, 2);
     });
 }

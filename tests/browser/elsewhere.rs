@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::tab::Tab;
 use super::visit::on_sqlite;
-use crate::page::{blocks, page};
+use crate::doc_page::{blocks, page};
 use crate::support::PASSWORD;
 use crate::support::server::{Server, free_port, sqlite};
 

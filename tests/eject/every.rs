@@ -27,7 +27,7 @@ const ENGINE_TESTS: [&str; 12] = [
     "ui",
 ];
 /// The application's tests that check every route, and the source.
-const APPLICATION_TESTS: [&str; 3] = ["house", "openapi", "routes"];
+const APPLICATION_TESTS: [&str; 3] = ["architecture", "openapi", "routes"];
 
 /// The page's example adds one field and nothing else.
 const EXAMPLE: &str = r#"//! The ejected sign-in.

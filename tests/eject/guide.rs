@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::{RECORD, text};
+use crate::doc_page::{blocks, page};
 use crate::fork::tools::write;
-use crate::page::{blocks, page};
 use crate::support::server::stderr;
 use crate::xtask::{self, commit, git, is_clone, isolated, program};
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::guide::{apply_diff, shell};
+use crate::doc_page::page;
 use crate::fork::tools::write;
-use crate::page::page;
 
 /// Follows the page block by block. The caller runs its test.
 pub fn follow(folder: &Path) {

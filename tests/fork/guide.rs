@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::ROOT;
+use crate::doc_page::{blocks, page};
 use crate::fork::tools::{Pair, edit, read, write};
-use crate::page::{blocks, page};
 use crate::support::server::{stderr, stdout};
 use crate::xtask::{commit, contents, git, head, is_clone, isolated, program};
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{assert_succeeds, copy_project};
-use crate::page::{blocks, page};
+use crate::doc_page::{blocks, page};
 use crate::support::server::stderr;
 use crate::xtask::command;
 

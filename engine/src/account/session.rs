@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::models::token::TokenKind;
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 use crate::web::deadline::bounded;
 use crate::web::drain::IgnoredBody;
 use crate::web::flash::FlashRedirect;

@@ -19,7 +19,7 @@ use crate::models::event::Actor;
 use crate::models::token::TokenKind;
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 use crate::web::deadline::bounded;
 use crate::web::drain::IgnoredBody;
 use crate::web::flash::FlashRedirect;

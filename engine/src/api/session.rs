@@ -15,7 +15,7 @@ use crate::identity::{ClientName, Username};
 use crate::password::Password;
 use crate::secret::Secret;
 use crate::web::body::{Body, Fields, Form};
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 use crate::web::deadline::bounded;
 use crate::web::drain::IgnoredBody;
 use crate::web::time::rfc3339;

@@ -18,7 +18,7 @@ use crate::models::event::Actor;
 use crate::models::token::TokenKind;
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 use crate::web::deadline::bounded;
 
 /// Mounts the route.

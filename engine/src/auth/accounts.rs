@@ -3,20 +3,19 @@
 
 mod self_service;
 
-use super::change::SessionChanges;
-use super::links;
 use super::outbox::{MailKind, Outbox, mail_values};
 use super::passwords::Passwords;
 use super::revocation::{self, Reason, TokenSelector};
+use super::session_change::SessionChanges;
 use super::sessions::Sessions;
 use super::throttle::{self, Throttle};
 use crate::db::{Conn, Pool, is_retryable};
 use crate::error::Error;
 use crate::identity::{TokenId, UserId, Username};
 use crate::models::event::{self, Action, Actor, EventDetails};
-use crate::models::now;
 use crate::models::token::TokenKind;
 use crate::models::user::{self, Role, UserRow};
+use crate::models::{link, now};
 use crate::password::Password;
 
 pub use self::self_service::ConfirmedUser;
@@ -279,7 +278,7 @@ impl Accounts {
         user: UserId,
         is_signed_out: bool,
     ) -> Result<(), Error> {
-        links::invalidate(tx, user).await?;
+        link::invalidate(tx, user).await?;
         let values = mail_values([("signed_out", is_signed_out.into())]);
         self.outbox
             .notify(tx, MailKind::PasswordChanged, user, &values)

@@ -6,7 +6,7 @@
 //! login of the same client, a changed password, a disabled or deleted user, another role, another secret.
 //!
 //! **Mechanism.** Users are divided into stripes. A change that revokes a user's token also increments the stripe's
-//! counter in the database, in the same transaction ([`super::change`]).
+//! counter in the database, in the same transaction ([`super::session_change`]).
 //!
 //! - *In this process*, the stripe is marked after the transaction is committed and before anyone is told. This also
 //!   happens if another process was faster and the change found nothing left to revoke. [`Cache::invalidate`] draws the
@@ -14,7 +14,7 @@
 //!   the entry's database query. The entry is valid as long as its stripe's number is not greater. A look-up in
 //!   progress during the mark carries an older number, so it is void even though it is stored later. A look-up that
 //!   carries the new number queried after the commit, so it saw the revocation.
-//! - *In other processes*, [`super::follow`] reads all counters every [`POLL_INTERVAL`] and marks the stripes whose
+//! - *In other processes*, [`super::revocation_follower`] reads all counters every [`POLL_INTERVAL`] and marks the stripes whose
 //!   counter changed. Entries are trusted only while the last successful reading began at most [`TRUST_PERIOD`] ago.
 //!   Suppose that a revocation commits at `c` and a request starts at `t`, at least 250 ms later. The request trusts an
 //!   entry only if a reading began after `t` - 200 ms, which is after `c`. That reading saw the changed counter,

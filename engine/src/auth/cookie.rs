@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::error::Error;
 use crate::models::token::TokenKind;
 use crate::secret::Secret;
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 use crate::web::cookies::{self, cookie};
 
 /// Sets the cookie of this kind. An admin cookie lasts until the browser is closed, an account cookie for

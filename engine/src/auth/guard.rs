@@ -14,10 +14,10 @@ use super::{Auth, cookie};
 use crate::error::Error;
 use crate::models::event::Actor;
 use crate::models::token::TokenKind;
+use crate::web::access_log::record_user;
+use crate::web::caller::Caller;
 use crate::web::catchers::store_viewer;
-use crate::web::client::Caller;
 use crate::web::drain;
-use crate::web::observe::record_user;
 use crate::web::origin::{
     cross_origin_error, is_disallowed_cross_origin, is_same_origin, referring_page,
 };

@@ -4,10 +4,10 @@
 //! password or the email address invalidates all links of the user.
 
 use super::accounts::{ConfirmedUser, create, event_details, parse_stored_username};
-use super::change::SessionChanges;
 use super::outbox::{MailKind, MailValues, Outbox, mail_values};
 use super::passwords::Passwords;
 use super::revocation::{self, Reason, TokenSelector};
+use super::session_change::SessionChanges;
 use super::throttle::{self, Throttle};
 use crate::config::SignUpPolicy;
 use crate::db::{Conn, Pool};
@@ -17,11 +17,11 @@ use crate::identity::{UserId, Username};
 use crate::models::event::{self, Action, Actor, EventDetails};
 use crate::models::link;
 pub use crate::models::link::{Link, Purpose};
+use crate::models::now;
 use crate::models::user::{self, Role, UserRow};
-use crate::models::{now, outbox};
 use crate::password::Password;
 use crate::secret::Digest;
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 
 /// Message for a key that is wrong, used, expired or for another purpose.
 pub const INVALID_LINK: &str = "This link is invalid or has expired.";
@@ -99,7 +99,7 @@ impl Links {
         if user::has_password(&mut tx, id).await? {
             return Err(Error::Conflict("This user has already set a password."));
         }
-        invalidate(&mut tx, id).await?;
+        link::invalidate(&mut tx, id).await?;
         let email = user::email(&mut tx, id).await?;
         let email = email.and_then(|(email, _)| EmailAddress::parse(&email).ok());
         let invitation = NewInvitation {
@@ -209,7 +209,7 @@ impl Links {
         let link = self.find_in(&mut tx, key, &purposes).await?;
         let user = owner(&mut tx, &link).await?;
         user::set_password(&mut tx, user.id, &hash).await?;
-        invalidate(&mut tx, user.id).await?;
+        link::invalidate(&mut tx, user.id).await?;
         throttle::clear_locks(&mut tx, user.id, now).await?;
         event::insert(
             &mut tx,
@@ -263,7 +263,7 @@ impl Links {
         if !user::set_verified_email(&mut tx, user.id, &email, now).await? {
             return Err(invalid_key());
         }
-        invalidate(&mut tx, user.id).await?;
+        link::invalidate(&mut tx, user.id).await?;
         event::insert(
             &mut tx,
             Action::EmailVerified,
@@ -404,13 +404,6 @@ fn into_invite_error(error: Error) -> Error {
         Error::Invalid(_) => Error::invalid("invite", INVALID_LINK),
         error => error,
     }
-}
-
-/// Invalidates all links of a user. Mails without a link are deleted first. Otherwise, one could get a new link in
-/// between.
-pub(super) async fn invalidate(tx: &mut Conn, user: UserId) -> Result<(), Error> {
-    outbox::delete_unprepared(tx, user).await?;
-    Ok(link::delete_by_user(tx, user).await?)
 }
 
 /// The user of a link. A disabled user's links are invalid.

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use rand::distr::{Alphanumeric, SampleString};
 use tokio::time::Instant;
 
-use super::change::SessionChanges;
 use super::metrics::AuthMetrics;
 use super::outbox::{MailKind, Outbox, mail_values};
 use super::passwords::{CheckedPassword, Passwords, PresentedPassword};
 use super::revocation::{Reason, TokenSelector};
 use super::session::Session;
+use super::session_change::SessionChanges;
 use super::sessions::{IssuedToken, Sessions};
 use super::throttle::{LoginAttempt, RejectedLogin, Throttle, remember_address};
 use crate::db::Pool;
@@ -28,7 +28,7 @@ use crate::models::token::TokenKind;
 use crate::models::user::{self, Credentials, Role};
 use crate::models::{known_device, now};
 use crate::password::{Password, Verdict};
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 
 /// Signs users in. Cheap to clone.
 #[derive(Clone)]

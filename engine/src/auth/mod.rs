@@ -9,33 +9,34 @@ use rocket::{Build, Rocket};
 use rocket_db_pools::Database;
 
 use self::accounts::Accounts;
-use self::bulk::Bulk;
+use self::bulk_actions::Bulk;
 use self::cache::Cache;
-use self::change::SessionChanges;
+use self::last_uses::Usage;
 use self::links::Links;
 use self::logins::Logins;
 use self::metrics::AuthMetrics;
 use self::outbox::Outbox;
 use self::passwords::Passwords;
 use self::readiness::Readiness;
+use self::session_change::SessionChanges;
 use self::sessions::Sessions;
 use self::throttle::Throttle;
-use self::usage::Usage;
 use crate::config::Settings;
 use crate::db::{Db, Pool};
 use crate::error::Error;
 use crate::mail::Mailer;
 use crate::password::Hasher;
 
+pub(crate) mod account_survey;
 pub mod accounts;
-pub mod bulk;
+pub mod background_tasks;
+pub mod bulk_actions;
 mod cache;
-mod change;
 pub mod cookie;
 pub(crate) mod demo;
 pub mod find;
-mod follow;
 pub mod guard;
+pub mod last_uses;
 pub mod links;
 pub mod logins;
 mod metrics;
@@ -43,13 +44,12 @@ pub mod outbox;
 mod passwords;
 pub mod readiness;
 pub mod revocation;
+mod revocation_follower;
 pub mod session;
+mod session_change;
 pub mod sessions;
 pub mod setup;
-pub(crate) mod survey;
 pub mod throttle;
-pub mod upkeep;
-pub mod usage;
 
 /// Entry point to users and tokens. Cheap to clone.
 #[derive(Clone)]
@@ -211,7 +211,7 @@ pub fn stage() -> AdHoc {
             Some(auth) => Ok(rocket
                 .manage(auth)
                 .manage(setup::Setup::default())
-                .attach(upkeep::fairing())),
+                .attach(background_tasks::fairing())),
             None => Err(rocket),
         }
     })

@@ -11,7 +11,7 @@ use crate::db::is_retryable;
 use crate::error::{Error, FieldErrors};
 use crate::identity::{TokenId, UserId, Username};
 use crate::password::{self, Hasher, Password, Permit, QueueSlot, Verdict};
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 
 /// First interval between checks for room in the budgets. Room appears when a pending attempt ends, which takes about
 /// as long as a hash.

@@ -1,6 +1,6 @@
 //! Revocation of tokens: the row and its audit event change in one transaction.
 
-use super::change::SessionChange;
+use super::session_change::SessionChange;
 use crate::error::Error;
 use crate::identity::{ClientName, TokenId, UserId};
 use crate::models::event::{self, Action, Actor, Channel, EventDetails};

@@ -10,7 +10,7 @@ use crate::models::NEVER;
 use crate::models::event::{Actor, Channel};
 use crate::models::token::TokenKind;
 use crate::models::user::Role;
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 use crate::web::page::Viewer;
 
 /// A live token and its user.

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::cache::Cache;
-use super::change::{SessionChange, SessionChanges};
+use super::last_uses::Usage;
 use super::metrics::AuthMetrics;
 use super::revocation::{self, Reason, TokenSelector};
 use super::session::{Session, StoredSession, ends_at};
-use super::usage::Usage;
+use super::session_change::{SessionChange, SessionChanges};
 use crate::config::{Lifetime, Settings, TokenLimitPolicy};
 use crate::db::Pool;
 use crate::error::Error;
@@ -19,7 +19,7 @@ use crate::models::now;
 use crate::models::token::{self, NewToken, TokenKind};
 use crate::models::user::{self, Credentials, Role};
 use crate::secret::{Digest, Secret};
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 
 /// A token that was just issued. Its plaintext is never available again.
 #[derive(Debug)]

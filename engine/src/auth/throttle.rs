@@ -30,7 +30,7 @@ use crate::models::event::{self, Action, Actor, EventDetails};
 use crate::models::user::Credentials;
 use crate::models::{attempt, known_address, login_count, now};
 use crate::password::{HashPriority, Hasher};
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 
 mod budget;
 mod record;

@@ -13,7 +13,7 @@ use tokio::select;
 
 use super::{Failure, output};
 use crate::db::{self, Pool, Server, Target};
-use crate::models::copy;
+use crate::models::backup;
 
 /// Back up the SQLite database to a file
 ///
@@ -103,7 +103,7 @@ impl Backup {
             (copy.path().to_str()).ok_or_else(|| self.refusal("the path is not valid UTF-8"))?;
 
         let mut db = pool.connect_long().await?;
-        let written = copy::write_into(&mut db, path).await;
+        let written = backup::write_into(&mut db, path).await;
         written.map_err(|error| self.refusal(&error.to_string()))?;
         db.close().await?;
 

@@ -1,7 +1,6 @@
 //! The command `user invite`. It prints the link before it stores anything.
 
-use super::user::parse_username;
-use super::{Failure, output};
+use super::{Failure, output, parse_username};
 use crate::auth::Auth;
 use crate::config::SignUpPolicy;
 use crate::error::Error;

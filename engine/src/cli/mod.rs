@@ -31,6 +31,7 @@ use crate::auth::Auth;
 use crate::config::{self, Settings};
 use crate::db::{self, Pool};
 use crate::error::Error;
+use crate::identity::Username;
 use crate::web::log;
 
 /// Serves a JSON API for sign-in with one token per client, account pages and admin pages.
@@ -198,4 +199,8 @@ async fn with_auth(
         }
         result => result,
     }
+}
+
+fn parse_username(name: &str) -> Result<Username, Failure> {
+    Username::parse(name).map_err(|reason| Failure::Refused(format!("invalid username: {reason}")))
 }

@@ -10,12 +10,12 @@ use tokio::select;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Builder, Failure};
-use crate::admin::greeting;
+use crate::admin::startup_message;
 use crate::auth::Auth;
 use crate::config::Settings;
 use crate::db::{self, Db, Pool, Server, Target};
 use crate::web::in_flight::InFlight;
-use crate::web::scope::Scope;
+use crate::web::path_scope::Scope;
 
 /// The time kept at the end of `shutdown.mercy` for writing the last uses and closing connections.
 const MIN_FINISH_TIME: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ pub async fn run(build: Builder, figment: &Figment, settings: &Settings) -> Resu
     let ignited = rocket
         .manage(Db::from(pool))
         .attach(in_flight.clone())
-        .attach(greeting::fairing(Scope::Everywhere))
+        .attach(startup_message::fairing(Scope::Everywhere))
         .ignite()
         .await
         .map_err(|error| startup_failure(&error, &config))?;

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{Failure, output, user};
 use crate::auth::find::SearchResult;
 use crate::auth::revocation::{Reason, TokenSelector};
-use crate::auth::{Auth, find, upkeep};
+use crate::auth::{Auth, background_tasks, find};
 use crate::identity::{ClientName, TokenId};
 use crate::models::event::Actor;
 use crate::models::{now, token};
@@ -229,7 +229,7 @@ async fn revoke(
 /// Refuses if the clock is so far ahead of the newest stored row that it may be wrong. A wrong clock would delete live
 /// tokens as expired.
 async fn require_plausible_clock(auth: &Auth) -> Result<(), Failure> {
-    let Some(newest) = upkeep::newest_if_behind(auth.pool(), now()).await? else {
+    let Some(newest) = background_tasks::newest_if_behind(auth.pool(), now()).await? else {
         return Ok(());
     };
     let time = |at| rfc3339(at).unwrap_or_default();

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::password_source::PasswordSource;
-use super::{Failure, invite, output};
+use super::{Failure, invite, output, parse_username};
 use crate::auth::Auth;
 use crate::auth::accounts::{ExistingTokens, NAME_TAKEN};
 use crate::identity::Username;
@@ -358,10 +358,6 @@ async fn show(auth: &Auth, name: &str, json: bool) -> Result<(), Failure> {
         output::line(&format!("{name:12} {value}"))?;
     }
     Ok(())
-}
-
-pub(super) fn parse_username(name: &str) -> Result<Username, Failure> {
-    Username::parse(name).map_err(|reason| Failure::Refused(format!("invalid username: {reason}")))
 }
 
 /// Finds a user by name.

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use self::state::{ConnState, TransactionState};
 use super::Engine;
 use super::opener::Opener;
-use super::watch::{Limit, Watch, timed_out};
+use super::statement_limit::{Limit, Watch, timed_out};
 
 mod state;
 mod statement;

@@ -9,8 +9,8 @@ use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Executor};
 
 use super::Engine;
 use super::settings::Timeouts;
-use super::stale::Stale;
-use super::watch::Limit;
+use super::stale_sessions::Stale;
+use super::statement_limit::Limit;
 
 /// The manager of the connections for one kind of work.
 pub(super) struct Opener {

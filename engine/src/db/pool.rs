@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use self::state::FileId;
 use super::connections::Connections;
 use super::opener::{Opener, Workload};
-use super::write::LastWrite;
+use super::write_transaction::LastWrite;
 use super::{Conn, Engine, Fault, Write};
 
 mod open;

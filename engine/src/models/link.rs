@@ -6,6 +6,7 @@ use sqlx::FromRow;
 
 use crate::db::Conn;
 use crate::identity::{LinkId, UserId};
+use crate::models::outbox;
 use crate::secret::Digest;
 
 /// The only purpose that a link can be used for.
@@ -126,7 +127,10 @@ pub async fn consume(db: &mut Conn, id: LinkId) -> sqlx::Result<bool> {
     Ok(done.rows_affected() == 1)
 }
 
-pub async fn delete_by_user(db: &mut Conn, user: UserId) -> sqlx::Result<()> {
+/// Invalidates all links of a user. Mails without a link are deleted first. Otherwise, one could get a new link in
+/// between.
+pub async fn invalidate(db: &mut Conn, user: UserId) -> sqlx::Result<()> {
+    outbox::delete_unprepared(db, user).await?;
     sqlx::query("DELETE FROM links WHERE user_id = $1")
         .bind(user.to_string())
         .execute(db)

@@ -10,15 +10,15 @@
 
 mod condition;
 mod count;
+mod cursor;
 mod page;
 mod select;
-mod span;
 
 use self::condition::Condition;
 pub use self::condition::Value;
 pub use self::count::{COUNT_LIMIT, Count};
+pub use self::cursor::{Cursor, Span};
 pub use self::page::{Page, PagePosition, SCAN_LIMIT};
-pub use self::span::{Cursor, Span};
 
 /// The table that a list reads.
 #[derive(Debug, Clone, Copy)]

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 mod address;
 pub(crate) mod attempt;
-pub(crate) mod copy;
+pub(crate) mod backup;
 pub(crate) mod demo;
 pub(crate) mod ending;
 pub mod event;

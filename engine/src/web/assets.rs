@@ -17,8 +17,8 @@ use rocket::{State, get, routes};
 use sha2::{Digest, Sha256};
 
 use super::files::{Files, Stamp};
+use super::path_scope::Scope;
 use super::representation::{CachedContent, IMMUTABLE, NO_CACHE, NO_STORE, Representation, hex};
-use super::scope::Scope;
 use crate::error::Error;
 
 /// In an existing application, `/static` belongs to that application.

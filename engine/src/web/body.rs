@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use zeroize::{Zeroize, Zeroizing};
 
 pub use self::form_input::FormInput;
+use super::content_type::Media;
 use super::drain;
-use super::media::Media;
 use crate::error::{Error, FieldErrors};
 use crate::field::{Field, NOT_A_STRING, REQUIRED, RawValue};
 use crate::password::Password;

@@ -11,9 +11,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::Viewer;
-use super::scope::{Area, Scope};
+use super::path_scope::{Area, Scope};
 use super::theme::Theme;
-use super::{fallbacks, headers, observe, request_id};
+use super::{access_log, fallbacks, headers, request_id};
 use crate::config::Settings;
 use crate::context;
 use crate::error::Error;
@@ -72,8 +72,8 @@ impl<'r> Responder<'r, 'r> for ErrorResponder<'r> {
             response.set_raw_header(name, value);
         }
         headers::apply(request, &mut response);
-        if !observe::is_observed(request) {
-            observe::record_response(request, self.status);
+        if !access_log::is_observed(request) {
+            access_log::record_response(request, self.status);
         }
         Ok(response)
     }

@@ -8,7 +8,7 @@ use rocket::fairing::{Fairing, Info, Kind};
 use rocket::http::{Method, Status};
 use rocket::{Request, Response};
 
-use super::scope::Scope;
+use super::path_scope::Scope;
 use crate::config::Settings;
 
 /// Request headers that scripts may send, beside the always allowed ones.

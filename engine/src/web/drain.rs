@@ -13,9 +13,9 @@ use rocket::request::{self, Request};
 use tokio::io::{AsyncReadExt, copy, sink};
 use tokio::time::timeout;
 
+use super::content_type::is_encoded;
 use super::deadline;
-use super::media::is_encoded;
-use super::scope::Scope;
+use super::path_scope::Scope;
 use crate::error::Error;
 
 /// The default size limit of a body, in bytes.

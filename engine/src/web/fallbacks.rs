@@ -13,7 +13,7 @@ use rocket::route::{Handler, Outcome, Route};
 use rocket::{Build, Data, Request, Response, Rocket};
 
 use super::drain;
-use super::scope::Scope;
+use super::path_scope::Scope;
 use crate::error::Error;
 
 const ALL_METHODS: [Method; 9] = [

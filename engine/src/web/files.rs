@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use flate2::read::DeflateDecoder;
 
-use super::scope::Scope;
+use super::path_scope::Scope;
 
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/embedded.rs"));

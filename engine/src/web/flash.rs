@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::config::Settings;
 use crate::error::Error;
 use crate::password::Password;
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 use crate::web::cookies::{cookie, name};
 
 /// The cookie of the message. It is encrypted, so nobody else can put words on an admin's page. Rocket's own flash

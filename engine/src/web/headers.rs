@@ -3,8 +3,8 @@
 use rocket::fairing::{Fairing, Info, Kind};
 use rocket::{Request, Response};
 
+use super::path_scope::Scope;
 use super::request_id;
-use super::scope::Scope;
 use crate::config::Settings;
 
 /// Pages load styles, scripts and images from this origin only, and send requests and forms only to it. Inline scripts

@@ -13,7 +13,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::lines::{LineQueue, WriterGuard};
+use super::log_writer::{LineQueue, WriterGuard};
 use super::time::rfc3339;
 use crate::application::application;
 use crate::identity::UserId;

@@ -61,7 +61,7 @@ pub fn text(metrics: &[MetricFamily]) -> Result<String, Error> {
         .map_err(|_| Error::Internal("metrics could not be written"))
 }
 
-/// Metrics of HTTP requests, as managed state if metrics are enabled. `web::observe` records each request.
+/// Metrics of HTTP requests, as managed state if metrics are enabled. `web::access_log` records each request.
 pub struct RequestMetrics {
     metrics: Metrics,
     requests: IntCounterVec,

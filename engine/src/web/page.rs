@@ -9,7 +9,7 @@ use rocket::response::{self, Responder};
 use serde::Serialize;
 
 use super::flash::{self, FlashMessage, FlashRedirect};
-use super::scope::Area;
+use super::path_scope::Area;
 use super::templates::{Template, grouped};
 use super::theme::Theme;
 use crate::config::Settings;

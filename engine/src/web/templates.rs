@@ -20,7 +20,7 @@ use tera::{Context, Error, Function, Result, Tera, Value};
 use super::assets::Assets;
 use super::files::{Files, Stamp};
 use super::menu;
-use super::scope::Scope;
+use super::path_scope::Scope;
 use super::time::relative;
 use crate::error;
 

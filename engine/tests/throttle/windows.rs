@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use rocket::http::{Method, Status};
-use rocket_multitoken::auth::upkeep;
+use rocket_multitoken::auth::background_tasks;
 use rocket_multitoken::models::user::Role;
 use serde_json::json;
 
@@ -201,7 +201,9 @@ fn the_latest_hundred_thousand_names_and_all_accounts_are_kept() {
              SELECT 'name:' || number, 0, 1, 0, 0, 0, 1, 1, 4000000000 + number FROM names",
         )
         .await;
-        upkeep::prune_attempts(app.auth().pool()).await.unwrap();
+        background_tasks::prune_attempts(app.auth().pool())
+            .await
+            .unwrap();
         let names = "SELECT COUNT(*) FROM attempts WHERE key LIKE 'name:%'";
         assert_eq!(app.number(names).await, 100_000);
         let newest = "SELECT COUNT(*) FROM attempts WHERE key IN ('name:101', 'name:100100')";

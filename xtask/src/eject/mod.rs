@@ -2,7 +2,7 @@
 //!
 //! The engine stays unchanged. In the copied files, Rust paths begin with the engine's name instead of `crate`, and
 //! `src/lib.rs` attaches the copy instead of the engine's stage (`wiring`). A stage uses only the engine's public API
-//! and no other stage, which `tests/house/public.rs` checks. All changes are computed before the first is written.
+//! and no other stage, which `tests/architecture/public.rs` checks. All changes are computed before the first is written.
 //! `template.toml` records the source of the copy, so that an update can report when it changed.
 
 mod dependencies;

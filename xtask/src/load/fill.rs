@@ -11,7 +11,6 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection, raw_sql};
 
 use crate::load::Result;
 use crate::load::command::{ServerSettings, app_command};
-use crate::load::database::connect;
 
 pub const PASSWORD: &str = "correct horse battery";
 pub const ADMIN: &str = "demo-admin";
@@ -29,7 +28,7 @@ const LAST_USE_STEP: i64 = 7919;
 
 /// A connection for many inserts: on SQLite with a large cache, and commits that do not wait for the disk.
 async fn connect_to_fill(url: &str, engine: Engine) -> Result<AnyConnection> {
-    let mut db = connect(url).await?;
+    let mut db = AnyConnection::connect(url).await?;
     if engine == Engine::Sqlite {
         let sql = "PRAGMA cache_size = -524288; PRAGMA wal_autocheckpoint = 65536; PRAGMA synchronous = NORMAL";
         raw_sql(sql).execute(&mut db).await?;
@@ -72,7 +71,7 @@ async fn analyze(db: &mut AnyConnection, engine: Engine) -> Result {
 
 /// Runs the database's background work, so that it does not happen during the measurement.
 pub async fn finish_background_work(url: &str, engine: Engine) -> Result {
-    let mut db = connect(url).await?;
+    let mut db = AnyConnection::connect(url).await?;
     analyze(&mut db, engine).await?;
     if engine == Engine::Postgres {
         for sql in ["VACUUM ANALYZE", "CHECKPOINT"] {

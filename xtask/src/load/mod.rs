@@ -9,7 +9,7 @@
 //! measurements of errors are worthless.
 
 mod admin;
-mod bare;
+mod bare_rocket;
 mod command;
 mod database;
 mod fill;
@@ -22,7 +22,7 @@ mod options;
 mod postgres;
 mod report;
 mod server;
-mod start;
+mod startup;
 mod statistics;
 mod wrk;
 
@@ -51,7 +51,7 @@ pub struct Bench<'a> {
 /// Runs the selected sections.
 pub fn run(options: &LoadOptions) -> Result {
     match options.bare {
-        Some(port) => rocket::execute(bare::serve(port)),
+        Some(port) => rocket::execute(bare_rocket::serve(port)),
         None => rocket::execute(measure(options)),
     }
 }
@@ -100,7 +100,7 @@ impl Bench<'_> {
         }
         let is_selected = |section| self.options.is_selected(section);
         if is_selected(Section::Start) {
-            start::measure(self, report)?;
+            startup::measure(self, report)?;
         }
         if is_selected(Section::Guard) {
             guard::measure(self, report)?;

@@ -2,12 +2,12 @@
 
 /// Names of tables, paths, modules, tests and template folders of the engine and the application.
 const USED_NAMES: &str = "\
-    account accounts address addresses admin admins api application assets attempt attempts audit auth \
-    backup bodies body browser cli client clients config db deploy docs ending endings engine error errors event \
-    events existing favicon fork fuzz healthz host house incident known_address known_addresses layout lib login \
-    logins logout macros mail mails main metrics model models names needs oauth openapi page password passwords plans pooler proxy \
-    readiness readyz resource resources rocket routes secret session sessions setup static support templates test tests \
-    theme token tokens user_id user_ids username usernames web";
+    account accounts address addresses admin admins api application architecture assets attempt attempts audit \
+    auth backup bodies body browser cli client clients config db deploy docs ending endings engine error errors \
+    event events existing favicon fork fuzz healthz host incident known_address known_addresses layout lib login \
+    logins logout macros mail mails main metrics model models names needs oauth openapi page password passwords \
+    plans pooler proxy readiness readyz resource resources rocket routes secret session sessions setup static \
+    support templates test tests theme token tokens user_id user_ids username usernames web";
 
 /// Types in generated files, and names in the OpenAPI document.
 const USED_TYPES: &str = "Action Actor AdminLayout ApiDoc Auth BTreeMap Body Build Config Confirmation Conn Content \

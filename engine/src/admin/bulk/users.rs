@@ -12,7 +12,7 @@ use crate::admin::next_path;
 use crate::admin::page::{AdminLayout, MAX_NAMED};
 use crate::admin::user_view::ListedUserView;
 use crate::auth::Auth;
-use crate::auth::bulk::DisableResult;
+use crate::auth::bulk_actions::DisableResult;
 use crate::error::{Error, FieldErrors};
 use crate::identity::UserId;
 use crate::models::event::Actor;

@@ -15,7 +15,7 @@ use crate::models::now;
 use crate::models::user::{self, Credentials};
 use crate::password::{Password, Permit, Verdict};
 use crate::secret::Secret;
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 
 /// A user whose password was checked a moment ago.
 pub struct ConfirmedUser {

@@ -7,7 +7,7 @@ use crate::identity::email::EmailAddress;
 use crate::identity::{TokenId, UserId, Username};
 use crate::models::{attempt, known_address};
 use crate::password::HashPriority;
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 
 /// A limit on failed attempts in a window.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use super::Findings;
 use crate::application::application;
-use crate::auth::survey::Survey;
+use crate::auth::account_survey::Survey;
 use crate::cli::output;
 
 pub(super) fn check(survey: &Survey, findings: &mut Findings) {

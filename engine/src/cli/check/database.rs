@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::{Findings, accounts};
 use crate::application::application;
-use crate::auth::{Auth, survey};
+use crate::auth::{Auth, account_survey};
 use crate::cli::{Failure, output};
 use crate::config::{Settings, database_key};
 use crate::db::{self, Pool, Server, Target};
@@ -97,7 +97,7 @@ async fn check_contents(
         );
     }
     let auth = Auth::new(pool.clone(), settings)?;
-    accounts::check(&survey::survey(&auth).await?, findings);
+    accounts::check(&account_survey::survey(&auth).await?, findings);
     Ok(())
 }
 

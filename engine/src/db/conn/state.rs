@@ -7,8 +7,8 @@ use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::db::Engine;
-use crate::db::stale::Stale;
-use crate::db::watch::Limit;
+use crate::db::stale_sessions::Stale;
+use crate::db::statement_limit::Limit;
 
 /// SQLSTATE `read_only_sql_transaction`.
 const READ_ONLY: &str = "25006";

@@ -14,7 +14,7 @@ use crate::config::database_key;
 use crate::db::connections::Connections;
 use crate::db::opener::{Opener, Workload};
 use crate::db::settings::{PoolSettings, SQLITE_CONNECTIONS};
-use crate::db::stale::Stale;
+use crate::db::stale_sessions::Stale;
 use crate::db::{Engine, Fault, Target};
 
 /// The maximum connect timeout of a command, so that it ends within 15 seconds.

@@ -11,7 +11,7 @@ use super::applied::is_schema_current;
 use super::collation::set_byte_collation;
 use super::connect::{CLOSE_TIMEOUT, RESPONSE_TIMEOUT, close};
 use crate::db::migrator::MIGRATOR;
-use crate::db::watch::Watch;
+use crate::db::statement_limit::Watch;
 use crate::db::{Engine, Fault};
 
 impl Target {

@@ -8,7 +8,7 @@ use futures::stream::once;
 use multer::{Field, Multipart};
 
 use crate::error::Error;
-use crate::web::media::parameters;
+use crate::web::content_type::parameters;
 
 fn malformed() -> Error {
     Error::Malformed("it is not a valid multipart form")

@@ -2,10 +2,10 @@
 //! token or user that refers to it.
 
 use super::accounts::Accounts;
-use super::change::SessionChanges;
+use super::last_uses::Usage;
 use super::revocation::{self, Reason, TokenSelector};
+use super::session_change::SessionChanges;
 use super::sessions::Sessions;
-use super::usage::Usage;
 use crate::db::Pool;
 use crate::error::Error;
 use crate::identity::{TokenId, UserId};

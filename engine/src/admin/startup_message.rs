@@ -8,7 +8,7 @@ use rocket::{Config, Orbit, Rocket};
 use crate::application::application;
 use crate::auth::Auth;
 use crate::auth::setup::Setup;
-use crate::web::scope::Scope;
+use crate::web::path_scope::Scope;
 
 /// Prints the message to stderr. Existing applications have no command to create an admin, so it names none there.
 pub fn fairing(scope: Scope) -> AdHoc {

@@ -12,7 +12,7 @@ use crate::identity::address::Address;
 use crate::identity::{TokenId, UserId};
 use crate::models::token::{self, TokenUse};
 use crate::models::{now, user};
-use crate::web::client::Caller;
+use crate::web::caller::Caller;
 
 /// Minimum number of seconds between two recorded uses of a token. A short idle timeout reduces it to a tenth of that
 /// timeout.

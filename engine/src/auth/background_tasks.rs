@@ -12,7 +12,7 @@ use rocket::{Orbit, Rocket};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio::{self, select};
 
-use super::{Auth, follow};
+use super::{Auth, revocation_follower};
 use crate::config::Settings;
 use crate::db::{Conn, Pool};
 use crate::error::Error;
@@ -104,7 +104,7 @@ async fn start(rocket: &Rocket<Orbit>) {
         tokio::spawn(async move {
             select! {
                 () = shutdown => {}
-                () = follow::follow(&pool, &cache) => {}
+                () = revocation_follower::follow(&pool, &cache) => {}
             }
         });
     }

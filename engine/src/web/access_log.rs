@@ -10,7 +10,7 @@ use rocket::{Data, Request, Response};
 use super::fallbacks::route_pattern;
 use super::log::{self, RequestRecord};
 use super::metrics::RequestMetrics;
-use super::scope::Scope;
+use super::path_scope::Scope;
 use super::{proxies, request_id};
 use crate::identity::UserId;
 
