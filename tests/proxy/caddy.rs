@@ -150,10 +150,10 @@ impl Site {
         self.folder.path()
     }
 
-    /// From its next start, the application takes seconds to hash a password.
+    /// From its next start, the application takes seconds to hash a password, and has metrics.
     pub fn slow_hashing(&mut self) {
         let fast = "hash_memory_kib=8,hash_iterations=1";
-        let slow = "hash_memory_kib=19456,hash_iterations=60";
+        let slow = "hash_memory_kib=19456,hash_iterations=60,metrics=true";
         self.settings = self.settings.replace(fast, slow);
     }
 
