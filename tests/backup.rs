@@ -18,7 +18,7 @@ use crate::doc_page::{blocks, page, shell, stdout_of};
 use crate::support::PASSWORD;
 use crate::support::needs;
 use crate::support::postgres::Postgres;
-use crate::support::server::{Server, command, run, stderr, stdout};
+use crate::support::server::{Server, command, free_port, run, stderr, stdout};
 
 /// The database that the page's commands use.
 fn database_url(folder: &Path) -> String {
@@ -189,11 +189,23 @@ async fn revoke_every_token(url: &str, tokens: &[String]) {
     }
     let server = Server::start(url).await;
     assert_eq!(server.me(&tokens[0]).await, 200);
-    let script = &blocks(&page("backups.md"), "What a restore undoes", "sh")[1];
+    let script = &blocks(&page("backups.md"), "What a restore undoes", "sh")[2];
     stdout_of(shell(Path::new("."), script).env("DATABASE_URL", url));
     for token in tokens {
         assert_eq!(server.me(token).await, 401);
     }
+}
+
+/// Serves the database that a restore has moved aside, by the page's command. It still has what happened since.
+async fn serve_old_database(folder: &Path) {
+    let script = &blocks(&page("backups.md"), "What a restore undoes", "sh")[0];
+    let port = free_port();
+    let script = script
+        .replace("8001", &port.to_string())
+        .replace("multitoken serve", "exec multitoken serve");
+    let server = Server::start_command(shell(folder, &script), port, "").await;
+    assert_eq!(server.try_login("user0", PASSWORD).await, 200);
+    assert_eq!(server.terminate(), Some(0));
 }
 
 #[test]
@@ -210,6 +222,7 @@ fn a_backup_on_sqlite_contains_every_login_completed_before_it() {
             assert!(!folder.path().join("data/multitoken.db-wal").exists());
         };
         back_up_and_restore(&url, backup, restore, || url.clone()).await;
+        serve_old_database(folder.path()).await;
 
         let script = &blocks(&page, "Test your backups", "sh")[0];
         let printed = stdout_of(&mut shell(folder.path(), script));
@@ -224,10 +237,16 @@ fn a_backup_on_sqlite_contains_every_login_completed_before_it() {
         let age = Duration::from_hours(31 * 24);
         let opened = fs::File::options().write(true).open(&old).unwrap();
         opened.set_modified(SystemTime::now() - age).unwrap();
-        let script = &blocks(&page, "Delete old backups", "sh")[0];
-        stdout_of(&mut shell(folder.path(), script));
-        let left: Vec<_> = fs::read_dir(old.parent().unwrap()).unwrap().collect();
+        let [delete, alert] = &blocks(&page, "Delete old backups", "sh")[..] else {
+            panic!("the page has other blocks");
+        };
+        stdout_of(&mut shell(folder.path(), delete));
+        let left = file_names(old.parent().unwrap());
         assert!(!old.exists() && left.len() == 1, "{left:?}");
+        stdout_of(&mut shell(folder.path(), alert));
+        fs::remove_file(old.with_file_name(&left[0])).unwrap();
+        let status = shell(folder.path(), alert).status().unwrap();
+        assert_eq!(status.code(), Some(1), "there is no recent backup");
     });
 }
 
@@ -299,6 +318,7 @@ fn the_crontab_line_makes_a_backup() {
     );
     let here = folder.path().to_str().unwrap();
     let script = script.replace("\\%", "%").replace("/srv/multitoken", here);
+    let script = script.replace("/usr/local/bin/", "");
     stdout_of(&mut shell(folder.path(), &script));
     let made: Vec<_> = fs::read_dir(folder.path().join("backups"))
         .unwrap()
@@ -327,7 +347,7 @@ fn the_pages_commands_repeat_the_changes_since_a_backup() {
             server.login("alice", "phone").await,
             server.login("dave", "x").await,
         );
-        let script = &blocks(&page("backups.md"), "What a restore undoes", "sh")[0];
+        let script = &blocks(&page("backups.md"), "What a restore undoes", "sh")[1];
         stdout_of(shell(folder.path(), script).env("DATABASE_URL", &url));
         assert_eq!(
             (
