@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::doc_page::{blocks, page, shell, stdout_of};
 use crate::support::PASSWORD;
 use crate::support::needs;
-use crate::support::server::{Server, free_port, on_each_url, stdout};
+use crate::support::server::{Server, free_port, on_each_url, sqlite, stdout};
 
 /// A server with the user alice, two admins, and alice's tokens.
 struct Scene {
@@ -161,6 +161,39 @@ fn changing_the_secret_key_signs_nobody_out() {
         .output()
         .unwrap();
         assert!(stdout(&checked).contains("must fix"));
+    });
+}
+
+#[test]
+fn the_log_shows_what_a_token_was_used_for() {
+    if needs::executable("jq", &[]).is_none() {
+        return needs::missing("jq", "jq");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    rocket::async_test(async {
+        let scene = Scene::start(sqlite(folder.path())).await;
+        assert_eq!(scene.tokens_valid().await, (true, true));
+        let log = scene.server.log_up_to_now().await;
+        // Docker Compose puts its own characters before a line.
+        let log: String = log
+            .lines()
+            .map(|line| format!("app-1 | {line}\n"))
+            .collect();
+        let file = folder.path().join("log");
+        std::fs::write(&file, log).unwrap();
+        let user = scene.server.run(&["user", "show", "alice", "--json"], "");
+        let user: Value = serde_json::from_str(&stdout(&user)).unwrap();
+        let script = &blocks(&page("incident.md"), "Where to look", "sh")[0];
+        let (journal, filter) = script.split_once('|').unwrap();
+        assert!(journal.starts_with("journalctl"));
+        let filter = filter.replace("ID", user["id"].as_str().unwrap());
+        let printed = stdout_of(&mut shell(folder.path(), &format!("cat log | {filter}")));
+        let requests: Vec<Value> = printed
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(requests.len(), 1, "{printed}");
+        assert_eq!(requests[0]["route"], "/auth/me");
     });
 }
 
