@@ -26,7 +26,7 @@ const ACTIONS: &[&str] = &[
 /// `web::fallbacks` must be last, because it covers the routes that are mounted before it.
 ///
 /// # Errors
-/// A setting is invalid. The error names it.
+/// A setting is invalid, or a template or asset can't be read. The error names it.
 pub fn rocket(figment: Figment) -> Result<Rocket<Build>, InvalidSetting> {
     Ok(rocket_multitoken::rocket(&APPLICATION, figment)?
         .attach(api::health::stage())

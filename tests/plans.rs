@@ -6,7 +6,7 @@
 //! there: see [`sqlite`].
 //!
 //! The tables are so large that a planner prefers indexes, and that a list, which stops after 5,000 rows, stops
-//! before half of the table. Requests and the upkeep are covered, the command line is not. `cargo xtask load`
+//! before half of the table. Requests and background tasks are covered, the command line is not. `cargo xtask load`
 //! measures the lists with a million tokens.
 
 mod plan;
@@ -49,8 +49,8 @@ const CHILD_PROCESS: &str = "MULTITOKEN_TEST_LISTENS";
 /// The number of faults that are printed in full.
 const MAX_SHOWN: usize = 8;
 
-/// The beginnings of statements that may read a whole table: the dashboard's charts, which are cached, and two tasks
-/// of the upkeep. Once a minute it checks for over 100,000 counts of failed logins, and once an hour it looks for
+/// The beginnings of statements that may read a whole table: the dashboard's charts, which are cached, and two
+/// background tasks. One checks every minute for over 100,000 counts of failed logins, the other looks every hour for
 /// tokens that expire within a week.
 const EXCEPTIONS: [&str; 5] = [
     "SELECT kept_until FROM attempts WHERE key LIKE 'name:%' ORDER BY kept_until",
@@ -109,7 +109,7 @@ async fn populate(url: &str) -> Fixtures {
     Fixtures::select(url).await
 }
 
-/// Starts the application, deletes expired rows as the upkeep does, and uses every route. Then repeats one request
+/// Starts the application, deletes expired rows as the background tasks do, and uses every route. Then repeats one request
 /// without the token cache.
 async fn use_every_route(url: &str, server: Option<Postgres>, mut fixtures: Fixtures) {
     let settings =
@@ -121,7 +121,7 @@ async fn use_every_route(url: &str, server: Option<Postgres>, mut fixtures: Fixt
         .await
         .unwrap();
     Tour::run(&app, &mut fixtures).await;
-    app.auth().usage.flush().await.unwrap();
+    app.auth().last_uses.flush().await.unwrap();
     let settings = json!({ "token_cache": false });
     let app = App::start(url, &settings, tempdir().unwrap(), server).await;
     let token = app.login("demo-admin", "laptop").await;

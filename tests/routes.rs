@@ -1,5 +1,5 @@
 //! Every mounted route, requested by clients that must not use it. A new route is included automatically: it has to
-//! refuse strangers or be listed in `PUBLIC`.
+//! refuse unauthenticated clients or be listed in `PUBLIC`.
 
 use rocket::http::{Method, Status};
 use rocket_multitoken::identity::UserId;

@@ -18,7 +18,7 @@ mod opener;
 mod pool;
 mod server;
 mod settings;
-mod stale_sessions;
+mod stale_connections;
 mod statement_limit;
 mod target;
 mod write_transaction;

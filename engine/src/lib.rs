@@ -45,7 +45,7 @@
 //! | responses | [`web::deadline::bounded`], around every list of routes; [`web::fallbacks`], the last stage; [`web::loopback`]; [`web::representation`]; [`web::time`]; [`web::metrics`] |
 //! | the command line | [`cli::run`] |
 //!
-//! Change tokens and users only through [`auth::Auth`], which writes the audit log and clears the cache. The
+//! Change tokens and users only through [`auth::Auth`], which writes the audit log and invalidates cached sessions. The
 //! pool's `write()` accepts any SQL. Nothing enforces that you use it for your own tables only.
 //! A test compares this page with the public modules.
 //!
@@ -116,7 +116,7 @@ pub fn rocket(
 /// The engine for an existing Rocket application: `/auth`, `/admin`, `/account`, and the guards [`auth::guard::User`]
 /// and [`auth::guard::Admin`] for its own routes. All other paths stay unchanged.
 ///
-/// It reads the tables `app` and `databases.multitoken`. If a setting is invalid, ignition fails, and Rocket's log
+/// It reads the configuration tables `app` and `databases.multitoken`. If a setting is invalid, ignition fails, and Rocket's log
 /// names it.
 pub fn stage() -> AdHoc {
     AdHoc::try_on_ignite("multitoken", |rocket| async {
@@ -209,8 +209,8 @@ impl Base {
             .attach(web::fallbacks::OriginalMethod(scope))
             .attach(web::headers::Headers(scope))
             .attach(web::cors::Cors(scope))
-            // The observer comes last, to see the final response.
-            .attach(web::access_log::RequestObserver(scope))
+            // After every fairing that changes the response.
+            .attach(web::access_log::AccessLog(scope))
             .attach(web::catchers::stage(scope))
             .attach(web::assets::stage(self.assets))
             .attach(auth::stage())

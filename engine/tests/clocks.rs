@@ -86,7 +86,7 @@ fn a_use_is_recorded_even_if_the_last_one_is_in_the_future() {
             app.execute("UPDATE users SET last_seen_at = last_seen_at + 172800")
                 .await;
             assert!(app.works(&token).await);
-            app.auth().usage.flush().await.unwrap();
+            app.auth().last_uses.flush().await.unwrap();
             for sql in [
                 seconds_from_now("last_used_at", "tokens"),
                 seconds_from_now("last_seen_at", "users"),

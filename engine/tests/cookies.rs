@@ -148,7 +148,7 @@ fn a_browser_that_does_not_return_the_session_cookie_gets_an_explanation() {
             assert_eq!(page.status, Status::Ok, "{first}");
             assert!(!page.text.contains(message) && page.text.contains("/admin/logout"));
             // Nor after the session was used, or some time after sign-in.
-            app.auth().usage.flush().await.unwrap();
+            app.auth().last_uses.flush().await.unwrap();
             let page = app.page(&path, "").await;
             assert!(page.text.contains("Sign in") && !page.text.contains(message));
             app.execute("UPDATE tokens SET last_used_at = 0").await;
@@ -262,7 +262,7 @@ fn an_admin_session_has_an_idle_timeout_and_an_absolute_lifetime() {
         app.execute("UPDATE tokens SET expires_at = created_at + 60")
             .await;
         assert_eq!(status(&app, &[&cookie]).await, Status::Ok);
-        app.auth().usage.flush().await.unwrap();
+        app.auth().last_uses.flush().await.unwrap();
         assert_eq!(app.number(ends).await, 60);
         app.execute("UPDATE tokens SET ends_at = created_at").await;
         assert_eq!(status(&app, &[&cookie]).await, Status::SeeOther);
@@ -275,7 +275,7 @@ fn an_expired_session_is_explained_and_sign_in_returns_to_the_page() {
         app.user("root", Role::Admin).await;
         let cookie = app.admin_login("root").await;
         assert_eq!(status(&app, &[&cookie]).await, Status::Ok);
-        app.auth().usage.flush().await.unwrap();
+        app.auth().last_uses.flush().await.unwrap();
         app.execute("UPDATE tokens SET ends_at = created_at").await;
         let list = "/admin/tokens?client=laptop";
         let page = app.page(list, &cookie).await;

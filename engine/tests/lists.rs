@@ -178,7 +178,7 @@ async fn populate(app: &App) -> String {
     }
     // Write the first use of the admin's session now, so that it keeps its place in the order of last use.
     app.page("/admin/", &cookie).await;
-    app.auth().usage.flush().await.unwrap();
+    app.auth().last_uses.flush().await.unwrap();
     // Wait until some tokens have expired.
     rocket::tokio::time::sleep(Duration::from_secs(3)).await;
     cookie

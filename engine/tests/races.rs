@@ -183,11 +183,11 @@ fn concurrent_operations_on_one_users_tokens_do_not_deadlock() {
                 }
             }
         }));
-        let upkeep = async {
+        let background_tasks = async {
             for _ in 0..30 {
                 app.execute("UPDATE tokens SET ends_at = 1 WHERE client = 'client 1'")
                     .await;
-                app.auth().usage.flush().await.unwrap();
+                app.auth().last_uses.flush().await.unwrap();
                 app.auth().sessions.prune(actor).await.unwrap();
                 background_tasks::prune_attempts(app.auth().pool())
                     .await
@@ -209,7 +209,7 @@ fn concurrent_operations_on_one_users_tokens_do_not_deadlock() {
                     .unwrap();
             }
         };
-        join(logins, join(upkeep, admins)).await;
+        join(logins, join(background_tasks, admins)).await;
         assert!(app.number("SELECT COUNT(*) FROM tokens").await <= 3);
     });
 }
@@ -253,7 +253,7 @@ fn writing_last_uses_holds_no_row_lock_while_waiting_for_another() {
         };
         touch(&mut holder, "two").await.unwrap();
         let auth = app.auth().clone();
-        let flushing = spawn(async move { auth.usage.flush().await });
+        let flushing = spawn(async move { auth.last_uses.flush().await });
         sleep(Duration::from_millis(300)).await;
         touch(&mut holder, "one").await.unwrap();
         holder.commit().await.unwrap();

@@ -300,7 +300,7 @@ fn tokens_have_an_absolute_lifetime_and_an_idle_timeout() {
         )
         .await;
         assert!(app.works(&token).await);
-        app.auth().usage.flush().await.unwrap();
+        app.auth().last_uses.flush().await.unwrap();
         assert_eq!(
             app.number("SELECT ends_at - expires_at FROM tokens").await,
             0
@@ -378,13 +378,13 @@ fn a_use_is_written_at_most_once_a_minute() {
         app.user("alice", Role::User).await;
         let token = app.login("alice", "laptop").await;
         assert!(app.works(&token).await);
-        app.auth().usage.flush().await.unwrap();
+        app.auth().last_uses.flush().await.unwrap();
         let first = app.number(LAST_USE).await;
         assert!(first > 0);
         app.execute("UPDATE tokens SET last_used_at = last_used_at - 50, user_agent = 'kept'")
             .await;
         assert!(app.works(&token).await);
-        app.auth().usage.flush().await.unwrap();
+        app.auth().last_uses.flush().await.unwrap();
         assert_eq!(app.number(LAST_USE).await, first - 50, "too soon");
         // Another process writes a later use before this one does.
         app.execute("UPDATE tokens SET last_used_at = last_used_at - 50")
@@ -392,12 +392,12 @@ fn a_use_is_written_at_most_once_a_minute() {
         assert!(app.works(&token).await);
         app.execute("UPDATE tokens SET last_used_at = last_used_at + 99")
             .await;
-        app.auth().usage.flush().await.unwrap();
+        app.auth().last_uses.flush().await.unwrap();
         assert_eq!(app.texts("SELECT user_agent FROM tokens").await, ["kept"]);
         app.execute("UPDATE tokens SET last_used_at = last_used_at - 99")
             .await;
         assert!(app.works(&token).await);
-        app.auth().usage.flush().await.unwrap();
+        app.auth().last_uses.flush().await.unwrap();
         assert!(app.number(LAST_USE).await >= first);
     });
 }
@@ -408,7 +408,7 @@ fn with_a_short_idle_timeout_a_use_is_written_every_tenth_of_it() {
         app.user("alice", Role::User).await;
         let token = app.login("alice", "laptop").await;
         assert!(app.works(&token).await);
-        app.auth().usage.flush().await.unwrap();
+        app.auth().last_uses.flush().await.unwrap();
         let first = app.number(LAST_USE).await;
         for (sql, written) in [
             ("UPDATE tokens SET last_used_at = last_used_at - 2", false),
@@ -416,7 +416,7 @@ fn with_a_short_idle_timeout_a_use_is_written_every_tenth_of_it() {
         ] {
             app.execute(sql).await;
             assert!(app.works(&token).await);
-            app.auth().usage.flush().await.unwrap();
+            app.auth().last_uses.flush().await.unwrap();
             assert_eq!(app.number(LAST_USE).await >= first, written, "{sql}");
         }
     });
@@ -430,11 +430,11 @@ fn a_use_that_cannot_be_written_rejects_no_request_and_is_written_later() {
         app.execute("ALTER TABLE tokens RENAME COLUMN address TO gone")
             .await;
         assert!(app.works(&token).await);
-        assert!(app.auth().usage.flush().await.is_err());
+        assert!(app.auth().last_uses.flush().await.is_err());
         assert!(app.works(&token).await);
         app.execute("ALTER TABLE tokens RENAME COLUMN gone TO address")
             .await;
-        app.auth().usage.flush().await.unwrap();
+        app.auth().last_uses.flush().await.unwrap();
         assert!(app.number(LAST_USE).await > 0);
     });
 }

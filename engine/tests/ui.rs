@@ -172,7 +172,7 @@ fn the_dashboard_counts_users_tokens_and_logins() {
         app.login("bob", "Laptop").await;
         app.login("bob", "phone").await;
         assert!(app.works(&used).await);
-        app.auth().usage.flush().await.unwrap();
+        app.auth().last_uses.flush().await.unwrap();
         for _ in 0..2 {
             app.try_login("bob", "wrong", "phone").await;
         }

@@ -200,13 +200,13 @@ async fn remove(auth: &Auth, row: &NoteOfUser, actor: &Actor) -> Result<(), Erro
 fn confirmation_page(
     layout: AdminLayout,
     row: NoteOfUser,
-    comment: &str,
+    admin_note: &str,
     errors: &FieldErrors,
 ) -> Template {
     let values = context! {
         requires_password: !layout.admin().is_password_fresh(now()),
         errors: errors.by_field(),
-        comment,
+        admin_note,
         row: NoteView::from(row),
     };
     layout.render("notes/delete", values)

@@ -74,7 +74,7 @@ pub fn step(statement: &str) -> Option<&str> {
 pub const LAST_STEP: &str = "nothing comes after this";
 
 /// Announces a step by a statement in the application's own pool. The statements after it belong to that step, or to
-/// the upkeep.
+/// the background tasks.
 pub async fn announce(app: &App, step: &str) {
     let statement = format!("{STEP_PREFIX}{}'", step.replace('\'', " "));
     let mut db = app.auth().pool().read().await.unwrap();

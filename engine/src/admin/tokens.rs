@@ -24,7 +24,7 @@ use crate::auth::guard::Admin;
 use crate::auth::revocation::{Reason, TokenSelector};
 use crate::error::{Error, FieldErrors};
 use crate::identity::{TokenId, UserId};
-use crate::models::list::{COUNT_LIMIT, SortKey};
+use crate::models::list::{COUNT_LIMIT, SortBy};
 use crate::models::token::{self, TokenRow};
 use crate::models::{NEVER, now, stats};
 use crate::web::body::{Body, Fields, Form};
@@ -48,17 +48,17 @@ pub fn stage() -> AdHoc {
 const SORT_OPTIONS: [SortOption; 3] = [
     SortOption {
         name: "created",
-        key: SortKey::Created,
+        by: SortBy::Created,
         labels: ["Created: oldest first", "Created: newest first"],
     },
     SortOption {
         name: "last_used",
-        key: SortKey::LastUsed,
+        by: SortBy::LastUsed,
         labels: ["Last used: oldest first", "Last used: newest first"],
     },
     SortOption {
         name: "expires",
-        key: SortKey::Expires,
+        by: SortBy::Expires,
         labels: ["Expires: soonest first", "Expires: latest first"],
     },
 ];

@@ -18,7 +18,7 @@ use crate::context;
 use crate::error::Error;
 use crate::identity::{UserId, key};
 use crate::models::event;
-use crate::models::list::{PagePosition, SortKey};
+use crate::models::list::{PagePosition, SortBy};
 use crate::models::now;
 use crate::models::token;
 use crate::models::user::{self, UserFilter, UserListRow, UserStatus};
@@ -38,17 +38,17 @@ pub fn stage() -> AdHoc {
 const SORT_OPTIONS: [SortOption; 3] = [
     SortOption {
         name: "name",
-        key: SortKey::Name,
+        by: SortBy::Name,
         labels: ["Name: A to Z", "Name: Z to A"],
     },
     SortOption {
         name: "created",
-        key: SortKey::Created,
+        by: SortBy::Created,
         labels: ["Created: oldest first", "Created: newest first"],
     },
     SortOption {
         name: "last_seen",
-        key: SortKey::LastSeen,
+        by: SortBy::LastSeen,
         labels: ["Last seen: oldest first", "Last seen: newest first"],
     },
 ];

@@ -1,4 +1,4 @@
-//! Facts about the accounts that an operator should know before going online.
+//! What the command `check` reports about users and the outbox.
 
 use super::Auth;
 use super::demo::FIRST_ADMIN_NAME;
@@ -12,13 +12,13 @@ use crate::models::{now, outbox};
 #[derive(Debug)]
 pub struct Survey {
     /// Whether there is an active admin.
-    pub active_admin: bool,
+    pub has_active_admin: bool,
     /// Name of the demonstration data's first admin, if that user is active.
     pub first_demo_admin: Option<&'static str>,
-    /// Active users who share a password with others, as in demonstration data.
-    pub shared_passwords: u64,
+    /// Active users whose password hash is also another user's: it was copied, as in demonstration data.
+    pub users_with_copied_hash: u64,
     /// Users whose password hash is weaker than a new one would be.
-    pub outdated_hashes: u64,
+    pub users_with_outdated_hash: u64,
     /// Users with a verified address, if there is no mail server.
     pub unreachable_users: u64,
     /// Mails that were tried [`FAILING_TRIES`] times or more.
@@ -44,10 +44,10 @@ pub async fn survey(auth: &Auth) -> Result<Survey, Error> {
     let demo = user::find_by_name(&mut db, &demo).await?;
     let is_active = |user: user::UserRow| user.disabled_at.is_none();
     Ok(Survey {
-        active_admin: active_admins.count(&mut db).await?.rows > 0,
+        has_active_admin: active_admins.count(&mut db).await?.rows > 0,
         first_demo_admin: demo.is_some_and(is_active).then_some(FIRST_ADMIN_NAME),
-        shared_passwords: user::count_shared_hashes(&mut db).await?.unsigned_abs(),
-        outdated_hashes: count_outdated(auth, &mut db).await?,
+        users_with_copied_hash: user::count_shared_hashes(&mut db).await?.unsigned_abs(),
+        users_with_outdated_hash: count_outdated(auth, &mut db).await?,
         unreachable_users: match auth.settings().mail_url {
             None => user::count_verified_emails(&mut db).await?.unsigned_abs(),
             Some(_) => 0,
@@ -59,16 +59,16 @@ pub async fn survey(auth: &Auth) -> Result<Survey, Error> {
 }
 
 async fn count_outdated(auth: &Auth, db: &mut Conn) -> Result<u64, Error> {
-    let (mut outdated_hashes, mut after) = (0, String::new());
+    let (mut users_with_outdated_hash, mut after) = (0, String::new());
     loop {
         let users = user::password_hashes(db, &after, BATCH_SIZE).await?;
         let Some((id, _)) = users.last() else {
-            return Ok(outdated_hashes);
+            return Ok(users_with_outdated_hash);
         };
         after.clone_from(id);
         let weak = users
             .iter()
             .filter(|(_, hash)| auth.passwords.hasher.is_outdated(hash));
-        outdated_hashes += weak.count() as u64;
+        users_with_outdated_hash += weak.count() as u64;
     }
 }

@@ -1,7 +1,8 @@
 //! Background tasks of the server: recording last uses, sending mail, deleting what has expired.
 //!
-//! A wrong clock must not cost anyone a token. An expired token is rejected at once, which correcting the clock undoes.
-//! It is deleted only after a while, when someone would have noticed.
+//! A wrong clock must not cost anyone a token. An expired token is rejected at once, but correcting the clock makes it
+//! valid again as long as its row exists. Rows of expired tokens are deleted every hour. But nothing is deleted in the
+//! first hour after the start, nor for 24 hours after the clock was found to be more than a day ahead.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,11 +22,14 @@ use crate::models::{attempt, known_address, known_device, link, now, stats};
 use crate::web::templates::Templates;
 
 const PRUNE_INTERVAL: Duration = Duration::from_hours(1);
-/// How long nothing is deleted after the start, and after a leap of the clock.
+/// How long nothing is deleted after the start.
 const STARTUP_GRACE: Duration = Duration::from_hours(1);
+/// How long nothing is deleted after the clock was doubted, or could not be checked.
 const CLOCK_GRACE: Duration = Duration::from_hours(24);
+/// Seconds of a day.
+const DAY: i64 = 24 * 60 * 60;
 /// Seconds that a clock may leap ahead without being doubted, such as after a night's suspension.
-const MAX_LEAP: i64 = 24 * 60 * 60;
+const MAX_LEAP: i64 = DAY;
 /// Counting a million live tokens takes a tenth of a second.
 const COUNT_INTERVAL: Duration = Duration::from_mins(1);
 /// Often, so that guesses at many names leave few rows at a time.
@@ -35,7 +39,7 @@ const DELIVERY_INTERVAL: Duration = Duration::from_secs(1);
 const MAIL_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 const MIN_FLUSH_INTERVAL: Duration = Duration::from_millis(50);
-/// Rows deleted in one transaction, where nobody else changes them.
+/// Rows deleted in one transaction, where few requests change them.
 const BATCH_SIZE: i64 = 5000;
 /// Seconds for which a counter is kept after its window.
 const ATTEMPT_GRACE: i64 = 60;
@@ -43,22 +47,22 @@ const ATTEMPT_GRACE: i64 = 60;
 const MAX_UNKNOWN_NAMES: i64 = 100_000;
 /// Seconds after the last sign-in for which an address or device counts as known. Later, an address may belong to
 /// someone else.
-const KNOWN_LIFETIME: i64 = 90 * 24 * 60 * 60;
+const KNOWN_LIFETIME: i64 = 90 * DAY;
 
-/// Runs the upkeep from liftoff to shutdown.
+/// Runs the tasks from liftoff to shutdown.
 pub(crate) fn fairing() -> AdHoc {
-    AdHoc::on_liftoff("background jobs", |rocket| Box::pin(start(rocket)))
+    AdHoc::on_liftoff("background tasks", |rocket| Box::pin(start(rocket)))
 }
 
 /// At the shutdown of an existing application, writes the last uses and waits for mail. `cli::serve` does this itself,
 /// after the last request.
 pub(crate) fn shutdown_fairing() -> AdHoc {
-    AdHoc::on_shutdown("save last uses at shutdown", |rocket| {
+    AdHoc::on_shutdown("finish background tasks", |rocket| {
         Box::pin(async {
             let Some(auth) = rocket.state::<Auth>() else {
                 return;
             };
-            if let Err(error) = auth.usage.flush().await {
+            if let Err(error) = auth.last_uses.flush().await {
                 tracing::warn!("could not save when some tokens were last used: {error}");
             }
             auth.outbox.close(Instant::now() + MAIL_TIMEOUT).await;
@@ -74,7 +78,9 @@ async fn start(rocket: &Rocket<Orbit>) {
     let clock = Mutex::new(ClockCheck::start(auth).await);
     // In separate tasks, so that long pruning does not delay last uses.
     let flushing = flush_interval(auth.settings());
-    repeat(rocket, auth, flushing, |auth| Box::pin(auth.usage.flush()));
+    repeat(rocket, auth, flushing, |auth| {
+        Box::pin(auth.last_uses.flush())
+    });
     // Whatever the clock says: a flood must not fill the disk, and only counters are lost.
     repeat(rocket, auth, ATTEMPT_PRUNE_INTERVAL, |auth| {
         Box::pin(prune_attempts(&auth.pool))
@@ -110,10 +116,10 @@ async fn start(rocket: &Rocket<Orbit>) {
     }
 }
 
-/// Runs the job now and periodically until shutdown.
-fn repeat<J>(rocket: &Rocket<Orbit>, auth: &Auth, period: Duration, job: J)
+/// Runs a task now and periodically until shutdown.
+fn repeat<T>(rocket: &Rocket<Orbit>, auth: &Auth, period: Duration, task: T)
 where
-    J: for<'a> Fn(&'a Auth) -> BoxFuture<'a, Result<(), Error>> + Send + 'static,
+    T: for<'a> Fn(&'a Auth) -> BoxFuture<'a, Result<(), Error>> + Send + 'static,
 {
     let (auth, shutdown) = (auth.clone(), rocket.shutdown());
     tokio::spawn(async move {
@@ -125,8 +131,8 @@ where
                 () = &mut shutdown => return,
                 _ = ticks.tick() => {}
             }
-            if let Err(error) = job(&auth).await {
-                tracing::warn!("a background job failed and will be retried: {error}");
+            if let Err(error) = task(&auth).await {
+                tracing::warn!("a background task failed and will be retried: {error}");
             }
         }
     });
@@ -171,7 +177,13 @@ impl ClockCheck {
             last_reading: (at, time),
         };
         match newest_if_behind(&auth.pool, time).await {
-            Ok(Some(newest)) => clock.doubt(at, time - newest),
+            Ok(Some(newest)) => {
+                let days = (time - newest) / DAY;
+                clock.doubt(
+                    at,
+                    &format!("is {days} days ahead of the newest entry in the database"),
+                );
+            }
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(
@@ -183,11 +195,9 @@ impl ClockCheck {
         clock
     }
 
-    fn doubt(&mut self, at: Instant, leap: i64) {
-        let days = leap / MAX_LEAP;
+    fn doubt(&mut self, at: Instant, observation: &str) {
         tracing::warn!(
-            "the system clock is {days} days ahead of the newest entry in the database and may be \
-             wrong, so nothing is deleted for 24 hours"
+            "the system clock {observation} and may be wrong, so nothing is deleted for 24 hours"
         );
         self.trusted_from = at + CLOCK_GRACE;
     }
@@ -197,7 +207,11 @@ impl ClockCheck {
         let passed = i64::try_from(at.duration_since(last).as_secs()).unwrap_or(i64::MAX);
         let leap = time.saturating_sub(last_time).saturating_sub(passed);
         if leap > MAX_LEAP {
-            self.doubt(at, leap);
+            let days = leap / DAY;
+            self.doubt(
+                at,
+                &format!("was set {days} days ahead, or the machine slept"),
+            );
         }
         at >= self.trusted_from
     }
@@ -221,21 +235,21 @@ pub async fn delete_expired(auth: &Auth) -> Result<(), Error> {
         tracing::info!(pruned, "expired tokens deleted");
     }
     let small_batch = i64::try_from(auth.pool.engine().maintenance_batch_size()).unwrap_or(1);
-    delete(
+    delete_in_batches(
         &auth.pool,
         now() - KNOWN_LIFETIME,
         small_batch,
         |db, time, limit| Box::pin(known_address::delete_before(db, time, limit)),
     )
     .await?;
-    delete(
+    delete_in_batches(
         &auth.pool,
         now() - KNOWN_LIFETIME,
         small_batch,
         |db, time, limit| Box::pin(known_device::delete_before(db, time, limit)),
     )
     .await?;
-    delete(&auth.pool, now(), BATCH_SIZE, |db, time, limit| {
+    delete_in_batches(&auth.pool, now(), BATCH_SIZE, |db, time, limit| {
         Box::pin(link::delete_expired(db, time, limit))
     })
     .await?;
@@ -243,7 +257,7 @@ pub async fn delete_expired(auth: &Auth) -> Result<(), Error> {
         return Ok(());
     };
     let before = now().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
-    delete(&auth.pool, before, BATCH_SIZE, |db, time, limit| {
+    delete_in_batches(&auth.pool, before, BATCH_SIZE, |db, time, limit| {
         Box::pin(event::delete_before(db, time, limit))
     })
     .await
@@ -255,7 +269,7 @@ pub async fn delete_expired(auth: &Auth) -> Result<(), Error> {
 /// [`Error::Database`].
 pub async fn prune_attempts(pool: &Pool) -> Result<(), Error> {
     // Spares rows that a login may be about to reuse, and would have to wait for.
-    delete(
+    delete_in_batches(
         pool,
         now() - ATTEMPT_GRACE,
         BATCH_SIZE,
@@ -267,19 +281,25 @@ pub async fn prune_attempts(pool: &Pool) -> Result<(), Error> {
         attempt::surplus(&mut db, MAX_UNKNOWN_NAMES).await?
     };
     let Some(time) = surplus else { return Ok(()) };
-    delete(pool, time, BATCH_SIZE, |db, time, limit| {
+    delete_in_batches(pool, time, BATCH_SIZE, |db, time, limit| {
         Box::pin(attempt::delete_unknown_names(db, time, limit))
     })
     .await
 }
 
-/// Deletes up to a number of rows from before a time (unix seconds), in one transaction.
-type Delete = for<'a> fn(&'a mut Conn, i64, i64) -> BoxFuture<'a, sqlx::Result<u64>>;
+/// Deletes up to a number of rows from before a time (unix seconds), and returns how many.
+type BatchDeletion = for<'a> fn(&'a mut Conn, i64, i64) -> BoxFuture<'a, sqlx::Result<u64>>;
 
-async fn delete(pool: &Pool, time: i64, limit: i64, batch: Delete) -> Result<(), Error> {
+/// Deletes all rows from before a time (unix seconds), up to `limit` in one transaction.
+async fn delete_in_batches(
+    pool: &Pool,
+    time: i64,
+    limit: i64,
+    delete: BatchDeletion,
+) -> Result<(), Error> {
     loop {
         let mut tx = pool.write_long().await?;
-        let deleted = batch(&mut tx, time, limit).await?;
+        let deleted = delete(&mut tx, time, limit).await?;
         tx.commit().await?;
         if deleted < limit.unsigned_abs() {
             return Ok(());
@@ -302,7 +322,7 @@ mod tests {
             last_reading: (start, TIME),
         };
         if doubted {
-            clock.doubt(start, 400 * MAX_LEAP);
+            clock.doubt(start, "is 400 days ahead");
         }
         let allows = |(hour, ahead): &(i64, i64)| {
             let at = start + Duration::from_secs((hour * HOUR).unsigned_abs());

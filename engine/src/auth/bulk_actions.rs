@@ -2,7 +2,7 @@
 //! token or user that refers to it.
 
 use super::accounts::Accounts;
-use super::last_uses::Usage;
+use super::last_uses::LastUses;
 use super::revocation::{self, Reason, TokenSelector};
 use super::session_change::SessionChanges;
 use super::sessions::Sessions;
@@ -27,7 +27,7 @@ pub struct Bulk {
     pub(super) changes: SessionChanges,
     pub(super) sessions: Sessions,
     pub(super) accounts: Accounts,
-    pub(super) usage: Usage,
+    pub(super) last_uses: LastUses,
 }
 
 /// Result of disabling several users.
@@ -101,7 +101,7 @@ impl Bulk {
         actor: &Actor,
     ) -> Result<u64, Error> {
         // Pending uses are written first: a token in use must not match as unused.
-        self.usage.flush().await?;
+        self.last_uses.flush().await?;
         let newest = {
             let mut db = self.pool.read().await?;
             token::newest(&mut db).await?

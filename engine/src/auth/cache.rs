@@ -8,22 +8,22 @@
 //! **Mechanism.** Users are divided into stripes. A change that revokes a user's token also increments the stripe's
 //! counter in the database, in the same transaction ([`super::session_change`]).
 //!
-//! - *In this process*, the stripe is marked after the transaction is committed and before anyone is told. This also
-//!   happens if another process was faster and the change found nothing left to revoke. [`Cache::invalidate`] draws the
-//!   next number of a sequence and writes it to the stripe. An entry carries the number that the sequence had before
-//!   the entry's database query. The entry is valid as long as its stripe's number is not greater. A look-up in
-//!   progress during the mark carries an older number, so it is void even though it is stored later. A look-up that
-//!   carries the new number queried after the commit, so it saw the revocation.
-//! - *In other processes*, [`super::revocation_follower`] reads all counters every [`POLL_INTERVAL`] and marks the stripes whose
-//!   counter changed. Entries are trusted only while the last successful reading began at most [`TRUST_PERIOD`] ago.
-//!   Suppose that a revocation commits at `c` and a request starts at `t`, at least 250 ms later. The request trusts an
-//!   entry only if a reading began after `t` - 200 ms, which is after `c`. That reading saw the changed counter,
-//!   because counter and revocation share a transaction, and it marked the stripe before it counted as done. If no
-//!   reading succeeds, because the database is down or slow or this process is too busy, nothing is trusted and the
-//!   database is queried.
+//! - *In this process*, the stripe is invalidated after the transaction is committed and before anyone is told. This
+//!   also happens if another process was faster and the change found nothing left to revoke. [`Cache::invalidate`]
+//!   draws the next number of a sequence and writes it to the stripe. An entry carries the number that the sequence had
+//!   before the entry's database query. The entry is valid as long as its stripe's number is not greater. A look-up in
+//!   progress during the invalidation carries an older number, so its entry is invalid even though it is stored later.
+//!   A look-up that carries the new number queried after the commit, so it saw the revocation.
+//! - *In other processes*, [`super::revocation_follower`] reads all counters every [`POLL_INTERVAL`] and invalidates
+//!   the stripes whose counter changed. Entries are trusted only while the last successful reading began at most
+//!   [`TRUST_PERIOD`] ago. Suppose that a revocation commits at `c` and a request starts at `t`, at least 250 ms later.
+//!   The request trusts an entry only if a reading began after `t` - 200 ms, which is after `c`. That reading saw the
+//!   changed counter, because counter and revocation share a transaction, and it invalidated the stripe before it
+//!   counted as done. If no reading succeeds, because the database is down or slow or this process is too busy, nothing
+//!   is trusted and the database is queried.
 //!
-//! The argument assumes three things. All processes on the database increment the counters (stop those of a version
-//! before this table first). They query the database that is written to, not a replica that lags behind. One of the
+//! The argument assumes three things. All processes on the database increment the counters (before you upgrade from a
+//! version without the table `endings`, stop its processes). They query the database that is written to, not a replica that lags behind. One of the
 //! machine's two clocks keeps running while a process is suspended, so that the last reading is too old afterwards.
 //!
 //! An entry expires when the database said that the token would. Later uses postpone the token's end, and the database
@@ -83,9 +83,12 @@ impl Weighter<Digest, CacheEntry> for Weight {
     }
 }
 
-/// When a reading of the counters began: nanoseconds since the cache was created, and unix milliseconds.
+/// When a reading of the counters began.
 #[derive(Clone, Copy)]
-pub(super) struct CounterReading(u64, i64);
+pub(super) struct ReadingStart {
+    nanoseconds_since_creation: u64,
+    unix_milliseconds: i64,
+}
 
 pub(super) struct Cache {
     entries: sync::Cache<Digest, CacheEntry, Weight>,
@@ -185,17 +188,21 @@ impl Cache {
         }
     }
 
-    /// Begins a reading of the counters.
-    pub(super) fn begin_read_only(&self) -> CounterReading {
-        let nanoseconds = u64::try_from(self.age().as_nanos()).unwrap_or(u64::MAX);
-        CounterReading(nanoseconds, unix_milliseconds())
+    /// Take this before a reading of the counters, and pass it to [`Cache::trust`].
+    pub(super) fn begin_reading(&self) -> ReadingStart {
+        ReadingStart {
+            nanoseconds_since_creation: u64::try_from(self.age().as_nanos()).unwrap_or(u64::MAX),
+            unix_milliseconds: unix_milliseconds(),
+        }
     }
 
-    /// Trusts entries for [`TRUST_PERIOD`] from the beginning of a reading. Call this when the reading is done and the
-    /// changed stripes are forgotten.
-    pub(super) fn trust(&self, CounterReading(nanoseconds, millisecond): CounterReading) {
-        self.read_millisecond.store(millisecond, Ordering::SeqCst);
-        self.read_at.store(nanoseconds.max(1), Ordering::SeqCst);
+    /// Trusts entries for [`TRUST_PERIOD`] from the start of a reading. Call this when the reading is done and the
+    /// changed stripes are invalidated.
+    pub(super) fn trust(&self, start: ReadingStart) {
+        self.read_millisecond
+            .store(start.unix_milliseconds, Ordering::SeqCst);
+        self.read_at
+            .store(start.nanoseconds_since_creation.max(1), Ordering::SeqCst);
     }
 
     /// Whether a token was looked up since the last call.
@@ -256,7 +263,7 @@ mod tests {
     /// A trusted cache with a token of `user`.
     fn remembering(user: UserId) -> (Cache, Digest) {
         let (cache, digest) = (Cache::new(), Secret::generate("mtk").digest());
-        cache.trust(cache.begin_read_only());
+        cache.trust(cache.begin_reading());
         cache.insert(cache.snapshot(), digest, &entry(user));
         (cache, digest)
     }
@@ -279,11 +286,12 @@ mod tests {
         assert!(cache.get(&digest, now()).is_some());
         // The wall clock kept running during sleep, or was set back afterwards.
         for passed in [300, -300] {
-            let CounterReading(nanoseconds, millisecond) = cache.begin_read_only();
-            cache.trust(CounterReading(nanoseconds, millisecond - passed));
+            let mut start = cache.begin_reading();
+            start.unix_milliseconds -= passed;
+            cache.trust(start);
             assert!(cache.get(&digest, now()).is_none(), "{passed}");
         }
-        cache.trust(cache.begin_read_only());
+        cache.trust(cache.begin_reading());
         assert!(cache.get(&digest, now()).is_some());
     }
 
@@ -291,10 +299,10 @@ mod tests {
     fn an_entry_is_not_trusted_for_longer_than_a_minute() {
         let (mut cache, digest) = remembering(UserId::new());
         cache.start -= MAX_AGE.saturating_sub(Duration::from_secs(1));
-        cache.trust(cache.begin_read_only());
+        cache.trust(cache.begin_reading());
         assert!(cache.get(&digest, now()).is_some());
         cache.start -= Duration::from_secs(2);
-        cache.trust(cache.begin_read_only());
+        cache.trust(cache.begin_reading());
         assert!(cache.get(&digest, now()).is_none());
     }
 
@@ -311,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn forgetting_a_stripe_invalidates_its_entries_and_no_others() {
+    fn invalidating_a_stripe_affects_its_entries_and_no_others() {
         let user = UserId::new();
         let (cache, digest) = remembering(user);
         cache.invalidate([(stripe_of(user) + 1) % STRIPE_COUNT]);
@@ -338,7 +346,7 @@ mod tests {
         let (cache, digest) = (Cache::new(), Secret::generate("mtk").digest());
         cache.insert(cache.snapshot(), digest, &entry(user));
         assert!(cache.get(&digest, now()).is_none());
-        let reading = cache.begin_read_only();
+        let reading = cache.begin_reading();
         cache.trust(reading);
         assert!(cache.get(&digest, now()).is_some());
         sleep(TRUST_PERIOD);

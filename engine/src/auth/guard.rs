@@ -26,8 +26,8 @@ use crate::web::origin::{
 ///
 /// The handler gets the user's id, name and role, the token's id and client, and [`User::actor`] for its audit events.
 /// `Bearer <token>` and `Token <token>` are accepted. The scheme is case-insensitive. Several `Authorization` headers
-/// are rejected. Tokens in cookies or the URL are ignored. The token is looked up once per request, however many guards
-/// need it.
+/// are rejected. Tokens in cookies or the URL are ignored. If several guards of a request need the
+/// token, it is looked up only once.
 ///
 /// Fails with
 /// - 401 ([`Error::NoCredentials`]) without the header, or with another scheme in it;
@@ -60,8 +60,8 @@ pub struct Admin {
 
 /// The current user of the account pages, by the account's cookie or an admin's. Add this parameter to require one.
 ///
-/// The handler gets the same as from [`User`]. As for [`Admin`], every method except GET and HEAD must come from one of
-/// our pages.
+/// The handler gets the same as from [`User`]. As for [`Admin`], a request with any other method than GET
+/// and HEAD must come from one of our pages.
 ///
 /// Fails as [`Admin`] does, with a redirect to the account's sign-in page.
 #[derive(Debug, Clone)]
@@ -101,7 +101,7 @@ macro_rules! guard {
                 self.session.actor(&self.caller)
             }
 
-            /// The client that sent the request.
+            /// The caller: address, `User-Agent` and request id.
             pub fn caller(&self) -> &Caller {
                 &self.caller
             }

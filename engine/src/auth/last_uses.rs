@@ -1,5 +1,5 @@
-//! Last uses of tokens, kept in memory for a moment and written in batches, so that a reading request does not wait for
-//! a write.
+//! Last uses of tokens, kept in memory for a moment and written in batches, so that a request that only reads does not
+//! wait for a write.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,14 +20,14 @@ const MIN_USE_INTERVAL: i64 = 60;
 
 /// Records uses and writes them later. Cheap to clone.
 #[derive(Clone)]
-pub struct Usage {
+pub struct LastUses {
     pool: Pool,
-    /// Pending uses, sorted by id: tokens of one age are adjacent in the database. Writing a use frees its memory at
-    /// once.
+    /// Pending uses, sorted by id, because tokens of one age are adjacent in the database. Unlike a hash map, this frees
+    /// memory when uses are removed.
     pending: Arc<Mutex<BTreeMap<TokenId, TokenUse>>>,
 }
 
-impl Usage {
+impl LastUses {
     pub(super) fn new(pool: Pool) -> Self {
         Self {
             pool,
@@ -36,7 +36,7 @@ impl Usage {
     }
 
     /// Records a use of a token at `now`, unless the last recorded one is too recent.
-    pub(super) fn record_use(
+    pub(super) fn collect(
         &self,
         live: &StoredSession,
         now: i64,

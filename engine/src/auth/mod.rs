@@ -11,7 +11,7 @@ use rocket_db_pools::Database;
 use self::accounts::Accounts;
 use self::bulk_actions::Bulk;
 use self::cache::Cache;
-use self::last_uses::Usage;
+use self::last_uses::LastUses;
 use self::links::Links;
 use self::logins::Logins;
 use self::metrics::AuthMetrics;
@@ -68,7 +68,7 @@ pub struct AuthServices {
     /// Limits failed logins, and lifts the locks.
     pub throttle: Throttle,
     /// Records when tokens were last used.
-    pub usage: Usage,
+    pub last_uses: LastUses,
     /// Issues and redeems one-time links.
     pub links: Links,
     /// Sends mail.
@@ -93,7 +93,7 @@ impl Auth {
         let mailer = mailer(&settings)?;
         let outbox = Outbox::new(pool.clone(), settings.clone(), metrics.clone(), mailer);
         let changes = SessionChanges::new(pool.clone(), cache.clone(), outbox.clone());
-        let usage = Usage::new(pool.clone());
+        let last_uses = LastUses::new(pool.clone());
         let throttle = Throttle {
             pool: pool.clone(),
             settings: settings.clone(),
@@ -109,7 +109,7 @@ impl Auth {
             settings: settings.clone(),
             changes: changes.clone(),
             cache,
-            usage: usage.clone(),
+            last_uses: last_uses.clone(),
             metrics: metrics.clone(),
         };
         let accounts = Accounts {
@@ -141,7 +141,7 @@ impl Auth {
             changes,
             sessions: sessions.clone(),
             accounts: accounts.clone(),
-            usage: usage.clone(),
+            last_uses: last_uses.clone(),
         };
         Ok(Self(Arc::new(AuthServices {
             logins,
@@ -149,7 +149,7 @@ impl Auth {
             accounts,
             bulk,
             throttle,
-            usage,
+            last_uses,
             links,
             outbox,
             readiness: Readiness::new(pool.clone()),
@@ -204,7 +204,7 @@ fn mailer(settings: &Settings) -> Result<Option<Mailer>, Error> {
     }
 }
 
-/// Manages [`Auth`] and [`setup::Setup`], and runs the upkeep with the server.
+/// Manages [`Auth`] and [`setup::Setup`], and runs the background tasks with the server.
 pub fn stage() -> AdHoc {
     AdHoc::try_on_ignite("auth", |rocket| async {
         match build(&rocket) {

@@ -1,5 +1,5 @@
-//! Mail to users. A mail is stored in the transaction that it reports and sent later by the upkeep, so that no request
-//! waits for a mail server.
+//! Mail to users. A mail is stored in the transaction that it reports and sent later by a background task, so that no
+//! request waits for a mail server.
 //!
 //! A mail requested with only an address, such as a reset, is stored for every address alike. Whether an account has
 //! that address is looked up when the mail is prepared. So neither the response nor its timing reveals it.

@@ -93,13 +93,13 @@ pub(super) async fn revoke(
     let deleted = match selector {
         TokenSelector::ById(id) => {
             match owner(tx, id).await? {
-                Some(owner) => tx.invalidate(owner),
-                None => tx.invalidate_all(),
+                Some(owner) => tx.invalidate_at_end(owner),
+                None => tx.invalidate_all_at_end(),
             }
             token::delete(tx, id, None).await?
         }
         TokenSelector::Owned(id, owner) => {
-            tx.invalidate(owner);
+            tx.invalidate_at_end(owner);
             token::delete_own(tx, id, owner).await?
         }
         TokenSelector::ByUser(user, kept) => {

@@ -51,7 +51,7 @@ async fn follow_connection(pool: &Pool, cache: &Cache) -> sqlx::Result<()> {
     let mut idle_readings = 0;
     while idle_readings < MAX_IDLE_READINGS {
         ticks.tick().await;
-        let reading = cache.begin_read_only();
+        let reading = cache.begin_reading();
         let counts = with_timeout(ending::counts(&mut db)).await?;
         cache.invalidate(changed_stripes(known.as_ref(), &counts));
         cache.trust(reading);

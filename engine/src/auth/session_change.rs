@@ -22,19 +22,19 @@ pub(super) struct SessionChanges {
     pool: Pool,
     /// None if `token_cache` is off.
     cache: Option<Arc<Cache>>,
-    /// Whether this process has revoked a token, or found one revoked.
-    has_revoked: Arc<AtomicBool>,
+    /// Whether this process has invalidated cached sessions, so that it may have revoked a token.
+    may_have_revoked: Arc<AtomicBool>,
     outbox: Outbox,
 }
 
 /// A transaction that may change sessions, by revoking tokens or changing their users.
 pub(super) struct SessionChange<'a> {
     tx: Write,
-    /// Stripes whose counters the commit increments.
+    /// Stripes (groups of users, see [`ending`]) whose counters the commit increments.
     changed: BTreeSet<usize>,
     invalidation: Invalidation<'a>,
     /// Number of tokens of each user that an admin revoked.
-    revoked: BTreeMap<UserId, u64>,
+    admin_revocations: BTreeMap<UserId, u64>,
 }
 
 /// Stripes to invalidate when the change ends, whether it succeeds or fails. This covers changes where another process
@@ -55,7 +55,7 @@ impl SessionChanges {
         Self {
             pool,
             cache,
-            has_revoked: Arc::default(),
+            may_have_revoked: Arc::default(),
             outbox,
         }
     }
@@ -68,14 +68,14 @@ impl SessionChanges {
                 changes: self,
                 stripes: BTreeSet::new(),
             },
-            revoked: BTreeMap::new(),
+            admin_revocations: BTreeMap::new(),
         })
     }
 
     /// Begins a change of a user or their tokens.
     pub(super) async fn begin_for(&self, user: UserId) -> sqlx::Result<SessionChange<'_>> {
         let mut change = self.begin().await?;
-        change.invalidate(user);
+        change.invalidate_at_end(user);
         Ok(change)
     }
 
@@ -87,7 +87,7 @@ impl SessionChanges {
     fn invalidate(&self, stripes: impl IntoIterator<Item = usize>) {
         let mut stripes = stripes.into_iter().peekable();
         if stripes.peek().is_some() {
-            self.has_revoked.store(true, Ordering::Relaxed);
+            self.may_have_revoked.store(true, Ordering::Relaxed);
             if let Some(cache) = &self.cache {
                 cache.invalidate(stripes);
             }
@@ -96,7 +96,7 @@ impl SessionChanges {
 
     /// Waits until other processes reject the tokens that this one has revoked, if any.
     pub(super) async fn wait_for_propagation(&self) {
-        if self.has_revoked.load(Ordering::Relaxed) {
+        if self.may_have_revoked.load(Ordering::Relaxed) {
             sleep(MAX_PROPAGATION).await;
         }
     }
@@ -110,29 +110,29 @@ impl SessionChange<'_> {
 
     /// Invalidates the user's cached sessions when the change ends, even if nothing is left to revoke: another process
     /// may have revoked a token a moment ago, and this one may not have noticed yet.
-    pub(super) fn invalidate(&mut self, user: UserId) {
+    pub(super) fn invalidate_at_end(&mut self, user: UserId) {
         self.invalidation.stripes.insert(stripe_of(user));
     }
 
-    /// Like [`SessionChange::invalidate`], and locks the user's row so that the user cannot sign in meanwhile.
+    /// Like [`SessionChange::invalidate_at_end`], and locks the user's row so that the user cannot sign in meanwhile.
     pub(super) async fn lock(&mut self, user: UserId) -> sqlx::Result<()> {
-        self.invalidate(user);
+        self.invalidate_at_end(user);
         user::lock(&mut self.tx, user).await
     }
 
-    /// Like [`SessionChange::invalidate`], for a token whose user is unknown.
-    pub(super) fn invalidate_all(&mut self) {
+    /// Like [`SessionChange::invalidate_at_end`], for a token whose user is unknown.
+    pub(super) fn invalidate_all_at_end(&mut self) {
         self.invalidation.stripes.extend(0..STRIPE_COUNT);
     }
 
     /// Records that an admin revoked a token of this user. The commit notifies the user.
     pub(super) fn count_admin_revocation(&mut self, user: UserId) {
-        *self.revoked.entry(user).or_default() += 1;
+        *self.admin_revocations.entry(user).or_default() += 1;
     }
 
     /// Commits the transaction. Once this returns, this process rejects the revoked tokens.
     pub(super) async fn commit(mut self) -> Result<(), Error> {
-        for (user, count) in std::mem::take(&mut self.revoked) {
+        for (user, count) in std::mem::take(&mut self.admin_revocations) {
             let values = mail_values([("count", count.into())]);
             let outbox = &self.invalidation.changes.outbox;
             outbox

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::cache::Cache;
-use super::last_uses::Usage;
+use super::last_uses::LastUses;
 use super::metrics::AuthMetrics;
 use super::revocation::{self, Reason, TokenSelector};
 use super::session::{Session, StoredSession, ends_at};
@@ -45,7 +45,7 @@ pub struct Sessions {
     pub(super) changes: SessionChanges,
     /// None if `token_cache` is off.
     pub(super) cache: Option<Arc<Cache>>,
-    pub(super) usage: Usage,
+    pub(super) last_uses: LastUses,
     pub(super) metrics: Arc<AuthMetrics>,
 }
 
@@ -166,7 +166,7 @@ impl Sessions {
             return Err(Error::InvalidToken);
         }
         let (_, idle_ttl) = self.lifetimes(kind);
-        self.usage.record_use(&live, now, idle_ttl, caller);
+        self.last_uses.collect(&live, now, idle_ttl, caller);
         Ok(Arc::clone(session))
     }
 

@@ -123,7 +123,7 @@ async fn requests_finished(
 
 /// Writes pending uses and closes the pool.
 async fn finish(auth: &Auth) {
-    if let Err(error) = auth.usage.flush().await {
+    if let Err(error) = auth.last_uses.flush().await {
         tracing::warn!("could not save when some tokens were last used: {error}");
     }
     auth.pool().close_all().await;

@@ -12,7 +12,7 @@ use crate::auth::accounts::{ExistingTokens, NAME_TAKEN};
 use crate::identity::Username;
 use crate::identity::email::EmailAddress;
 use crate::models::event::Actor;
-use crate::models::list::{PagePosition, Sort, SortKey};
+use crate::models::list::{PagePosition, Sort, SortBy};
 use crate::models::user::{self, Role, UserFilter, UserListRow};
 use crate::models::{now, token};
 use crate::web::time::rfc3339;
@@ -256,7 +256,7 @@ impl UserCommand {
 async fn list(auth: &Auth, json: bool) -> Result<(), Failure> {
     const BATCH_SIZE: usize = 1000;
     let mut records: Vec<UserRecord> = vec![];
-    let users = UserFilter::default().list(Some(Sort::ascending(SortKey::Name)), now());
+    let users = UserFilter::default().list(Some(Sort::ascending(SortBy::Name)), now());
     let mut next = Some(PagePosition::First);
     while let Some(position) = next {
         let mut db = auth.pool().read().await?;

@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Executor};
 
 use super::Engine;
 use super::settings::Timeouts;
-use super::stale_sessions::Stale;
+use super::stale_connections::StaleConnections;
 use super::statement_limit::Limit;
 
 /// The manager of the connections for one kind of work.
@@ -18,7 +18,7 @@ pub(super) struct Opener {
     pub(super) engine: Engine,
     pub(super) timeouts: Timeouts,
     pub(super) workload: Workload,
-    pub(super) stale: Arc<Stale>,
+    pub(super) stale: Arc<StaleConnections>,
 }
 
 /// The kind of work that a connection is for.

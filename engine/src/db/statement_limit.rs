@@ -17,19 +17,20 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(4);
 /// The time limit of a statement.
 #[derive(Clone)]
 pub(super) enum Limit {
-    /// A timeout.
+    /// A fixed time.
     Short(Duration),
-    /// As long as the server works on the statement.
+    /// As long as the server works on the statement. On PostgreSQL, a watch finds out. On SQLite there is none, and no
+    /// limit.
     Long(Option<Watch>),
 }
 
 impl Limit {
-    /// Waits for a step of a statement within the limit.
-    pub(super) async fn wait_for<T>(&self, step: impl Future<Output = T>) -> sqlx::Result<T> {
+    /// Waits for the result of `work` within the limit.
+    pub(super) async fn wait_for<T>(&self, work: impl Future<Output = T>) -> sqlx::Result<T> {
         match self {
-            Self::Short(limit) => timeout(*limit, step).await.map_err(|_| timed_out()),
-            Self::Long(None) => Ok(step.await),
-            Self::Long(Some(watch)) => watch.wait_for(step).await,
+            Self::Short(limit) => timeout(*limit, work).await.map_err(|_| timed_out()),
+            Self::Long(None) => Ok(work.await),
+            Self::Long(Some(watch)) => watch.wait_for(work).await,
         }
     }
 }
@@ -40,24 +41,24 @@ pub(super) struct Watch {
     pub(super) options: AnyConnectOptions,
     /// The server process of the first connection.
     pub(super) backend_pid: i64,
-    /// Whether the step has several statements, so that the process may be idle in between.
+    /// Whether the work has several statements, so that the process may be idle in between.
     pub(super) is_multi_statement: bool,
 }
 
 impl Watch {
-    /// Waits for `step` as long as the server works on it.
+    /// Waits for the result of `work` as long as the server is busy with it.
     ///
     /// # Errors
     /// The server has stopped responding.
-    pub(super) async fn wait_for<T>(&self, step: impl Future<Output = T>) -> sqlx::Result<T> {
-        let mut step = pin!(step);
+    pub(super) async fn wait_for<T>(&self, work: impl Future<Output = T>) -> sqlx::Result<T> {
+        let mut work = pin!(work);
         loop {
-            if let Ok(done) = timeout(CHECK_INTERVAL, &mut step).await {
+            if let Ok(done) = timeout(CHECK_INTERVAL, &mut work).await {
                 return Ok(done);
             }
             if !self.is_running().await {
-                // The step may have ended just now.
-                let last = timeout(Duration::from_secs(1), &mut step).await;
+                // The work may have ended just now.
+                let last = timeout(Duration::from_secs(1), &mut work).await;
                 return last.map_err(|_| timed_out());
             }
         }

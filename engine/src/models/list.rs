@@ -44,7 +44,7 @@ impl Table {
 
 /// What rows are sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SortKey {
+pub enum SortBy {
     /// By creation, which is the order of ids.
     Created,
     /// By name, in canonical form.
@@ -59,41 +59,41 @@ pub enum SortKey {
     Custom(&'static str),
 }
 
-/// A sort key with a direction.
+/// A column to sort by, with a direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sort {
-    /// The sort key.
-    pub key: SortKey,
+    /// What rows are sorted by.
+    pub by: SortBy,
     /// Whether the highest key comes first.
     pub descending: bool,
 }
 
 impl Sort {
     /// Lowest key first.
-    pub const fn ascending(key: SortKey) -> Self {
+    pub const fn ascending(by: SortBy) -> Self {
         Self {
-            key,
+            by,
             descending: false,
         }
     }
 
     /// Highest key first.
-    pub const fn descending(key: SortKey) -> Self {
+    pub const fn descending(by: SortBy) -> Self {
         Self {
-            key,
+            by,
             descending: true,
         }
     }
 }
 
 /// Newest first.
-pub const NEWEST_FIRST: Sort = Sort::descending(SortKey::Created);
+pub const NEWEST_FIRST: Sort = Sort::descending(SortBy::Created);
 
 /// Rows to read from an index on a column and the id, and their order.
 #[derive(Debug, Clone)]
-struct IndexScan {
-    /// The order's name, if it has one.
-    sort_key: Option<SortKey>,
+struct IndexOrder {
+    /// The column as users choose it, if they can.
+    sort_by: Option<SortBy>,
     /// The indexed column. None if rows are ordered by id alone.
     column: Option<&'static str>,
     /// The rows, in ascending order and disjoint.
@@ -106,10 +106,11 @@ struct IndexScan {
 #[derive(Debug, Clone)]
 pub struct List {
     table: Table,
-    columns: String,
-    order: IndexScan,
+    /// The columns to select, separated by commas.
+    selected: String,
+    order: IndexOrder,
     /// Other orders that the list offers.
-    other_orders: Vec<IndexScan>,
+    other_orders: Vec<IndexOrder>,
     has_leading_filter: bool,
     /// Bounds of the rows' ids, both excluded.
     ids: Option<[String; 2]>,
@@ -123,9 +124,9 @@ impl List {
     pub fn new(table: Table, columns: impl Into<String>) -> Self {
         Self {
             table,
-            columns: columns.into(),
-            order: IndexScan {
-                sort_key: Some(SortKey::Created),
+            selected: columns.into(),
+            order: IndexOrder {
+                sort_by: Some(SortBy::Created),
                 column: None,
                 spans: vec![Span::all()],
                 descending: true,
@@ -147,9 +148,9 @@ impl List {
 
     /// Offers an order by an indexed column, for when no filter leads.
     #[must_use]
-    pub fn offer(mut self, sort_key: SortKey, column: &'static str, span: Span) -> Self {
-        self.other_orders.push(IndexScan {
-            sort_key: Some(sort_key),
+    pub fn offer(mut self, sort_by: SortBy, column: &'static str, span: Span) -> Self {
+        self.other_orders.push(IndexOrder {
+            sort_by: Some(sort_by),
             column: Some(column),
             spans: vec![span],
             descending: true,
@@ -189,8 +190,8 @@ impl List {
         }
         self.has_leading_filter = true;
         self.other_orders.clear();
-        self.order = IndexScan {
-            sort_key: sort.map(|sort| sort.key),
+        self.order = IndexOrder {
+            sort_by: sort.map(|sort| sort.by),
             column: Some(column),
             spans,
             descending: sort.is_none_or(|sort| sort.descending),
@@ -209,10 +210,10 @@ impl List {
             return self;
         };
         let mut other_orders = self.other_orders.iter_mut();
-        if let Some(other) = other_orders.find(|other| other.sort_key == Some(sort.key)) {
+        if let Some(other) = other_orders.find(|other| other.sort_by == Some(sort.by)) {
             std::mem::swap(&mut self.order, other);
         }
-        if self.order.sort_key == Some(sort.key) {
+        if self.order.sort_by == Some(sort.by) {
             self.order.descending = sort.descending;
         }
         self
@@ -221,13 +222,13 @@ impl List {
     /// The current order, if it has a name.
     pub fn sort(&self) -> Option<Sort> {
         let descending = self.order.descending;
-        let sort_key = self.order.sort_key;
-        sort_key.map(|key| Sort { key, descending })
+        let sort_by = self.order.sort_by;
+        sort_by.map(|by| Sort { by, descending })
     }
 
     /// Whether the list can be sorted by this.
-    pub fn offers(&self, sort_key: SortKey) -> bool {
+    pub fn offers(&self, sort_by: SortBy) -> bool {
         let mut orders = self.other_orders.iter().chain([&self.order]);
-        orders.any(|order| order.sort_key == Some(sort_key))
+        orders.any(|order| order.sort_by == Some(sort_by))
     }
 }

@@ -1,4 +1,4 @@
-//! The caller of a request: its network address and its `User-Agent`.
+//! The caller of a request: its network address, its `User-Agent` and the request id.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv6Addr};
@@ -21,8 +21,8 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The network that limits count the caller by: an IPv4 address, or the /64 network of an IPv6 address, which is
-    /// the least that one customer is given (RFC 6177).
+    /// The network whose attempts the throttle counts together: an IPv4 address, or the /64 network of an IPv6 address,
+    /// which is the least that one customer is given (RFC 6177). Callers without an address share one.
     pub(crate) fn network(&self) -> String {
         match self.address {
             Some(IpAddr::V4(address)) => address.to_string(),

@@ -73,7 +73,7 @@ impl<'r> Responder<'r, 'r> for ErrorResponder<'r> {
         }
         headers::apply(request, &mut response);
         if !access_log::is_observed(request) {
-            access_log::record_response(request, self.status);
+            access_log::record_request(request, self.status);
         }
         Ok(response)
     }

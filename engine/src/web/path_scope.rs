@@ -1,4 +1,4 @@
-//! The paths that the engine serves.
+//! Which paths the engine handles ([`Scope`]), and which section of pages a path is in ([`Area`]).
 
 use rocket::Request;
 

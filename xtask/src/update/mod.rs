@@ -204,7 +204,7 @@ fn clone_fork(root: &Path) -> Result<TempDir> {
     let (source, target) = (root.to_string_lossy(), folder.path().to_string_lossy());
     let clone = ["clone", "--quiet", "--no-tags", "--", &source, &target];
     git(root, &clone)?;
-    // Git requires an identity, although nothing is committed.
+    // Git requires an identity, even with `--no-commit`.
     git(folder.path(), &["config", "user.name", "Trial"])?;
     git(folder.path(), &["config", "user.email", "trial@localhost"])?;
     if let Some(tip) = template_branch::tip(root)? {

@@ -3,14 +3,14 @@
 use serde::Serialize;
 
 use super::ListParams;
-use crate::models::list::{List, Sort, SortKey};
+use crate::models::list::{List, Sort, SortBy};
 
 /// A sort order.
 pub struct SortOption {
     /// Its value in the query.
     pub name: &'static str,
-    /// The sort key.
-    pub key: SortKey,
+    /// What it sorts by.
+    pub by: SortBy,
     /// Its labels, ascending and descending.
     pub labels: [&'static str; 2],
 }
@@ -24,7 +24,7 @@ impl SortOption {
         };
         let option = options.iter().find(|option| option.name == name)?;
         Some(Sort {
-            key: option.key,
+            by: option.by,
             descending,
         })
     }
@@ -56,7 +56,7 @@ impl SortMenu {
                 option.name.to_owned()
             }
         };
-        let offered = options.iter().filter(|option| list.offers(option.key));
+        let offered = options.iter().filter(|option| list.offers(option.by));
         let choices = offered.flat_map(|option| {
             [false, true].map(|descending| SortChoice {
                 value: value(option, descending),
@@ -64,7 +64,7 @@ impl SortMenu {
             })
         });
         let current = |sort: Sort| {
-            let option = options.iter().find(|option| option.key == sort.key)?;
+            let option = options.iter().find(|option| option.by == sort.by)?;
             Some(value(option, sort.descending))
         };
         Self {

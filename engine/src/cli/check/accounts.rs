@@ -8,7 +8,7 @@ use crate::cli::output;
 pub(super) fn check(survey: &Survey, findings: &mut Findings) {
     const KEY: &str = "users";
     let program = application().name;
-    if !survey.active_admin {
+    if !survey.has_active_admin {
         findings.must_fix(
             KEY,
             format!(
@@ -25,8 +25,8 @@ pub(super) fn check(survey: &Survey, findings: &mut Findings) {
             ),
         );
     }
-    if survey.shared_passwords > 0 {
-        let sharing = output::count(survey.shared_passwords, "active user");
+    if survey.users_with_copied_hash > 0 {
+        let sharing = output::count(survey.users_with_copied_hash, "active user");
         findings.must_fix(
             KEY,
             format!(
@@ -35,8 +35,8 @@ pub(super) fn check(survey: &Survey, findings: &mut Findings) {
             ),
         );
     }
-    if survey.outdated_hashes > 0 {
-        let outdated = output::count(survey.outdated_hashes, "password");
+    if survey.users_with_outdated_hash > 0 {
+        let outdated = output::count(survey.users_with_outdated_hash, "password");
         findings.advise(
             KEY,
             format!(

@@ -7,7 +7,7 @@ use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::db::Engine;
-use crate::db::stale_sessions::Stale;
+use crate::db::stale_connections::StaleConnections;
 use crate::db::statement_limit::Limit;
 
 /// SQLSTATE `read_only_sql_transaction`.
@@ -17,7 +17,7 @@ pub(super) struct ConnState {
     pub(super) engine: Engine,
     pub(super) limit: Limit,
     /// Shared by the pool. A connection outside the pool has its own.
-    pub(super) stale: Arc<Stale>,
+    pub(super) stale: Arc<StaleConnections>,
     /// A statement is running. If still set on drop, the statement was cut short.
     pub(super) busy: bool,
     pub(super) transaction: TransactionState,
@@ -36,7 +36,7 @@ pub(super) enum TransactionState {
 }
 
 impl ConnState {
-    pub(super) fn new(engine: Engine, limit: Limit, stale: Arc<Stale>) -> Self {
+    pub(super) fn new(engine: Engine, limit: Limit, stale: Arc<StaleConnections>) -> Self {
         Self {
             engine,
             limit,

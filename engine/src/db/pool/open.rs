@@ -14,7 +14,7 @@ use crate::config::database_key;
 use crate::db::connections::Connections;
 use crate::db::opener::{Opener, Workload};
 use crate::db::settings::{PoolSettings, SQLITE_CONNECTIONS};
-use crate::db::stale_sessions::Stale;
+use crate::db::stale_connections::StaleConnections;
 use crate::db::{Engine, Fault, Target};
 
 /// The maximum connect timeout of a command, so that it ends within 15 seconds.
@@ -111,7 +111,7 @@ impl Pool {
         }
         let idle = settings.idle_timeout.map(Duration::from_secs);
         let options = target.options("rw")?;
-        let stale = Arc::<Stale>::default();
+        let stale = Arc::<StaleConnections>::default();
         let pool = |workload: Workload, min, max, idle| {
             let opener = Opener {
                 options: options.clone(),

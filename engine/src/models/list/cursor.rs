@@ -46,8 +46,9 @@ pub struct Span {
     pub(super) to: Cursor,
 }
 
-/// Sort before and after every id.
+/// Sorts before every id.
 const FIRST: &str = "";
+/// Sorts after every id, because ids are hexadecimal.
 const LAST: &str = "g";
 
 impl Span {

@@ -138,7 +138,7 @@ impl List {
         let mut rows: Vec<RowWithCursor<T>> = vec![];
         for span in self.spans_after(cursor, descending) {
             let limit = i64::try_from(size + 1 - rows.len()).unwrap_or(SCAN_LIMIT);
-            let columns = format!("{}, {}", self.cursor_columns(), self.columns);
+            let columns = format!("{}, {}", self.cursor_columns(), self.selected);
             let statement = self.select(db.engine(), &columns, &span, descending, limit);
             rows.extend(statement.fetch(db).await?);
             if rows.len() > size {

@@ -4,7 +4,7 @@ use super::{COLUMNS, TokenKind};
 use crate::identity::address::Network;
 use crate::identity::device::Device;
 use crate::identity::{TokenId, id_bound};
-use crate::models::list::{List, NEWEST_FIRST, Sort, SortKey, Span, Table};
+use crate::models::list::{List, NEWEST_FIRST, Sort, SortBy, Span, Table};
 
 const DAY: i64 = 24 * 60 * 60;
 /// Seconds before its end in which a token counts as expiring.
@@ -53,8 +53,8 @@ impl TokenFilter {
     pub fn list(&self, requested: Option<Sort>, now: i64) -> List {
         let (used, ends, any_time) = ("t.last_used_at", "t.ends_at", Span::between(0, i64::MAX));
         let mut list = List::new(Table::new("tokens AS t"), COLUMNS)
-            .offer(SortKey::LastUsed, used, any_time.clone())
-            .offer(SortKey::Expires, ends, any_time);
+            .offer(SortBy::LastUsed, used, any_time.clone())
+            .offer(SortBy::Expires, ends, any_time);
         if let Some(user) = &self.user {
             list.filter_by_key("t.user_id", user.as_str());
         }
@@ -79,14 +79,14 @@ impl TokenFilter {
                 list.filter_by_spans(
                     ends,
                     Span::between(0, now),
-                    Some(Sort::descending(SortKey::Expires)),
+                    Some(Sort::descending(SortBy::Expires)),
                 );
             }
             Some(TokenStatus::Expiring) => {
                 list.filter_by_spans(
                     ends,
                     Span::between(now + 1, now + EXPIRING_PERIOD),
-                    Some(Sort::ascending(SortKey::Expires)),
+                    Some(Sort::ascending(SortBy::Expires)),
                 );
             }
             Some(TokenStatus::Unused) => list.filter_by_key(used, 0),
@@ -96,7 +96,7 @@ impl TokenFilter {
             let since = now - days * DAY;
             let never = Span::for_key(0).with_ids("", id_bound((since + 1) * 1000));
             let spans = [never, Span::between(1, since)];
-            list.filter_by_spans(used, spans, Some(Sort::ascending(SortKey::LastUsed)));
+            list.filter_by_spans(used, spans, Some(Sort::ascending(SortBy::LastUsed)));
         }
         if let Some(kind) = self.kind {
             list.filter_by_key("t.kind", kind.as_str());

@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 
 use super::{Role, UserRow};
-use crate::models::list::{List, NEWEST_FIRST, Sort, SortKey, Span, Table};
+use crate::models::list::{List, NEWEST_FIRST, Sort, SortBy, Span, Table};
 
 /// A user in a list.
 #[derive(Debug, FromRow)]
@@ -86,9 +86,9 @@ impl UserFilter {
         );
         let names = Span::between("", char::MAX.to_string());
         let mut list = List::new(table, columns)
-            .offer(SortKey::Name, "t.username_key", names)
+            .offer(SortBy::Name, "t.username_key", names)
             .offer(
-                SortKey::LastSeen,
+                SortBy::LastSeen,
                 "t.last_seen_at",
                 Span::between(0, i64::MAX),
             );
