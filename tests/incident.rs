@@ -175,10 +175,7 @@ fn the_log_shows_what_a_token_was_used_for() {
         assert_eq!(scene.tokens_valid().await, (true, true));
         let log = scene.server.log_up_to_now().await;
         // Docker Compose puts its own characters before a line.
-        let log: String = log
-            .lines()
-            .map(|line| format!("app-1 | {line}\n"))
-            .collect();
+        let log = format!("app-1 | {}", log.replace('\n', "\napp-1 | "));
         let file = folder.path().join("log");
         std::fs::write(&file, log).unwrap();
         let user = scene.server.run(&["user", "show", "alice", "--json"], "");

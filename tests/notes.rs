@@ -11,7 +11,7 @@ pub const RESOURCE: Resource = Resource {
     name: "notes",
     label: "note",
     deleted: DELETED,
-    full: model::LIMIT_MESSAGE,
+    full: model::MAX_PER_USER_MESSAGE,
     limit: <model::Content as Form>::LIMIT,
     example: || {
         json!({

@@ -109,7 +109,7 @@ async fn create(
         let page = form_page(
             layout,
             values,
-            &FieldErrors::single("text", model::LIMIT_MESSAGE),
+            &FieldErrors::single("text", model::MAX_PER_USER_MESSAGE),
         );
         return Ok(Err((Status::Forbidden, page)));
     }

@@ -127,7 +127,7 @@ async fn create(
     let Body(content) = content;
     let mut tx = auth.pool().write().await?;
     let created = model::insert(&mut tx, user.user_id, &content, now()).await?;
-    let created = created.ok_or(Error::LimitReached(model::LIMIT_MESSAGE))?;
+    let created = created.ok_or(Error::LimitReached(model::MAX_PER_USER_MESSAGE))?;
     tx.commit().await?;
     let location = uri!("/notes", show(created.id)).to_string();
     Ok(Created::new(location).body(Json(created.into())))

@@ -59,9 +59,10 @@ pub struct NoteOfUser {
 }
 
 /// The maximum number of one user's notes, so that nobody fills the disk.
-pub const MAX: i64 = 1000;
+pub const MAX_PER_USER: i64 = 1000;
 /// The message at the maximum.
-pub const LIMIT_MESSAGE: &str = "You have 1,000 notes, the maximum. Delete one and try again.";
+pub const MAX_PER_USER_MESSAGE: &str =
+    "You have 1,000 notes, the maximum. Delete one and try again.";
 
 /// Adds a note. None if the user has the maximum.
 ///
@@ -85,7 +86,7 @@ pub async fn insert(
     .bind(user.to_string())
     .bind(&content.text)
     .bind(now)
-    .bind(MAX)
+    .bind(MAX_PER_USER)
     .fetch_optional(db)
     .await
 }

@@ -23,8 +23,9 @@
 //!   is trusted and the database is queried.
 //!
 //! The argument assumes three things. All processes on the database increment the counters (before you upgrade from a
-//! version without the table `endings`, stop its processes). They query the database that is written to, not a replica that lags behind. One of the
-//! machine's two clocks keeps running while a process is suspended, so that the last reading is too old afterwards.
+//! version without the table `endings`, stop its processes). They query the database that is written to, not a replica
+//! that lags behind. One of the machine's two clocks keeps running while a process is suspended, so that the last
+//! reading is too old afterwards.
 //!
 //! An entry expires when the database said that the token would. Later uses postpone the token's end, and the database
 //! is queried again. No entry is trusted for longer than [`MAX_AGE`], in case someone changes a table by hand. Tokens
