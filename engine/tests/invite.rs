@@ -81,7 +81,7 @@ fn an_invitation_with_a_username_sets_a_password_and_one_without_signs_up() {
         let invitation = invite(&url, "invite", &[]);
         assert_eq!(
             (invitation.status.code(), stderr(&invitation).as_str()),
-            (Some(0), "")
+            (Some(0), "The link works once, within seven days.\n")
         );
         let link = stdout(&invitation);
         let key = link

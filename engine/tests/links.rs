@@ -140,7 +140,7 @@ fn other_clients_cannot_use_up_a_users_mail_limit() {
             wait_for_delivery(&app).await;
         };
         change("new@example.com").await;
-        assert_eq!(count_mails(&app, "new@example.com", "Confirm").await, 1);
+        assert_eq!(count_mails(&app, "new@example.com", "Verify").await, 1);
         // An account's changes of address are limited, too.
         for other in [
             "b@example.com",
@@ -151,7 +151,7 @@ fn other_clients_cannot_use_up_a_users_mail_limit() {
             change(other).await;
         }
         // The first counted mail was the one of her sign-up.
-        assert_eq!(count_mails(&app, "b@example.com", "Confirm").await, 1);
+        assert_eq!(count_mails(&app, "b@example.com", "Verify").await, 1);
         assert_eq!(count_mails(&app, "c@example.com", "").await, 0);
         assert_eq!(count_mails(&app, "e@example.com", "").await, 0);
     });

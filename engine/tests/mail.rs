@@ -73,7 +73,7 @@ fn an_email_address_has_no_effect_until_verified_and_then_signs_in() {
         assert_eq!(reset.status, Status::Accepted);
         let mail = mails(&app, address, 1).await.remove(0);
         assert!(
-            mail.starts_with("Confirm") && !mail.contains("alice,"),
+            mail.starts_with("Verify") && !mail.contains("alice,"),
             "{mail}"
         );
 

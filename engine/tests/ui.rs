@@ -199,10 +199,10 @@ fn the_dashboard_counts_users_tokens_and_logins() {
         };
         assert_eq!(figure("Active users"), "2");
         assert_eq!(figure("Disabled users"), "1");
-        assert_eq!(figure("Live tokens"), "2", "bob's");
-        assert_eq!(figure("Tokens never used"), "2");
+        assert_eq!(figure("Live API tokens"), "2", "bob's");
+        assert_eq!(figure("API tokens never used"), "2");
         assert_eq!(
-            figure("Tokens expiring soon"),
+            figure("API tokens expiring soon"),
             "1",
             "the phone's; admin sessions are not counted"
         );

@@ -26,7 +26,7 @@ fn a_user_signs_up_confirms_an_address_and_resets_the_password_on_another_device
 
         visit.submit_credentials(ALICE, PASSWORD).await;
         assert_refused(tab, "[role=alert]", "Incorrect username or password.").await;
-        let link = mailbox.link(ALICE, "Confirm").await;
+        let link = mailbox.link(ALICE, "Verify").await;
         open_without_using(tab, &link, ALICE).await;
         tab.send().await;
         assert_flash(tab, "Your email address is verified.").await;
@@ -231,7 +231,7 @@ fn changing_the_email_address_notifies_the_old_one() {
         mailbox
             .wait_for(OLD_ADDRESS, "of your account to alice@example.com")
             .await;
-        let link = mailbox.link(ALICE, "Confirm").await;
+        let link = mailbox.link(ALICE, "Verify").await;
         open_without_using(tab, &link, ALICE).await;
         tab.open("/account/email").await;
         tab.assert_text("main", OLD_ADDRESS).await;

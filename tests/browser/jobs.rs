@@ -165,8 +165,8 @@ fn last_months_audit_log_is_downloaded_as_csv() {
         add_event(visit, last_month - 70 * 86_400, "user.demoted").await;
         visit.sign_in().await;
         tab.click_text("nav", "Audit log").await;
-        tab.click_text(".presets", "Last month").await;
-        tab.assert_text(".chips", "last month").await;
+        tab.click_text(".presets", "Previous month").await;
+        tab.assert_text(".chips", "previous month").await;
         tab.assert_count(1, "tbody tr").await;
         tab.assert_text("tbody", "user.promoted").await;
         let link = tab.property("[data-csv]", "href").await;

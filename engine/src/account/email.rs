@@ -1,4 +1,4 @@
-//! The e-mail address: `GET, POST /account/email` changes it, `GET, POST /account/verify?key=` verifies it, and
+//! The email address: `GET, POST /account/email` changes it, `GET, POST /account/verify?key=` verifies it, and
 //! `POST /account/notices` turns reminders on or off.
 
 use rocket::fairing::AdHoc;
@@ -22,7 +22,7 @@ use crate::web::body::{Body, Fields, Form};
 use crate::web::deadline::bounded;
 use crate::web::drain::IgnoredBody;
 use crate::web::flash::FlashRedirect;
-use crate::web::page::{FormResult, PublicLayout, RejectedForm};
+use crate::web::page::{FormResult, PublicLayout, RejectedForm, isolated};
 use crate::web::templates::Template;
 
 const EMAIL_PATH: &str = "/account/email";
@@ -94,8 +94,11 @@ async fn change(auth: &State<Auth>, layout: AccountLayout, form: Body<EmailForm>
     let Body(EmailForm { email, current }) = form;
     match request_verification(auth, layout.account(), &email, &current).await {
         Ok(()) => {
-            let message = "We are emailing a confirmation link to this address, at most three per hour. \
-                            Open it to verify the address.";
+            let message = format!(
+                "We are emailing a verification link to {}. Open it to verify the address. We send at most three \
+                 links per hour.",
+                isolated(email.trim())
+            );
             Ok(Ok(FlashRedirect::success(
                 Redirect::to(EMAIL_PATH),
                 message,

@@ -18,8 +18,9 @@ use crate::context;
 use crate::error::{Error, FieldErrors};
 use crate::identity::UserId;
 use crate::models::event::Actor;
+use crate::models::now;
+use crate::models::token::{self, TokenRow};
 use crate::models::user::{self, UserRow};
-use crate::models::{now, token};
 use crate::password::Password;
 use crate::web::body::{Body, Fields, Form};
 use crate::web::deadline::bounded;
@@ -202,7 +203,7 @@ async fn execute(
         }
         UserAction::Enable => {
             auth.accounts.enable(id, actor).await?;
-            format!("{name} was enabled and can sign in again.")
+            format!("{name} was enabled.")
         }
         UserAction::Unlock => {
             auth.throttle.unlock(id, actor).await?;
@@ -234,7 +235,7 @@ async fn execute(
                 Ok(())
             };
             auth.links.invite_again(id, actor, receive_link).await?;
-            format!("{name} was invited again.")
+            format!("{name} was invited again. Earlier links no longer work.")
         }
         UserAction::RevokeTokens => {
             // The current session is kept.
@@ -263,13 +264,18 @@ async fn confirmation_page(
     note: &str,
     errors: &FieldErrors,
 ) -> Result<Template, Error> {
-    let (live, email) = {
+    let (mut live, email, has_password) = {
         let mut db = auth.pool().read().await?;
         let live = token::list_live(&mut db, user.id, now()).await?;
-        (live, user::email(&mut db, user.id).await?)
+        let email = user::email(&mut db, user.id).await?;
+        (live, email, user::has_password(&mut db, user.id).await?)
     };
     let admin = layout.admin();
-    let own_session = live.iter().any(|token| token.id == admin.token_id);
+    // These actions keep the current session.
+    let keeps_session = matches!(action, UserAction::SetPassword | UserAction::RevokeTokens);
+    let is_own = |token: &TokenRow| token.id == admin.token_id;
+    let own_session = keeps_session && live.iter().any(is_own);
+    live.retain(|token| !keeps_session || !is_own(token));
     let clients: Vec<_> = live
         .iter()
         .map(|token| &token.client)
@@ -283,6 +289,7 @@ async fn confirmation_page(
         more: live.len() - clients.len(),
         clients,
         own_session,
+        has_password,
         mailed_to: email.map(|(address, _)| address).filter(|_| auth.outbox.is_enabled()),
         requires_password: action.requires_password(admin, &user),
         errors: errors.by_field(),

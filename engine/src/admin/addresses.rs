@@ -47,6 +47,8 @@ async fn show(
     };
     let live = TokenFilter {
         status: Some(TokenStatus::Live),
+        // The current session is not revoked.
+        except: Some(layout.admin().token_id),
         ..tokens.clone()
     };
     let events = |action| {

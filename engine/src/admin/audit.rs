@@ -16,6 +16,7 @@ use crate::admin::list::{CountView, ListParams, PER_PAGE, Pager};
 use crate::admin::page::AdminLayout;
 use crate::auth::Auth;
 use crate::auth::guard::Admin;
+use crate::auth::outbox::MailKind;
 use crate::auth::revocation::Reason;
 use crate::error::Error;
 use crate::identity::address::Network;
@@ -28,7 +29,7 @@ use crate::web::time::rfc3339;
 
 /// Events shown on the page of a bulk action.
 const MAX_CAUSED: usize = 20;
-/// Reasons of failed and throttled logins. The others are reasons for revoking a token.
+/// Reasons of failed and throttled logins.
 const LOGIN_REASONS: [&str; 9] = [
     "unknown",
     "password",
@@ -52,6 +53,8 @@ pub fn stage() -> AdHoc {
 fn reasons() -> Vec<&'static str> {
     let mut reasons: Vec<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     reasons.extend(LOGIN_REASONS);
+    // An event of an invitation or of a mail that was given up names the mail.
+    reasons.extend(MailKind::ALL.map(MailKind::as_str));
     reasons.sort_unstable();
     reasons.dedup();
     reasons

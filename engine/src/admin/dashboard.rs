@@ -116,17 +116,17 @@ async fn tiles(db: &mut Conn, auth: &Auth, now: i64) -> Result<Vec<Tile>, Error>
             users(user::UserStatus::Active).list(None, now),
         ),
         (
-            "Live tokens",
+            "Live API tokens",
             "/admin/tokens?kind=api&status=live",
             tokens(Some(TokenStatus::Live)).list(None, now),
         ),
         (
-            "Tokens never used",
+            "API tokens never used",
             "/admin/tokens?kind=api&status=unused",
             tokens(Some(TokenStatus::Unused)).list(None, now),
         ),
         (
-            "Tokens expiring soon",
+            "API tokens expiring soon",
             "/admin/tokens?kind=api&status=expiring",
             tokens(Some(TokenStatus::Expiring)).list(None, now),
         ),

@@ -178,13 +178,21 @@ async fn setup_form(
     setup: &State<Setup>,
     layout: PublicLayout,
     key: Option<&str>,
-) -> Result<Template, Error> {
-    let key = key.filter(|key| setup.is_key(key)).ok_or(Error::NotFound)?;
+) -> Result<Result<Template, RejectedForm>, Error> {
     if auth.accounts.has_admin().await? {
         setup.invalidate_key();
-        return Err(Error::NotFound);
     }
-    Ok(setup_page(auth, layout, key, "", &FieldErrors::default()))
+    let errors = FieldErrors::default();
+    Ok(match key.filter(|key| setup.is_key(key)) {
+        Some(key) => Ok(setup_page(auth, layout, key, "", &errors)),
+        None => Err(invalid_setup_link(auth, layout)),
+    })
+}
+
+fn invalid_setup_link(auth: &Auth, layout: PublicLayout) -> RejectedForm {
+    let page = setup_page(auth, layout, "", "", &FieldErrors::default());
+    let error = Error::NotFound;
+    RejectedForm { error, page }
 }
 
 fn setup_page(
@@ -213,7 +221,9 @@ async fn setup(
     key: Option<&str>,
     form: Body<CredentialsForm>,
 ) -> FormResult<RejectedForm> {
-    let key = key.filter(|key| setup.is_key(key)).ok_or(Error::NotFound)?;
+    let Some(key) = key.filter(|key| setup.is_key(key)) else {
+        return Ok(Err(invalid_setup_link(auth, layout)));
+    };
     let (SameOrigin(caller), Body(CredentialsForm { username, password })) = (same_origin, form);
     let actor = Actor::from_caller(TokenKind::Admin, None, &caller);
     let created = match Username::parse(&username) {
@@ -231,10 +241,10 @@ async fn setup(
             let error = Error::Invalid(errors);
             return Ok(Err(RejectedForm { error, page }));
         }
-        // An admin was created another way meanwhile, so the key is void.
+        // An admin was created another way meanwhile, so the key is invalid.
         Err(Error::Conflict(_)) => {
             setup.invalidate_key();
-            return Err(Error::NotFound);
+            return Ok(Err(invalid_setup_link(auth, layout)));
         }
         Err(error) => return Err(error),
     };

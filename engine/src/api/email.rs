@@ -1,4 +1,4 @@
-//! The current user's e-mail address: `POST /auth/email/`, and `POST /auth/email/confirm/` with the mailed key.
+//! The current user's email address: `POST /auth/email/`, and `POST /auth/email/confirm/` with the mailed key.
 
 use rocket::fairing::AdHoc;
 use rocket::http::Status;
@@ -50,12 +50,12 @@ impl Form for EmailChange {
 
 /// Change the email address
 ///
-/// Mails a link to the new address and a notice to the old one. The change takes effect when the link is used. Whether
+/// Emails a link to the new address and a notice to the old one. The change takes effect when the link is used. Whether
 /// the address belongs to another account is not revealed.
 #[utoipa::path(
     post, path = "/auth/email/", tag = "account", operation_id = "change_email", security(("token" = [])),
     request_body = EmailChange,
-    responses((status = 202, description = "The server sends an email with a confirmation link."), (status = 429)),
+    responses((status = 202, description = "The server sends an email with a verification link."), (status = 429)),
 )]
 #[post("/email", data = "<change>")]
 async fn change(
@@ -77,7 +77,7 @@ async fn change(
 
 #[derive(ToSchema)]
 struct EmailConfirmation {
-    /// From the link in the mail.
+    /// From the link in the email.
     #[schema(value_type = String, min_length = 1)]
     key: String,
 }

@@ -41,10 +41,10 @@ impl Form for Reset {
     }
 }
 
-/// Ask for a new password
+/// Request a password reset
 ///
-/// Mails a link to the address if an account has verified it. The response is the same if none has, or if it is no
-/// address.
+/// Emails a link to the address if an account has verified it. The response is the same if none has, or if it is not
+/// an email address.
 #[utoipa::path(
     post, path = "/auth/reset/", tag = "account", operation_id = "reset_password",
     request_body = Reset,
@@ -69,7 +69,7 @@ async fn reset(
 
 #[derive(ToSchema)]
 struct NewPassword {
-    /// From the link in the mail.
+    /// From the link in the email.
     #[schema(value_type = String, min_length = 1)]
     key: String,
     /// Neither a common password nor one that contains the username.

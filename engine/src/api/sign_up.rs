@@ -40,7 +40,7 @@ struct SignUp {
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 1024,
         example = "correct horse battery")]
     password: Password,
-    /// A link to verify it is mailed there.
+    /// A link to verify it is emailed there.
     #[schema(value_type = Option<String>, format = "email", max_length = 254, example = "alice@example.com")]
     email: Option<EmailAddress>,
     /// The key of an invitation, if sign-up requires one.
@@ -71,7 +71,7 @@ struct SignedUp {
     username: String,
     #[schema(required, example = "alice@example.com")]
     email: Option<String>,
-    /// False until the link in the mail was used.
+    /// False until the link in the email was used.
     #[schema(example = false)]
     email_verified: bool,
 }
@@ -79,7 +79,7 @@ struct SignedUp {
 /// Sign up
 ///
 /// Creates an account if sign-up is open, or with an invitation. An email address that belongs to another account is
-/// not refused. Its owner gets a mail.
+/// not refused. Its owner gets an email.
 #[utoipa::path(
     post, path = "/auth/sign-up/", tag = "account", operation_id = "sign_up",
     request_body = SignUp,

@@ -35,7 +35,7 @@ pub enum SearchResult {
     Address(Network),
 }
 
-/// Finds what an admin typed or pasted: a token, its last characters, an id, a username, an e-mail address, or an IP
+/// Finds what an admin typed or pasted: a token, its last characters, an id, a username, an email address, or an IP
 /// address or network. Several results are candidates.
 ///
 /// # Errors

@@ -62,6 +62,22 @@ pub enum MailKind {
 }
 
 impl MailKind {
+    /// All kinds.
+    pub const ALL: [Self; 12] = [
+        Self::Reset,
+        Self::Invite,
+        Self::SignUp,
+        Self::Verify,
+        Self::AddressTaken,
+        Self::NewDevice,
+        Self::PasswordChanged,
+        Self::EmailChanging,
+        Self::EmailChanged,
+        Self::TokensRevoked,
+        Self::UnderAttack,
+        Self::TokenExpiring,
+    ];
+
     /// Maximum number per user and hour. None for a mail that only the user, or a thief of their password, can cause.
     fn limit(self) -> Option<i64> {
         match self {

@@ -50,6 +50,7 @@ pub async fn run(
         return Err(failure);
     }
     invited?;
+    output::message("The link works once, within seven days.");
     if let Some(email) = email {
         output::message(&if auth.outbox.is_enabled() {
             format!("The link is also sent to {} by email.", email.as_str())

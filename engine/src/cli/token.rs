@@ -71,6 +71,9 @@ struct TokenOutput {
     last_address: Option<String>,
     user_agent: Option<String>,
     expires_at: Option<String>,
+    /// When it expires if it is not used again, which is never after `expires_at`.
+    #[serde(skip)]
+    ends_at: Option<String>,
 }
 
 impl TokenOutput {
@@ -91,6 +94,7 @@ impl TokenOutput {
             last_address: token.address.map(|address| address.to_string()),
             user_agent: token.user_agent,
             expires_at: token.expires_at.and_then(rfc3339),
+            ends_at: rfc3339(token.ends_at),
         }
     }
 }
@@ -173,7 +177,7 @@ fn print(records: Vec<TokenOutput>, json: bool) -> Result<(), Failure> {
             format!("…{}", record.hint),
             record.status.to_owned(),
             record.last_used_at.unwrap_or_else(|| "never".into()),
-            record.expires_at.unwrap_or_else(|| "never".into()),
+            record.ends_at.unwrap_or_else(|| "never".into()),
         ]
     };
     let rows: Vec<_> = records.into_iter().map(cells).collect();

@@ -350,10 +350,7 @@ async fn show(auth: &Auth, name: &str, json: bool) -> Result<(), Failure> {
             "last login",
             record.last_login_at.unwrap_or_else(|| "never".into()),
         ),
-        (
-            "locked until",
-            locked_until.unwrap_or_else(|| "not locked".into()),
-        ),
+        ("locked until", locked_until.unwrap_or_else(|| "-".into())),
     ] {
         output::line(&format!("{name:12} {value}"))?;
     }

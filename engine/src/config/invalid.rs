@@ -42,6 +42,12 @@ pub(crate) fn format_error(error: &Error, may_be_secret: impl Fn(&str) -> bool) 
             Kind::InvalidType(_, wanted) | Kind::InvalidValue(_, wanted) if may_be_secret(&key) => {
                 format!("this value is invalid; expected {wanted}")
             }
+            Kind::UnknownVariant(value, known) => {
+                format!("{value:?} is not allowed; use {}", known.join(", "))
+            }
+            Kind::UnknownField(..) => {
+                "unknown setting; see docs/settings.md for all settings".to_owned()
+            }
             // A TOML syntax error repeats the faulty line, which may hold a secret.
             kind => {
                 let text = kind.to_string();
@@ -52,6 +58,7 @@ pub(crate) fn format_error(error: &Error, may_be_secret: impl Fn(&str) -> bool) 
                 }
             }
         };
+        let variable = key.split('.').next().unwrap_or_default().to_uppercase();
         // A file that can't be parsed has no key.
         let what = match key.as_str() {
             "" => what,
@@ -60,6 +67,10 @@ pub(crate) fn format_error(error: &Error, may_be_secret: impl Fn(&str) -> bool) 
         match error.metadata.as_ref() {
             Some(data) => match data.source.as_ref().and_then(Source::file_path) {
                 Some(file) => format!("{what} (in {})", file.display()),
+                // Figment names all variables with the prefix.
+                None if data.name.contains("`ROCKET_`") => {
+                    format!("{what} (in ROCKET_{variable})")
+                }
                 None => format!("{what} (in {})", data.name),
             },
             None => what,

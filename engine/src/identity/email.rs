@@ -5,7 +5,7 @@ use idna::uts46::{DnsLength, Hyphens, Uts46};
 
 use super::text::validate_line;
 
-/// An e-mail address as typed, with the key for comparison.
+/// An email address as typed, with the key for comparison.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmailAddress {
     text: String,

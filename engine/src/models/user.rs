@@ -119,7 +119,7 @@ pub async fn find(db: &mut Conn, id: UserId) -> sqlx::Result<Option<UserRow>> {
     .await
 }
 
-/// A user's e-mail address as typed, and whether it is verified.
+/// A user's email address as typed, and whether it is verified.
 pub async fn email(db: &mut Conn, id: UserId) -> sqlx::Result<Option<(String, bool)>> {
     let found: Option<(Option<String>, Option<i64>)> =
         sqlx::query_as("SELECT email, email_verified_at FROM users WHERE id = $1")

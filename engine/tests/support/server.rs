@@ -287,7 +287,10 @@ pub fn collect(stderr: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     text
 }
 
+/// The URL of a database in this folder.
 pub fn sqlite(folder: &Path) -> String {
+    // For tests that connect to it themselves.
+    sqlx::any::install_default_drivers();
     format!("sqlite:{}/data/test.db", folder.display())
 }
 

@@ -47,7 +47,7 @@ impl Gallery {
         server.submit("/account/email", &user, &fields).await;
         let links = [
             mailbox.link(ALICE, "Set a new password").await,
-            mailbox.link("new@example.com", "Confirm").await,
+            mailbox.link("new@example.com", "Verify").await,
             invite(url, &settings, &["carol"]),
             invite(url, &settings, &[]),
         ];

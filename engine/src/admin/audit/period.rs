@@ -16,7 +16,7 @@ pub struct Period {
 pub const PRESETS: [(&str, &str); 3] = [
     ("24h", "Last 24 hours"),
     ("7d", "Last 7 days"),
-    ("month", "Last month"),
+    ("month", "Previous month"),
 ];
 
 /// Parses a date of the form `YYYY-MM-DD`.

@@ -16,7 +16,8 @@ use crate::auth::bulk_actions::DisableResult;
 use crate::error::{Error, FieldErrors};
 use crate::identity::UserId;
 use crate::models::event::Actor;
-use crate::models::{now, token, user};
+use crate::models::token::{self, TokenRow};
+use crate::models::{now, user};
 use crate::web::body::Body;
 use crate::web::flash::FlashRedirect;
 use crate::web::page::{tokens, users};
@@ -119,7 +120,9 @@ async fn confirmation_page(
     let mut db = auth.pool().read().await?;
     for id in ids {
         if let Some(user) = user::find(&mut db, *id).await? {
-            let tokens = token::list_live(&mut db, *id, now).await?.len();
+            let live = token::list_live(&mut db, *id, now).await?;
+            let is_revoked = |token: &&TokenRow| token.id != layout.admin().token_id;
+            let tokens = live.iter().filter(is_revoked).count();
             rows.push(ListedUserView::new(
                 user,
                 i64::try_from(tokens).unwrap_or(i64::MAX),

@@ -55,7 +55,7 @@ pub(super) fn username(user: u32, suffix: &str) -> Result<Username, String> {
     })
 }
 
-/// An e-mail address for a user: the username itself, if it is one.
+/// An email address for a user: the username itself, if it is one.
 pub(super) fn email(username: &Username, suffix: &str) -> Option<EmailAddress> {
     if let Ok(email) = EmailAddress::parse(username.as_str()) {
         return Some(email);

@@ -55,7 +55,7 @@ impl Throttle {
             let mut db = self.pool.read().await?;
             known_address::is_known(&mut db, user.unwrap_or(dummy_id), &network).await?
         };
-        // An e-mail address is compared as at sign-in. Otherwise, another spelling would reveal whether an account has
+        // An email address is compared as at sign-in. Otherwise, another spelling would reveal whether an account has
         // it.
         let email = EmailAddress::parse(username.as_str()).ok();
         let name = email.as_ref().map_or(username.key(), EmailAddress::key);

@@ -187,7 +187,7 @@ mod files {
             findings.advise(
                 &KEY,
                 format!(
-                    "{folder} is accessible to other users (mode {mode:o}), and so may be copies in it; {fix}"
+                    "other users can read the folder {folder} (mode {mode:o}), and perhaps database copies in it; {fix}"
                 ),
             );
         }

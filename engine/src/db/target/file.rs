@@ -21,7 +21,9 @@ pub(super) fn require_database(path: &Path) -> io::Result<()> {
     if is_file && (header.is_empty() || header == HEADER) {
         Ok(())
     } else {
-        Err(io::Error::other("file is not a database, or is encrypted"))
+        Err(io::Error::other(
+            "the file is not a database, or is encrypted",
+        ))
     }
 }
 

@@ -11,7 +11,7 @@ pub struct UserListRow {
     /// The user.
     #[sqlx(flatten)]
     pub user: UserRow,
-    /// The e-mail address, as typed.
+    /// The email address, as typed.
     pub email: Option<String>,
     /// When the address was verified, unix seconds. None if it is not, and has no effect.
     pub email_verified_at: Option<i64>,
