@@ -192,10 +192,9 @@ fn figment(table: &str, lines: &str) -> Figment {
 
 /// The valid keys, as listed in the error message for an unknown key.
 fn known_keys(message: &str) -> BTreeSet<String> {
-    let (_, known) = message.split_once("expected").unwrap();
-    let is_key =
-        |word: &&str| !word.is_empty() && word.chars().all(|c| c == '_' || c.is_ascii_lowercase());
-    known.split('`').filter(is_key).map(str::to_owned).collect()
+    let (_, known) = message.split_once("the known ones are ").unwrap();
+    let (known, _) = known.split_once(" (in ").unwrap_or((known, ""));
+    known.split(", ").map(str::to_owned).collect()
 }
 
 #[test]

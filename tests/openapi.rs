@@ -414,9 +414,15 @@ fn every_example_matches_its_schema() {
 }
 
 /// The maximum number of requests for each operation, and the minimum for all of them. Few by default, 10,000 with
-/// `CI=true`. The total varies: operations with few possible requests get fewer, and stateful tests run for a fixed
-/// time.
+/// `CI=true`, or as `EXAMPLES` says for each operation. The total varies: operations with few possible requests get
+/// fewer, and stateful tests run for a fixed time.
 fn example_counts() -> (u32, u32) {
+    if let Some(each) = std::env::var("EXAMPLES")
+        .ok()
+        .and_then(|each| each.parse().ok())
+    {
+        return (each, each);
+    }
     match std::env::var("CI").as_deref() {
         Ok("true") => (800, 10_000),
         _ => (30, 300),

@@ -354,7 +354,8 @@ fn assert_sound(root: &Path, tests: &[&str]) {
         let mut cargo = cargo(root);
         cargo.args(args);
         cargo.env("PAGES", "line,bookmark,note");
-        let output = cargo.env("FUZZ_REQUESTS", "2000").output().unwrap();
+        cargo.env("EXAMPLES", "50").env("FUZZ_REQUESTS", "2000");
+        let output = cargo.output().unwrap();
         assert!(
             output.status.success(),
             "cargo {args:?}: {}\n{}",

@@ -21,7 +21,7 @@ fn the_first_admin_finds_a_users_token_and_revokes_it() {
         visit.submit_credentials("root", PASSWORD).await;
         visit.assert_flash("You are the first admin").await;
         tab.open(link).await;
-        tab.assert_text("main", "Not found").await;
+        tab.assert_text("main", "This setup link is invalid").await;
         tab.assert_no_errors(404).await;
 
         let [token] = visit.user("alice", ["laptop"]).await;

@@ -45,8 +45,8 @@ pub(crate) fn format_error(error: &Error, may_be_secret: impl Fn(&str) -> bool) 
             Kind::UnknownVariant(value, known) => {
                 format!("{value:?} is not allowed; use {}", known.join(", "))
             }
-            Kind::UnknownField(..) => {
-                "unknown setting; see docs/settings.md for all settings".to_owned()
+            Kind::UnknownField(_, known) => {
+                format!("unknown setting; the known ones are {}", known.join(", "))
             }
             // A TOML syntax error repeats the faulty line, which may hold a secret.
             kind => {

@@ -190,7 +190,7 @@ impl Outbox {
         .await?;
         tx.commit().await?;
         self.metrics.mail("given_up");
-        tracing::error!(mail = %mail.id, "an email could not be sent and was given up: {fault}");
+        tracing::error!(mail = %mail.id, "an email could not be sent and will not be retried: {fault}");
         Ok(())
     }
 }
