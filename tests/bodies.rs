@@ -107,7 +107,11 @@ fn send_in_pieces(
 }
 
 async fn start_server(folder: &tempfile::TempDir) -> Server {
-    let server = Server::start(&sqlite(folder.path())).await;
+    // Room for two logins for each route, however many resources there are.
+    let settings =
+        "{hash_memory_kib=8,hash_iterations=1,logins_per_account=100000,tokens_per_user=10000}";
+    let variables = [("ROCKET_APP", settings)];
+    let server = Server::start_with(&sqlite(folder.path()), &variables).await;
     let create = ["user", "create", "root", "--admin", "--password-stdin"];
     assert!(server.run(&create, PASSWORD).status.success());
     server
