@@ -39,7 +39,15 @@ impl Connection {
     fn is_silent(&mut self) -> bool {
         let wait = Some(Duration::from_millis(150));
         self.0.get_ref().set_read_timeout(wait).unwrap();
-        matches!(self.0.fill_buf(), Err(error) if error.kind() == ErrorKind::WouldBlock)
+        loop {
+            match self.0.fill_buf() {
+                // A process that was stopped for a moment, as a container may be.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => {
+                    return matches!(result, Err(error) if error.kind() == ErrorKind::WouldBlock);
+                }
+            }
+        }
     }
 
     /// Reads the next response: status, head and body. `None` if the connection was closed.
