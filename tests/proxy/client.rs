@@ -143,7 +143,9 @@ pub fn trickle(
         match stream.read(&mut buffer) {
             Ok(0) => break,
             Ok(length) => read.extend(&buffer[..length]),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            Err(error)
+                if [ErrorKind::WouldBlock, ErrorKind::Interrupted].contains(&error.kind()) =>
+            {
                 if stream
                     .write_all(drip)
                     .and_then(|()| stream.flush())
