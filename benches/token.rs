@@ -68,7 +68,7 @@ fn cached_token(criterion: &mut Criterion) {
         (client, token)
     });
     let auth: &Auth = client.rocket().state().unwrap();
-    criterion.bench_function("token: authenticate, remembered", |bench| {
+    criterion.bench_function("token: cache hit", |bench| {
         bench.iter_custom(|iterations| runtime.block_on(authenticate(auth, &token, iterations)));
     });
 }
