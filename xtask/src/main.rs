@@ -86,25 +86,30 @@ pub fn printable(line: &str) -> String {
 
 /// The application's release binary, rebuilt if anything changed.
 pub fn release_binary() -> &'static PathBuf {
-    static BINARY: LazyLock<PathBuf> = LazyLock::new(|| {
-        let output = Command::new(env!("CARGO"))
-            .args([
-                "build",
-                "--release",
-                "--message-format",
-                "json-render-diagnostics",
-            ])
-            .current_dir(ROOT)
-            .stderr(Stdio::inherit())
-            .output()
-            .unwrap();
-        let lines = String::from_utf8(output.stdout).unwrap();
-        let artifacts = lines
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let mut executables =
-            artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
-        executables.next().unwrap()
-    });
+    static BINARY: LazyLock<PathBuf> = LazyLock::new(|| build_release(&[]));
     &BINARY
+}
+
+/// The release binary of these commands, rebuilt if anything changed.
+pub fn release_xtask() -> &'static PathBuf {
+    static BINARY: LazyLock<PathBuf> = LazyLock::new(|| build_release(&["--package", "xtask"]));
+    &BINARY
+}
+
+fn build_release(package: &[&str]) -> PathBuf {
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--release"])
+        .args(package)
+        .args(["--message-format", "json-render-diagnostics"])
+        .current_dir(ROOT)
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let artifacts = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut executables =
+        artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
+    executables.next().unwrap()
 }

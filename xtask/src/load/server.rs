@@ -60,7 +60,8 @@ impl ServerProcess {
     /// Starts the bare application ([`crate::load::bare`]).
     pub fn bare() -> Result<Self> {
         let port = free_port()?;
-        let mut command = Command::new(std::env::current_exe()?);
+        // Optimised like the application that it is compared with.
+        let mut command = Command::new(crate::release_xtask());
         command.args(["load", "--bare", &port.to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         Self::spawn(command, port, "the bare application")
