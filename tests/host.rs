@@ -53,7 +53,7 @@ impl Host {
             _folder: folder,
         };
         host.wait_until_succeeds("systemctl is-active multi-user.target");
-        // The host has no network. Without lists of packages, apt is content with those that are installed.
+        // The host has no network. Without lists of packages, apt accepts the installed packages.
         host.run("rm -rf /var/lib/apt/lists/*");
         host
     }

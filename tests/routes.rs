@@ -106,7 +106,7 @@ impl TestUsers {
     }
 }
 
-/// Every mounted route, except those that only refuse a method.
+/// Every mounted route, except routes that only refuse a method.
 async fn routes(app: &App, users: &TestUsers) -> Vec<RouteRequest> {
     let token = "SELECT t.id FROM tokens t JOIN users u ON u.id = t.user_id
                  WHERE u.username = 'alice'";

@@ -19,7 +19,7 @@ const STRAY_TEXT: &str = "canary-stray-text";
 struct Probe {
     server: Server,
     client: Client,
-    /// All responses, headers and bodies, except those that deliver a secret.
+    /// All responses, headers and bodies, except where a secret is delivered.
     responses: String,
     secrets: Vec<String>,
 }

@@ -451,7 +451,7 @@ impl<'a> Tour<'a> {
         }
     }
 
-    /// Asserts that every route was requested, except those that do not use the database.
+    /// Asserts that every route was requested, except routes without a database query.
     fn assert_every_route_requested(&self) {
         let quiet = [
             "/healthz",

@@ -53,7 +53,7 @@ impl Stage {
     /// Finds a stage by name.
     ///
     /// # Errors
-    /// The stage does not exist or can't be ejected. The message lists those that can.
+    /// The stage does not exist or can't be ejected. The message lists the stages that can.
     pub fn find(root: &Path, name: &str) -> Result<Self> {
         let mut stages = Self::all(root)?;
         if let Some(index) = stages.iter().position(|stage| stage.name() == name) {
